@@ -1,0 +1,1 @@
+//! Three real cluster nodes on one machine.

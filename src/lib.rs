@@ -1,0 +1,4 @@
+//! `ocf:rust:pgsqlms`.
+
+pub mod location;
+pub mod node;
