@@ -1,0 +1,321 @@
+//! The parameters of the resource: one table, from which come the configuration, the meta-data, README's table and the
+//! tests. Reading never fails and looks at nothing but the values themselves.
+
+mod value;
+
+use std::ffi::{OsStr, OsString};
+use std::fmt::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+use crate::env::Environment;
+use value::Expected;
+
+/// One parameter: everything that is known about it.
+#[derive(Debug)]
+pub struct Parameter {
+    /// Its name in the CIB. The environment variable is `OCF_RESKEY_` and this.
+    pub name: &'static str,
+    /// Its type in the meta-data.
+    pub kind: Kind,
+    /// What holds while it is unset or empty.
+    pub unset: Unset,
+    /// No two resources of this agent may have the same value.
+    pub unique: bool,
+    /// A new value takes effect while PostgreSQL runs: Pacemaker calls `reload-agent` instead of a restart.
+    pub reloadable: bool,
+    /// A few words for a table.
+    pub short: &'static str,
+    /// Whole sentences for `pcs resource describe`.
+    pub long: &'static str,
+    read: fn(&OsStr, &mut Config) -> Result<(), Expected>,
+}
+
+/// The type of a parameter, as OCF names it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Text.
+    String,
+    /// A number.
+    Integer,
+}
+
+/// What holds while a parameter is unset or empty.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unset {
+    /// This value.
+    Default(&'static str),
+    /// Something that depends on other facts: a description of it.
+    Found(&'static str),
+}
+
+/// The values of all parameters.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// The account that owns the data directory and runs PostgreSQL.
+    pub system_user: String,
+    /// Where PostgreSQL's programs are; found from `PG_VERSION` if `None`.
+    pub bindir: Option<PathBuf>,
+    /// What PostgreSQL is started with as `-D`.
+    pub pgdata: PathBuf,
+    /// The data directory, where it is not [`pgdata`](Self::pgdata); see [`Config::datadir`].
+    pub datadir: Option<PathBuf>,
+    /// Where to connect to; found from the running instance if `None`.
+    pub pghost: Option<Host>,
+    /// The port to connect to; found from the running instance if `None`.
+    pub pgport: Option<u16>,
+    /// How many bytes a standby may lag behind and still be promoted; no limit if `None`.
+    pub maxlag: Option<u64>,
+    /// See [`Config::recovery_template`].
+    pub recovery_template: Option<PathBuf>,
+    /// More arguments for `postgres`, one word each.
+    pub start_opts: Vec<String>,
+}
+
+/// Where an instance listens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Host {
+    /// The directory of its Unix socket.
+    Directory(PathBuf),
+    /// A host name or IP address.
+    Name(String),
+}
+
+/// A value that cannot be used, and was not. Displayed as one line, whatever the value holds.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{name}={} is not valid: expected {expected}", Shown(value))]
+pub struct BadParameter {
+    /// The parameter.
+    pub name: &'static str,
+    /// Its value.
+    pub value: OsString,
+    /// What it should have been.
+    pub expected: &'static str,
+}
+
+/// Stands in for a `pgdata` that is no usable path. The default would not do: that may be somebody else's instance,
+/// which a `stop` must not end. Nothing can be running here, so `stop` and `monitor` say the truth.
+pub const NOWHERE: &str = "/nonexistent";
+
+/// All parameters, in the order in which tools show them. Names, types, defaults and units are PAF's.
+pub static PARAMETERS: [Parameter; 9] = [
+    Parameter {
+        name: "pgdata",
+        kind: Kind::String,
+        unset: Unset::Default("/var/lib/pgsql/data"),
+        unique: true,
+        reloadable: false,
+        short: "Data directory of the instance (PGDATA)",
+        long: "The directory PostgreSQL is started with (postgres -D): its data directory. Where the configuration \
+               files are kept apart from the data, it may instead be the directory that holds postgresql.conf; then \
+               set datadir too. An absolute path, the same on every node.",
+        read: |value, config| {
+            let path = value::path(value);
+            config.pgdata = path.as_deref().unwrap_or(Path::new(NOWHERE)).to_owned();
+            path.map(drop)
+        },
+    },
+    Parameter {
+        name: "datadir",
+        kind: Kind::String,
+        unset: Unset::Found("the value of pgdata"),
+        unique: true,
+        reloadable: false,
+        short: "Value of data_directory, if it is not pgdata",
+        long: "The directory that holds the data (PG_VERSION, global/pg_control, postmaster.pid, pg_wal), as set by \
+               data_directory in postgresql.conf. Only needed where pgdata names a directory of configuration files.",
+        read: |value, config| value::path(value).map(|path| config.datadir = Some(path)),
+    },
+    Parameter {
+        name: "system_user",
+        kind: Kind::String,
+        unset: Unset::Default("postgres"),
+        unique: false,
+        reloadable: false,
+        short: "Account that runs PostgreSQL",
+        long: "The operating system's account that owns the data directory and runs PostgreSQL. Everything the agent \
+               does to files or programs of the instance is done as this account, never as root. The agent connects \
+               to the database postgres as the role of the same name, which must be a superuser and be let in \
+               locally without a password.",
+        read: |value, config| value::user(value).map(|user| config.system_user = user),
+    },
+    Parameter {
+        name: "bindir",
+        kind: Kind::String,
+        unset: Unset::Found("found from PG_VERSION in the data directory"),
+        unique: false,
+        reloadable: true,
+        short: "Directory of PostgreSQL's programs",
+        long: "The directory that holds postgres, pg_ctl and PostgreSQL's other programs, of the major version that \
+               made the data directory. Where the packages of Debian, Ubuntu or the PostgreSQL project put them, they \
+               are found without it.",
+        read: |value, config| value::path(value).map(|path| config.bindir = Some(path)),
+    },
+    Parameter {
+        name: "pghost",
+        kind: Kind::String,
+        unset: Unset::Found("taken from the running instance"),
+        unique: false,
+        reloadable: true,
+        short: "Socket directory or address of the instance",
+        long: "Where the agent connects to the instance of its own node: the directory of the Unix socket, or a host \
+               name or IP address. Exactly one. Never an address that moves with the primary.",
+        read: |value, config| value::host(value).map(|host| config.pghost = Some(host)),
+    },
+    Parameter {
+        name: "pgport",
+        kind: Kind::Integer,
+        unset: Unset::Found("taken from the running instance"),
+        unique: false,
+        reloadable: true,
+        short: "Port of the instance",
+        long: "The port the instance listens on, from 1 to 65535. It also names the Unix socket.",
+        read: |value, config| value::port(value).map(|port| config.pgport = Some(port)),
+    },
+    Parameter {
+        name: "maxlag",
+        kind: Kind::Integer,
+        unset: Unset::Default("0"),
+        unique: false,
+        reloadable: true,
+        short: "Lag in bytes beyond which a standby is not promoted; 0 is no limit",
+        long: "How many bytes of write-ahead log a standby may be behind the primary and still be a candidate for \
+               promotion. A standby that has written less gets a negative promotion score until it has caught up. \
+               A whole number of bytes, also as 1E8; 0 means no limit.",
+        read: |value, config| value::bytes(value).map(|bytes| config.maxlag = bytes),
+    },
+    Parameter {
+        name: "start_opts",
+        kind: Kind::String,
+        unset: Unset::Default(""),
+        unique: false,
+        reloadable: false,
+        short: "More command-line arguments for postgres",
+        long: "Arguments added to the command line of postgres at each start, for example -c \
+               config_file=/etc/postgresql/17/main/postgresql.conf. Words may be quoted as in a shell, but no shell \
+               sees them: nothing is expanded. A change restarts PostgreSQL.",
+        read: |value, config| value::words(value).map(|words| config.start_opts = words),
+    },
+    Parameter {
+        name: "recovery_template",
+        kind: Kind::String,
+        unset: Unset::Found("recovery.conf.pcmk in pgdata"),
+        unique: false,
+        reloadable: true,
+        short: "Left from PostgreSQL 11: a file that must not exist",
+        long: "The template of recovery.conf that PostgreSQL 11 and older needed. The agent supports PostgreSQL 12 and \
+               later, where these settings belong into postgresql.conf, and refuses to start while this file exists, \
+               so that no setting in it is overlooked.",
+        read: |value, config| value::path(value).map(|path| config.recovery_template = Some(path)),
+    },
+];
+
+impl Parameter {
+    /// The environment variable that carries the value.
+    pub fn variable(&self) -> String {
+        format!("OCF_RESKEY_{}", self.name)
+    }
+}
+
+impl Kind {
+    /// OCF's name of the type.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Kind::String => "string",
+            Kind::Integer => "integer",
+        }
+    }
+}
+
+impl Config {
+    /// The values given in `environment`, and what was wrong with some of them.
+    ///
+    /// A bad value counts as unset (a bad `pgdata` as [`NOWHERE`]), so that what must always work, such as `stop`, does.
+    /// Whoever starts or promotes an instance has to refuse instead.
+    pub fn read(environment: &Environment) -> (Self, Vec<BadParameter>) {
+        let mut config = Self::default();
+        let mut bad = Vec::new();
+        for parameter in &PARAMETERS {
+            let Some(value) = environment.get(&parameter.variable()).filter(|value| !value.is_empty()) else {
+                continue;
+            };
+            if let Err(expected) = (parameter.read)(value, &mut config) {
+                bad.push(BadParameter { name: parameter.name, value: value.to_owned(), expected });
+            }
+        }
+        bad.extend(config.drop_host_without_room());
+        (config, bad)
+    }
+
+    /// The directory that holds the data: `datadir`, or else `pgdata`.
+    pub fn datadir(&self) -> &Path {
+        self.datadir.as_deref().unwrap_or(&self.pgdata)
+    }
+
+    /// The file that must not exist: `recovery_template`, or else PAF's default.
+    pub fn recovery_template(&self) -> PathBuf {
+        self.recovery_template.clone().unwrap_or_else(|| self.pgdata.join("recovery.conf.pcmk"))
+    }
+
+    /// How long a socket's path becomes depends on two parameters, so it is looked at when both are read.
+    fn drop_host_without_room(&mut self) -> Option<BadParameter> {
+        let Some(Host::Directory(directory)) = &self.pghost else { return None };
+        let expected = value::socket_fits(directory, self.pgport.unwrap_or(5432)).err()?;
+        let bad = BadParameter { name: "pghost", value: directory.clone().into(), expected };
+        self.pghost = None;
+        Some(bad)
+    }
+}
+
+impl Default for Config {
+    /// The table's defaults.
+    fn default() -> Self {
+        let mut config = Self {
+            system_user: String::new(),
+            bindir: None,
+            pgdata: PathBuf::new(),
+            datadir: None,
+            pghost: None,
+            pgport: None,
+            maxlag: None,
+            recovery_template: None,
+            start_opts: Vec::new(),
+        };
+        for parameter in &PARAMETERS {
+            if let Unset::Default(text) = parameter.unset {
+                let read = (parameter.read)(OsStr::new(text), &mut config);
+                debug_assert_eq!(read, Ok(()), "default of {}", parameter.name);
+            }
+        }
+        config
+    }
+}
+
+/// A value in a message: quoted, escaped so that it stays on its line, and cut short.
+struct Shown<'a>(&'a OsStr);
+
+impl fmt::Display for Shown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let quoted = format!("{:?}", self.0);
+        match quoted.char_indices().nth(80) {
+            None => f.write_str(&quoted),
+            Some((end, _)) => write!(f, "{}…\"", &quoted[..end]),
+        }
+    }
+}
+
+/// The parameters as README shows them.
+pub fn markdown_table() -> String {
+    let mut table = String::from("| Parameter | Type | If unset | A change | Meaning |\n|---|---|---|---|---|\n");
+    for parameter in &PARAMETERS {
+        let Parameter { name, short, .. } = parameter;
+        let kind = parameter.kind.as_str();
+        let unset = match parameter.unset {
+            Unset::Default("") => "nothing".to_owned(),
+            Unset::Default(text) => format!("`{text}`"),
+            Unset::Found(how) => how.to_owned(),
+        };
+        let change = if parameter.reloadable { "takes effect at once" } else { "restarts PostgreSQL" };
+        let _ = writeln!(table, "| `{name}` | {kind} | {unset} | {change} | {short} |");
+    }
+    table
+}
