@@ -3,6 +3,7 @@
 use std::io;
 
 use quick_xml::Writer;
+use quick_xml::escape::partial_escape;
 use quick_xml::events::{BytesDecl, BytesText, Event};
 
 use crate::parameters::{PARAMETERS, Parameter, Unset};
@@ -103,7 +104,8 @@ pub fn write(out: impl io::Write) -> io::Result<()> {
 
 fn describe<W: io::Write>(writer: &mut Writer<W>, long: &str, short: &str) -> io::Result<()> {
     for (element, text) in [("longdesc", long), ("shortdesc", short)] {
-        writer.create_element(element).with_attribute(("lang", "en")).write_text_content(BytesText::new(text))?;
+        let text = BytesText::from_escaped(partial_escape(text));
+        writer.create_element(element).with_attribute(("lang", "en")).write_text_content(text)?;
     }
     Ok(())
 }
@@ -111,12 +113,15 @@ fn describe<W: io::Write>(writer: &mut Writer<W>, long: &str, short: &str) -> io
 fn write_parameter<W: io::Write>(writer: &mut Writer<W>, parameter: &Parameter) -> io::Result<()> {
     let mut element = writer.create_element("parameter").with_attribute(("name", parameter.name));
     if parameter.unique {
-        element = element.with_attribute(("unique-group", parameter.name));
+        // `unique` is deprecated, but all that crmsh and Pacemaker before 2.1 know; the latter takes it for "not reloadable".
+        element = element.with_attributes([("unique-group", parameter.name), ("unique", "1")]);
     }
     let reloadable = if parameter.reloadable { "1" } else { "0" };
     element.with_attributes([("required", "0"), ("reloadable", reloadable)]).write_inner_content(|writer| {
+        // In words, too: `pcs resource describe` does not show the attribute.
         let long = match parameter.unset {
-            Unset::Default(_) => parameter.long.to_owned(),
+            Unset::Default("") => parameter.long.to_owned(),
+            Unset::Default(text) => format!("{} Default: {text}.", parameter.long),
             Unset::Found(how) => format!("{} If unset: {how}.", parameter.long),
         };
         describe(writer, &long, parameter.short)?;

@@ -141,13 +141,12 @@ pub static PARAMETERS: [Parameter; 9] = [
     Parameter {
         name: "bindir",
         kind: Kind::String,
-        unset: Unset::Found("found from PG_VERSION in the data directory"),
+        unset: Unset::Found("found from PG_VERSION, where Debian's and PGDG's packages put it"),
         unique: false,
         reloadable: true,
         short: "Directory of PostgreSQL's programs",
         long: "The directory that holds postgres, pg_ctl and PostgreSQL's other programs, of the major version that \
-               made the data directory. Where the packages of Debian, Ubuntu or the PostgreSQL project put them, they \
-               are found without it.",
+               made the data directory.",
         read: |value, config| value::path(value).map(|path| config.bindir = Some(path)),
     },
     Parameter {

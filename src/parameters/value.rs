@@ -42,6 +42,9 @@ pub(super) fn port(value: &OsStr) -> Result<u16, Expected> {
 /// One place to connect to: a socket directory, a host name or an IP address.
 pub(super) fn host(value: &OsStr) -> Result<Host, Expected> {
     const EXPECTED: Expected = "one socket directory (an absolute path), host name or IP address";
+    if value.as_bytes().contains(&b',') {
+        return Err(EXPECTED);
+    }
     if value.as_bytes().starts_with(b"/") {
         return path(value).map(Host::Directory);
     }
