@@ -1,0 +1,4 @@
+//! PostgreSQL, as the agent sees it.
+
+pub mod control;
+pub mod history;

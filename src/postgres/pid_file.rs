@@ -1,0 +1,82 @@
+//! `postmaster.pid`: what the postmaster tells about itself (`src/include/utils/pidfile.h`).
+
+use std::path::PathBuf;
+
+use crate::rules::status::Phase;
+
+/// The contents of `postmaster.pid`, each line as far as it is there and makes sense.
+///
+/// It is a hint: it may be stale, and its process may be anybody's by now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PidFile {
+    /// The postmaster's process.
+    pub pid: Option<i32>,
+    /// The port it listens on.
+    pub port: Option<u16>,
+    /// The directory of its first Unix socket.
+    pub socket_directory: Option<PathBuf>,
+    /// The first address it listens on.
+    pub listen_address: Option<String>,
+    /// How far it has come.
+    pub phase: Phase,
+}
+
+impl PidFile {
+    /// Reads the file's text.
+    pub fn parse(text: &str) -> Self {
+        let lines: Vec<&str> = text.lines().map(str::trim).collect();
+        let line = |number: usize| lines.get(number - 1).copied().filter(|line| !line.is_empty());
+        Self {
+            // Single-user mode writes a negative one.
+            pid: line(1).and_then(|pid| pid.parse().ok()).filter(|pid| *pid > 0),
+            port: line(4).and_then(|port| port.parse().ok()),
+            socket_directory: line(5).map(PathBuf::from),
+            listen_address: line(6).map(str::to_owned),
+            phase: match line(8) {
+                Some("starting") => Phase::Starting,
+                Some("stopping") => Phase::Stopping,
+                Some("ready") => Phase::Ready,
+                Some("standby") => Phase::WarmStandby,
+                Some(_) | None => Phase::Unknown,
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_running_postmaster() {
+        let text = "4242\n/var/lib/postgresql/17/main\n1700000000\n5433\n/var/run/postgresql\n*\n 123 456\nready   \n";
+        let expected = PidFile {
+            pid: Some(4242),
+            port: Some(5433),
+            socket_directory: Some("/var/run/postgresql".into()),
+            listen_address: Some("*".to_owned()),
+            phase: Phase::Ready,
+        };
+        assert_eq!(PidFile::parse(text), expected);
+    }
+
+    #[test]
+    fn no_listen_addresses_leave_an_empty_line() {
+        let file = PidFile::parse("1\n/d\n0\n5432\n/s\n\n 1 2\nstandby \n");
+        assert_eq!((file.listen_address, file.phase), (None, Phase::WarmStandby));
+    }
+
+    #[test]
+    fn half_a_file_and_nonsense_are_no_facts() {
+        let nothing = PidFile {
+            pid: None,
+            port: None,
+            socket_directory: None,
+            listen_address: None,
+            phase: Phase::Unknown,
+        };
+        for text in ["", "\n\n\n", "-17\n", "x\ny\nz\n99999\n", "99999999999999"] {
+            assert_eq!(PidFile::parse(text), nothing, "{text:?}");
+        }
+    }
+}

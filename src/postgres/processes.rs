@@ -1,0 +1,139 @@
+//! The processes that use a data directory, as /proc shows them.
+
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+/// A process that uses the data directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ServerProcess {
+    /// Its number.
+    pub pid: i32,
+    parent: i32,
+    /// It was stopped by a signal or a debugger.
+    pub frozen: bool,
+}
+
+/// All processes that use the data directory.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Processes {
+    /// The one that started the others.
+    pub postmaster: Option<ServerProcess>,
+    /// Those whose postmaster is gone; empty while there is one.
+    pub orphans: Vec<ServerProcess>,
+}
+
+/// The data directory as the kernel knows it.
+#[derive(Debug)]
+struct Directory {
+    path: PathBuf,
+    inode: Option<(u64, u64)>,
+}
+
+/// Looks for the processes of the instance in `datadir`.
+///
+/// A process belongs to it when it is PostgreSQL by its executable and works in that directory: every PostgreSQL
+/// process does (`ChangeToDataDir`, `src/backend/utils/init/miscinit.c`). That cannot be mistaken for a recycled
+/// process number, needs no readable `postmaster.pid`, and still holds when the directory was renamed or unmounted.
+/// `hint` is where to look first; a hit there saves looking at all processes.
+pub fn of_instance(datadir: &Path, hint: Option<i32>) -> Processes {
+    let directory = Directory::of(datadir);
+    if let Some(process) = hint.and_then(|pid| directory.process(pid)) {
+        if directory.process(process.parent).is_none() {
+            return Processes { postmaster: Some(process), orphans: Vec::new() };
+        }
+    }
+    let found: Vec<ServerProcess> = all_pids().filter_map(|pid| directory.process(pid)).collect();
+    // Orphans end up below init or a reaper; a postmaster was started by somebody else and has children or a pid file.
+    let leads = |process: &&ServerProcess| {
+        Some(process.pid) == hint || found.iter().any(|other| other.parent == process.pid)
+    };
+    match found.iter().find(leads).or(lone_postmaster(&found)) {
+        Some(postmaster) => Processes { postmaster: Some(*postmaster), orphans: Vec::new() },
+        None => Processes { postmaster: None, orphans: found },
+    }
+}
+
+/// A single process whose command line has the postmaster's arguments: children overwrite theirs with a title.
+fn lone_postmaster(found: &[ServerProcess]) -> Option<&ServerProcess> {
+    found.iter().find(|process| {
+        let command_line = std::fs::read(format!("/proc/{}/cmdline", process.pid)).unwrap_or_default();
+        !command_line.starts_with(b"postgres: ")
+    })
+}
+
+fn all_pids() -> impl Iterator<Item = i32> {
+    std::fs::read_dir("/proc")
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+}
+
+impl Directory {
+    fn of(datadir: &Path) -> Self {
+        let path = datadir.canonicalize().unwrap_or_else(|_| datadir.to_owned());
+        let inode = std::fs::metadata(&path).ok().map(|found| (found.dev(), found.ino()));
+        Self { path, inode }
+    }
+
+    /// The process `pid`, if it is a living part of the instance.
+    fn process(&self, pid: i32) -> Option<ServerProcess> {
+        let process = PathBuf::from(format!("/proc/{pid}"));
+        let executable = std::fs::read_link(process.join("exe")).ok()?;
+        // After an upgrade the link says "postgres (deleted)".
+        let name = executable.file_name()?.to_str()?;
+        if name.split(' ').next() != Some("postgres") || !self.is_cwd_of(&process) {
+            return None;
+        }
+        let (state, parent) = state_and_parent(&std::fs::read_to_string(process.join("stat")).ok()?)?;
+        (state != 'Z' && state != 'X').then_some(ServerProcess { pid, parent, frozen: matches!(state, 'T' | 't') })
+    }
+
+    fn is_cwd_of(&self, process: &Path) -> bool {
+        let link = process.join("cwd");
+        let same_inode = |found: std::fs::Metadata| self.inode == Some((found.dev(), found.ino()));
+        if std::fs::metadata(&link).is_ok_and(same_inode) {
+            return true;
+        }
+        std::fs::read_link(&link).is_ok_and(|path| path == self.path)
+    }
+}
+
+/// State and parent from `/proc/PID/stat`, whose second field may hold anything, blanks and brackets included.
+fn state_and_parent(stat: &str) -> Option<(char, i32)> {
+    let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
+    Some((fields.next()?.chars().next()?, fields.next()?.parse().ok()?))
+}
+
+/// Sends `signal` to a process; one that is already gone is no error.
+///
+/// # Errors
+///
+/// When the agent may not signal it.
+pub fn signal(pid: i32, signal: Signal) -> Result<(), nix::Error> {
+    match kill(Pid::from_raw(pid), signal) {
+        Err(nix::Error::ESRCH) => Ok(()),
+        result => result,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_name_cannot_confuse() {
+        assert_eq!(state_and_parent("12 (a) R 1) S 7 12 12 0"), Some(('S', 7)));
+        assert_eq!(state_and_parent("12 (postgres) T 1 12"), Some(('T', 1)));
+        assert_eq!(state_and_parent("12 (postgres"), None);
+    }
+
+    #[test]
+    fn a_process_that_is_not_postgresql_is_none_of_ours() {
+        let here = tempfile::tempdir().unwrap();
+        assert_eq!(of_instance(here.path(), Some(std::process::id() as i32)), Processes::default());
+        assert_eq!(of_instance(Path::new("/nonexistent"), None), Processes::default());
+    }
+}
