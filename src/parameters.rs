@@ -234,7 +234,7 @@ impl Config {
         let mut config = Self::default();
         let mut bad = Vec::new();
         for parameter in &PARAMETERS {
-            let Some(value) = environment.get(&parameter.variable()).filter(|value| !value.is_empty()) else {
+            let Some(value) = environment.get(&parameter.variable()) else {
                 continue;
             };
             if let Err(expected) = (parameter.read)(value, &mut config) {
