@@ -1,0 +1,112 @@
+//! What a history proves, for people and for programs.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use super::account::Account;
+use super::outage::Outages;
+use super::primaries::Primaries;
+
+/// What a history proves. Its `Display` is a block for people, [`Report::to_json`] the same for programs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[must_use = "an unread report proves nothing"]
+pub struct Report {
+    /// What became of every commit.
+    #[serde(flatten)]
+    pub account: Account,
+    /// When nobody could write.
+    #[serde(flatten)]
+    pub outages: Outages,
+    /// Whether two nodes accepted writes at once.
+    #[serde(flatten)]
+    pub primaries: Primaries,
+}
+
+#[derive(Serialize)]
+struct Twin<'a> {
+    passed: bool,
+    problems: Vec<String>,
+    #[serde(flatten)]
+    report: &'a Report,
+}
+
+impl Report {
+    /// Everything that must not have happened, one sentence each; empty if all is well.
+    ///
+    /// The length of an outage is not judged here: what is too long depends on the fault.
+    pub fn problems(&self) -> Vec<String> {
+        let Account { ok, lost, twice, phantom, went_back, .. } = &self.account;
+        let mut problems = Vec::new();
+        if *ok == 0 {
+            problems.push("no commit was ever acknowledged, so nothing is proven".to_owned());
+        }
+        for (what, rows) in
+            [("acknowledged commits lost", lost), ("rows there twice", twice), ("rows that nobody committed", phantom)]
+        {
+            if !rows.is_empty() {
+                problems.push(format!("{what}: {rows}"));
+            }
+        }
+        problems.extend(went_back.first().map(|first| {
+            let (client, seq) = (first.client, first.acknowledged);
+            let times = went_back.len();
+            format!("{} did not show client {client} its acknowledged commit {seq} ({times} such)", first.instance)
+        }));
+        if !self.primaries.never_two() {
+            problems.push(format!("two primaries at once: {}", two_primaries(&self.primaries)));
+        }
+        problems
+    }
+
+    /// Whether nothing happened that must not happen.
+    pub fn passed(&self) -> bool {
+        self.problems().is_empty()
+    }
+
+    /// The report for programs: one JSON object.
+    pub fn to_json(&self) -> serde_json::Result<String> {
+        serde_json::to_string(&Twin { passed: self.passed(), problems: self.problems(), report: self })
+    }
+}
+
+fn two_primaries(primaries: &Primaries) -> String {
+    let Primaries { dual_writable_ms, dual_ackable_ms, witnesses, examples } = primaries;
+    let counts = format!("writable {dual_writable_ms} ms, ackable {dual_ackable_ms} ms, witnesses {witnesses}");
+    examples.first().map_or_else(|| counts.clone(), |example| format!("{counts}; {example}"))
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let account = &self.account;
+        let Account { attempts, ok, fail, info, info_present, .. } = account;
+        writeln!(f, "acknowledged commits: {ok} of {attempts} (refused {fail}, unknown {info})")?;
+        writeln!(f, "acknowledged commits lost: {}", account.lost)?;
+        if account.gaps > 0 {
+            writeln!(f, "  holes, with later commits still there: {}", account.gaps)?;
+        }
+        writeln!(f, "commits there twice: {}", account.twice)?;
+        writeln!(f, "rows that nobody committed: {}", account.phantom)?;
+        writeln!(f, "unknown commits that are there: {info_present}")?;
+        if !account.observed_then_lost.is_empty() {
+            writeln!(f, "never acknowledged, seen once, not there: {}", account.observed_then_lost)?;
+        }
+        if !account.went_back.is_empty() {
+            writeln!(f, "writes that did not see earlier commits: {}", account.went_back.len())?;
+        }
+        match &self.outages.longest {
+            Some(outage) => writeln!(f, "write outage: {outage}")?,
+            None => writeln!(f, "write outage: all the time")?,
+        }
+        for fault in &self.outages.by_mark {
+            let (text, at) = (&fault.mark.text, fault.mark.at);
+            match &fault.outage {
+                Some(outage) => writeln!(f, "  {text} (at {at}): {outage}")?,
+                None => writeln!(f, "  {text} (at {at}): before the first commit")?,
+            }
+        }
+        let primaries = &self.primaries;
+        let never = if primaries.never_two() { "never".to_owned() } else { two_primaries(primaries) };
+        write!(f, "two primaries at once: {never}")
+    }
+}
