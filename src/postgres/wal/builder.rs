@@ -1,0 +1,185 @@
+//! Writes valid WAL into memory, for tests: small pages, small segments, and whatever damage a test wants.
+
+use std::collections::BTreeMap;
+use std::io::{self, Cursor};
+
+use super::*;
+
+pub(super) const PAGE: u32 = 1024;
+pub(super) const SEGMENT: u32 = 8 * PAGE;
+pub(super) const SYSTEM: u64 = 7_711_127_338_044_415_405;
+/// PostgreSQL 15.
+pub(super) const MAGIC: u16 = 0xD110;
+/// The first segment's beginning; its first record is behind the long page head.
+pub(super) const BEGIN: Lsn = Lsn(SEGMENT as u64);
+
+pub(super) fn geometry() -> Geometry {
+    Geometry::new(SEGMENT, PAGE, SYSTEM).unwrap()
+}
+
+/// A record that was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Written {
+    pub(super) start: Lsn,
+    /// The position after its last byte.
+    pub(super) last_byte: Lsn,
+    /// The same, aligned.
+    pub(super) end: Lsn,
+}
+
+/// Segments by timeline and number.
+#[derive(Debug, Clone)]
+pub(super) struct Builder {
+    pub(super) files: BTreeMap<(u32, u64), Vec<u8>>,
+    pub(super) timeline: u32,
+    pub(super) magic: u16,
+    pub(super) at: u64,
+    pub(super) prev: u64,
+}
+
+impl Segments for Builder {
+    fn open(&self, timeline: Timeline, number: u64) -> io::Result<Option<Box<dyn SegmentFile>>> {
+        Ok(self.files.get(&(timeline.0, number)).map(|bytes| Box::new(Cursor::new(bytes.clone())) as _))
+    }
+}
+
+impl Builder {
+    pub(super) fn new() -> Builder {
+        Builder::at(BEGIN)
+    }
+
+    pub(super) fn at(begin: Lsn) -> Builder {
+        Builder { files: BTreeMap::new(), timeline: 1, magic: MAGIC, at: begin.0, prev: 0 }
+    }
+
+    /// The byte at `lsn` in the file of `timeline`.
+    pub(super) fn byte(&mut self, timeline: u32, lsn: Lsn) -> &mut u8 {
+        let segment = u64::from(SEGMENT);
+        &mut self.files.get_mut(&(timeline, lsn.0 / segment)).unwrap()[(lsn.0 % segment) as usize]
+    }
+
+    fn put(&mut self, bytes: &[u8]) {
+        for (lsn, byte) in (self.at..).zip(bytes) {
+            let key = (self.timeline, lsn / u64::from(SEGMENT));
+            self.files.entry(key).or_insert_with(|| vec![0; SEGMENT as usize]);
+            *self.byte(self.timeline, Lsn(lsn)) = *byte;
+        }
+        self.at += bytes.len() as u64;
+    }
+
+    /// Begins a page if it is time.
+    pub(super) fn page_head(&mut self, flags: u16, remaining: u32) {
+        if !self.at.is_multiple_of(u64::from(PAGE)) {
+            return;
+        }
+        let long = self.at.is_multiple_of(u64::from(SEGMENT));
+        let mut head = Vec::new();
+        head.extend(self.magic.to_ne_bytes());
+        head.extend((flags | if long { 2 } else { 0 }).to_ne_bytes());
+        head.extend(self.timeline.to_ne_bytes());
+        head.extend(self.at.to_ne_bytes());
+        head.extend(u64::from(remaining).to_le_bytes());
+        if long {
+            head.extend(SYSTEM.to_ne_bytes());
+            head.extend(SEGMENT.to_ne_bytes());
+            head.extend(PAGE.to_ne_bytes());
+        }
+        self.put(&head);
+    }
+
+    /// Appends a record.
+    pub(super) fn record(&mut self, manager: u8, info: u8, body: &[u8]) -> Written {
+        self.partial(manager, info, body, u32::MAX)
+    }
+
+    /// Appends the first `pages` pages of a record.
+    pub(super) fn partial(&mut self, manager: u8, info: u8, body: &[u8], pages: u32) -> Written {
+        self.page_head(0, 0);
+        let start = self.at;
+        let mut record = Vec::new();
+        record.extend((24 + body.len() as u32).to_ne_bytes());
+        record.extend(700_u32.to_ne_bytes());
+        record.extend(self.prev.to_ne_bytes());
+        record.extend([info, manager, 0, 0]);
+        let crc = crc32c::crc32c_append(crc32c::crc32c(body), &record);
+        record.extend(crc.to_ne_bytes());
+        record.extend(body);
+        let mut rest = record.as_slice();
+        for _ in 0..pages {
+            let (now, later) = rest.split_at(rest.len().min((u64::from(PAGE) - self.at % u64::from(PAGE)) as usize));
+            self.put(now);
+            rest = later;
+            if rest.is_empty() {
+                break;
+            }
+            if pages == u32::MAX {
+                self.page_head(1, rest.len() as u32);
+            }
+        }
+        let last_byte = Lsn(self.at);
+        self.at = self.at.next_multiple_of(8);
+        if pages == u32::MAX {
+            self.prev = start;
+        }
+        Written { start: Lsn(start), last_byte, end: Lsn(self.at) }
+    }
+
+    /// Appends a heap record of `len` bytes in all, the last of which is one that no test damages by writing the same.
+    pub(super) fn filler(&mut self, len: usize) -> Written {
+        let body: Vec<u8> = (25..=len).map(|n| if n == len { 0xA7 } else { (n % 251) as u8 }).collect();
+        self.record(10, 0, &body)
+    }
+
+    /// Appends a record that leaves just `left` bytes of its page.
+    pub(super) fn fill_page_but(&mut self, left: u64) -> Written {
+        self.page_head(0, 0);
+        let free = u64::from(PAGE) - self.at % u64::from(PAGE);
+        self.filler((free - left) as usize)
+    }
+
+    /// Appends a record of the XLOG resource manager.
+    pub(super) fn xlog(&mut self, info: u8, data: &[u8]) -> Written {
+        let mut body = vec![255, data.len() as u8];
+        body.extend(data);
+        self.record(0, info, &body)
+    }
+
+    /// Appends a checkpoint's record: `info` 0 for a shutdown checkpoint.
+    pub(super) fn checkpoint(&mut self, info: u8) -> Written {
+        self.page_head(0, 0);
+        let mut data = vec![0xA7; 88];
+        data[..8].copy_from_slice(&self.at.to_ne_bytes());
+        data[8..12].copy_from_slice(&self.timeline.to_ne_bytes());
+        data[12..16].copy_from_slice(&self.timeline.to_ne_bytes());
+        self.xlog(info, &data)
+    }
+
+    /// Appends a switch, and goes to the next segment.
+    pub(super) fn switch(&mut self) -> Written {
+        let written = self.record(0, 0x40, &[]);
+        self.at = self.at.next_multiple_of(u64::from(SEGMENT));
+        Written { end: Lsn(self.at), ..written }
+    }
+
+    /// Promotes: the segment at hand is copied to the new timeline up to here, which goes on in the copy.
+    pub(super) fn promote(&mut self, timeline: u32) -> Lsn {
+        let number = self.at / u64::from(SEGMENT);
+        if let Some(old) = self.files.get(&(self.timeline, number)) {
+            let mut new = old.clone();
+            new[(self.at % u64::from(SEGMENT)) as usize..].fill(0);
+            self.files.insert((timeline, number), new);
+        }
+        self.timeline = timeline;
+        Lsn(self.at)
+    }
+
+    /// Reads all from `start` along `history`.
+    pub(super) fn end_on(&self, history: &str, start: Lsn) -> Result<WalEnd, WalError> {
+        find_end(self, geometry(), &history.parse().unwrap(), start, &mut || true)
+    }
+
+    /// Reads all of timeline 1.
+    pub(super) fn end(&self) -> WalEnd {
+        self.end_on("1", BEGIN).unwrap()
+    }
+}
