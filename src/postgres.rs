@@ -1,4 +1,188 @@
-//! PostgreSQL, as the agent sees it.
+//! What the agent asks of the local PostgreSQL instance.
 
 pub mod control;
 pub mod history;
+pub mod instance;
+pub mod layout;
+pub mod pid_file;
+pub mod processes;
+pub mod session;
+pub mod wal;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::command::CommandError;
+use crate::location::Lsn;
+use crate::privileges::PrivilegeError;
+use crate::rules::scores::Replica;
+use crate::rules::setup;
+use crate::rules::status::{Evidence, Phase};
+use crate::vote::Vote;
+
+/// The local instance.
+pub trait Postgres {
+    /// What start needs to know about this node.
+    ///
+    /// # Errors
+    ///
+    /// When the data directory cannot be read or there are no programs for it.
+    fn setup(&mut self) -> Result<setup::Node, PostgresError>;
+
+    /// What can be seen of it, within a few seconds whatever state it is in.
+    fn evidence(&mut self) -> Evidence;
+
+    /// How far it says it has come; nothing when no process uses the data directory. Cheaper than [`Postgres::evidence`]
+    /// and no burden on the server, so this is what waits ask.
+    fn phase(&mut self) -> Option<Phase>;
+
+    /// How far its WAL reaches. It must run.
+    ///
+    /// # Errors
+    ///
+    /// When nobody can tell.
+    fn vote(&mut self) -> Result<Vote, PostgresError>;
+
+    /// Who replicates from it. It must be the primary.
+    ///
+    /// # Errors
+    ///
+    /// When it does not say.
+    fn replication(&mut self) -> Result<Replication, PostgresError>;
+
+    /// Whether it receives WAL from a primary. It must be a standby.
+    ///
+    /// # Errors
+    ///
+    /// When it does not say.
+    fn upstream(&mut self) -> Result<Upstream, PostgresError>;
+
+    /// Writes a checkpoint, so that the shutdown to come is short. Gives up after `patience`.
+    ///
+    /// # Errors
+    ///
+    /// When it is refused or takes longer; harmless.
+    fn checkpoint(&mut self, patience: Duration) -> Result<(), PostgresError>;
+
+    /// Starts it as a standby and does not wait for it.
+    ///
+    /// # Errors
+    ///
+    /// When the server program cannot be started.
+    fn launch_standby(&mut self) -> Result<(), PostgresError>;
+
+    /// What the server said since [`Postgres::launch_standby`], in one line: why it did not come up.
+    fn last_words(&mut self) -> Option<String>;
+
+    /// Asks or forces it to end, and does not wait for it.
+    ///
+    /// # Errors
+    ///
+    /// When a process cannot be signalled.
+    fn end(&mut self, how: End) -> Result<(), PostgresError>;
+
+    /// Asks it to become the primary and does not wait for it.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be asked.
+    fn promote(&mut self) -> Result<(), PostgresError>;
+}
+
+/// How to end an instance; each needs nothing but its processes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// Disconnect clients, write the shutdown checkpoint, wait until it is sent: SIGINT.
+    Fast,
+    /// End at once; the next start recovers: SIGQUIT.
+    Immediate,
+    /// SIGKILL to every process that uses the data directory.
+    Kill,
+}
+
+/// Who replicates from a primary.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Replication {
+    /// Where the primary writes now.
+    pub current: Lsn,
+    /// All rows of `pg_stat_replication`.
+    pub replicas: Vec<Replica>,
+}
+
+/// Where a standby's WAL comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Upstream {
+    /// A primary, or another standby, sends it.
+    Streaming,
+    /// Nobody.
+    Disconnected,
+    /// From an archive only: no `primary_conninfo`.
+    ArchiveOnly,
+}
+
+/// PostgreSQL, or something on the way to it, did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum PostgresError {
+    /// The PostgreSQL user cannot be used.
+    #[error(transparent)]
+    Privileges(#[from] PrivilegeError),
+    /// A program could not be run.
+    #[error(transparent)]
+    Command(#[from] CommandError),
+    /// A file could not be read or written.
+    #[error("cannot {doing} {}: {source}", path.display())]
+    File {
+        /// Read, create and so on.
+        doing: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A file does not hold what it should.
+    #[error("{} cannot be understood: {why}", path.display())]
+    Content {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// No connection.
+    #[error("cannot ask PostgreSQL: {0}")]
+    NoSession(String),
+    /// A statement failed.
+    #[error("{what} failed: {why}")]
+    Sql {
+        /// The statement.
+        what: &'static str,
+        /// PostgreSQL's message.
+        why: String,
+    },
+    /// A statement took too long.
+    #[error("{what} had no answer after {:.1} s", after.as_secs_f64())]
+    Slow {
+        /// The statement.
+        what: &'static str,
+        /// How long it was given.
+        after: Duration,
+    },
+    /// A process could not be signalled.
+    #[error("cannot signal process {pid}: {source}")]
+    Signal {
+        /// The process.
+        pid: i32,
+        /// Why.
+        source: nix::Error,
+    },
+    /// There is no process to ask.
+    #[error("no postmaster uses the data directory")]
+    NoPostmaster,
+    /// PostgreSQL's programs are not where they should be.
+    #[error("no PostgreSQL {version} programs found (looked in {looked_in}): install them or set the parameter bindir")]
+    NoPrograms {
+        /// The major version of the data directory.
+        version: String,
+        /// The directories.
+        looked_in: String,
+    },
+}

@@ -68,13 +68,8 @@ mod tests {
 
     #[test]
     fn half_a_file_and_nonsense_are_no_facts() {
-        let nothing = PidFile {
-            pid: None,
-            port: None,
-            socket_directory: None,
-            listen_address: None,
-            phase: Phase::Unknown,
-        };
+        let nothing =
+            PidFile { pid: None, port: None, socket_directory: None, listen_address: None, phase: Phase::Unknown };
         for text in ["", "\n\n\n", "-17\n", "x\ny\nz\n99999\n", "99999999999999"] {
             assert_eq!(PidFile::parse(text), nothing, "{text:?}");
         }

@@ -47,9 +47,8 @@ pub fn of_instance(datadir: &Path, hint: Option<i32>) -> Processes {
     }
     let found: Vec<ServerProcess> = all_pids().filter_map(|pid| directory.process(pid)).collect();
     // Orphans end up below init or a reaper; a postmaster was started by somebody else and has children or a pid file.
-    let leads = |process: &&ServerProcess| {
-        Some(process.pid) == hint || found.iter().any(|other| other.parent == process.pid)
-    };
+    let leads =
+        |process: &&ServerProcess| Some(process.pid) == hint || found.iter().any(|other| other.parent == process.pid);
     match found.iter().find(leads).or(lone_postmaster(&found)) {
         Some(postmaster) => Processes { postmaster: Some(*postmaster), orphans: Vec::new() },
         None => Processes { postmaster: None, orphans: found },
@@ -65,10 +64,7 @@ fn lone_postmaster(found: &[ServerProcess]) -> Option<&ServerProcess> {
 }
 
 fn all_pids() -> impl Iterator<Item = i32> {
-    std::fs::read_dir("/proc")
-        .into_iter()
-        .flatten()
-        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+    std::fs::read_dir("/proc").into_iter().flatten().filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
 }
 
 impl Directory {

@@ -1,0 +1,12 @@
+//! The actions: gather facts, ask a rule, carry out its verdict.
+//!
+//! Each may be repeated and may be killed between any two steps: the next one starts from what is there, never from
+//! what was meant.
+
+pub mod demote;
+pub mod monitor;
+pub mod notify;
+pub mod promote;
+pub mod start;
+pub mod stop;
+pub mod validate;

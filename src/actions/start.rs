@@ -1,0 +1,62 @@
+//! start: bring the instance up, always as a standby. Repeating it does nothing.
+
+use crate::agent::{Agent, Outcome};
+use crate::clock::Deadline;
+use crate::failure::Failure;
+use crate::rules::status::{self, Phase, Role, Status};
+use crate::rules::steps::{self, Start};
+
+use super::{stop, validate};
+
+/// Starts the instance as a standby.
+///
+/// # Errors
+///
+/// When this node is not set up for it, or the server does not come up in time.
+pub fn run(agent: &mut Agent) -> Result<Outcome, Failure> {
+    validate::check_node(agent)?;
+    standby(agent, agent.request.deadline)
+}
+
+/// Brings up a standby from whatever is there.
+///
+/// # Errors
+///
+/// When something is there that start must not touch, or the server does not come up until `deadline`.
+pub fn standby(agent: &mut Agent, deadline: Deadline) -> Result<Outcome, Failure> {
+    let status = status::status(&agent.postgres.evidence());
+    match steps::start(&status) {
+        Start::Done => return Ok(Outcome::SUCCESS),
+        Start::Refuse => return Err(Failure::Unexpected { action: "start", status }),
+        Start::Wait => {}
+        Start::Launch => launch(agent, &status)?,
+        Start::ClearThenLaunch => {
+            stop::until_gone(agent, deadline.share(agent.clock, 0.5))?;
+            launch(agent, &status)?;
+        }
+    }
+    wait_until_up(agent, deadline)
+}
+
+fn launch(agent: &mut Agent, found: &Status) -> Result<(), Failure> {
+    if let Status::Crashed(role) = found {
+        log::warn!("the instance was left by a crash, as a {role}: PostgreSQL recovers it as a standby");
+    }
+    Ok(agent.postgres.launch_standby()?)
+}
+
+fn wait_until_up(agent: &mut Agent, deadline: Deadline) -> Result<Outcome, Failure> {
+    let awaited = "the end of recovery up to a consistent state (watch it in PostgreSQL's log; if it only needs longer, \
+                   raise the timeout of the start operation)";
+    agent.wait_for(awaited, deadline, |agent| match agent.postgres.phase() {
+        Some(Phase::Ready | Phase::WarmStandby) => Ok(Some(())),
+        Some(Phase::Starting | Phase::Stopping | Phase::Unknown) => Ok(None),
+        None => Err(Failure::Died(agent.postgres.last_words().unwrap_or_else(|| "it left no message".to_owned()))),
+    })?;
+    let status = status::status(&agent.postgres.evidence());
+    if !status.runs_as(Role::Standby) {
+        return Err(Failure::Unexpected { action: "start it as a standby", status });
+    }
+    log::info!("started as a standby");
+    Ok(Outcome::SUCCESS)
+}

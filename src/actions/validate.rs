@@ -1,0 +1,45 @@
+//! validate-all, and the same checks for the actions that bring an instance up. Nothing else is kept from working by a
+//! wrong parameter: PAF's most frequent outages come from a stop that was.
+
+use crate::agent::{Agent, Outcome};
+use crate::failure::Failure;
+use crate::rules::setup;
+
+/// From this level on, `validate-all` may look at the node it runs on (OCF 1.1, `OCF_CHECK_LEVEL`).
+const LOCAL: u32 = 10;
+
+/// Checks the parameters, and from level 10 on the node.
+///
+/// # Errors
+///
+/// The first thing that is wrong.
+pub fn run(agent: &mut Agent) -> Result<Outcome, Failure> {
+    if agent.request.check_level >= LOCAL {
+        check_node(agent)?
+    } else {
+        check_parameters(agent)?
+    }
+    Ok(Outcome::SUCCESS)
+}
+
+/// Checks what was passed, on whatever node.
+///
+/// # Errors
+///
+/// The first thing that is wrong.
+pub fn check_parameters(agent: &Agent) -> Result<(), Failure> {
+    if let Some(bad) = agent.request.bad_parameters.first() {
+        return Err(bad.clone().into());
+    }
+    Ok(setup::check_meta(&agent.request.meta)?)
+}
+
+/// Checks what was passed, and this node.
+///
+/// # Errors
+///
+/// The first thing that is wrong.
+pub fn check_node(agent: &mut Agent) -> Result<(), Failure> {
+    check_parameters(agent)?;
+    Ok(setup::check_node(&agent.postgres.setup()?)?)
+}

@@ -1,0 +1,97 @@
+//! One action of one resource on one node: who we are, what we were told, and the three ways to the outside.
+
+use std::time::Duration;
+
+use crate::clock::{Clock, Deadline};
+use crate::exit::OcfExitCode;
+use crate::failure::Failure;
+use crate::node::NodeName;
+use crate::notification::{Notification, Transition};
+use crate::pacemaker::{Attribute, Pacemaker};
+use crate::parameters::{BadParameter, Config};
+use crate::postgres::Postgres;
+use crate::rules::setup::Meta;
+use crate::rules::status::Asked;
+
+/// How often a condition is looked at while waiting for it.
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// What Pacemaker passed along with the action.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// The name of this node.
+    pub me: NodeName,
+    /// The name of the resource, without a clone's instance number.
+    pub instance: String,
+    /// The parameters.
+    pub config: Config,
+    /// What was wrong with some of them.
+    pub bad_parameters: Vec<BadParameter>,
+    /// How the resource is run.
+    pub meta: Meta,
+    /// Probe or recurring.
+    pub asked: Asked,
+    /// Whether local checks are wanted of `validate-all`: OCF 1.1 forbids them at level 0.
+    pub check_level: u32,
+    /// The transition this action is part of.
+    pub transition: Transition,
+    /// What a `notify` is about.
+    pub notification: Option<Notification>,
+    /// When we must have answered.
+    pub deadline: Deadline,
+}
+
+/// How an action ended well.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outcome {
+    /// The exit code.
+    pub code: OcfExitCode,
+    /// What a person should know: the exit reason.
+    pub reason: Option<String>,
+}
+
+impl Outcome {
+    /// Done, and nothing more to say.
+    pub const SUCCESS: Outcome = Outcome { code: OcfExitCode::Success, reason: None };
+}
+
+/// Who carries out actions.
+pub struct Agent<'a> {
+    /// What it was asked.
+    pub request: &'a Request,
+    /// The local instance.
+    pub postgres: &'a mut dyn Postgres,
+    /// The cluster.
+    pub pacemaker: &'a mut dyn Pacemaker,
+    /// Time.
+    pub clock: &'a dyn Clock,
+}
+
+impl Agent<'_> {
+    /// The full name of one of the resource's attributes.
+    pub fn attribute(&self, attribute: Attribute) -> String {
+        attribute.of(&self.request.instance)
+    }
+
+    /// Asks `question` again and again until it has an answer.
+    ///
+    /// # Errors
+    ///
+    /// Its own, or [`Failure::Deadline`] once `deadline` has passed.
+    pub fn wait_for<T>(
+        &mut self,
+        awaited: &str,
+        deadline: Deadline,
+        mut question: impl FnMut(&mut Self) -> Result<Option<T>, Failure>,
+    ) -> Result<T, Failure> {
+        loop {
+            if let Some(answer) = question(self)? {
+                return Ok(answer);
+            }
+            if deadline.has_passed(self.clock) {
+                return Err(Failure::Deadline { awaited: awaited.to_owned(), after: self.clock.now() });
+            }
+            self.clock.sleep(PAUSE);
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! The only file that reads the process's environment and arguments.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::time::Duration;
+
+/// This process's arguments, its own name first.
+#[expect(clippy::disallowed_methods, reason = "the one place that reads the arguments")]
+pub fn arguments() -> impl Iterator<Item = OsString> {
+    std::env::args_os()
+}
+
+/// The environment variables an action was started with.
+///
+/// Values are data of unknown quality: they may be empty, not UTF-8, or anything else.
+#[derive(Debug, Clone, Default)]
+pub struct Environment(BTreeMap<OsString, OsString>);
+
+impl Environment {
+    /// This process's environment.
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
+    pub fn of_this_process() -> Self {
+        Self(std::env::vars_os().collect())
+    }
+
+    /// The value of `name`, unless it is unset or empty: Pacemaker and its users take both for "not given".
+    pub fn get(&self, name: &str) -> Option<&OsStr> {
+        self.0.get(OsStr::new(name)).map(OsString::as_os_str).filter(|value| !value.is_empty())
+    }
+
+    /// The value of `name` without surrounding blanks, if it is text. Pacemaker writes an empty list as one blank.
+    pub fn text(&self, name: &str) -> Option<&str> {
+        self.get(name).and_then(OsStr::to_str).map(str::trim).filter(|text| !text.is_empty())
+    }
+
+    /// The first of `names` that has a value: newer names go first.
+    pub fn text_of_any(&self, names: &[&str]) -> Option<&str> {
+        names.iter().find_map(|name| self.text(name))
+    }
+
+    /// Whether `name` says yes as Pacemaker spells it (`crm_str_to_boolean`).
+    pub fn says_yes(&self, name: &str) -> bool {
+        self.text(name)
+            .is_some_and(|text| ["true", "on", "yes", "y", "1"].iter().any(|yes| text.eq_ignore_ascii_case(yes)))
+    }
+
+    /// A length of time that Pacemaker gives in milliseconds, such as `CRM_meta_timeout`.
+    pub fn milliseconds(&self, name: &str) -> Option<Duration> {
+        self.text(name)?.parse().ok().map(Duration::from_millis)
+    }
+}
+
+impl<K: Into<OsString>, V: Into<OsString>> FromIterator<(K, V)> for Environment {
+    fn from_iter<I: IntoIterator<Item = (K, V)>>(pairs: I) -> Self {
+        Self(pairs.into_iter().map(|(name, value)| (name.into(), value.into())).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn empty_and_blank_values_count_as_not_given() {
+        let environment: Environment = [("EMPTY", ""), ("BLANK", " "), ("LIST", " srv1 srv2 ")].into_iter().collect();
+        assert_eq!(environment.get("EMPTY"), None);
+        assert_eq!(environment.text("BLANK"), None);
+        assert_eq!(environment.text("LIST"), Some("srv1 srv2"));
+        assert_eq!(environment.text_of_any(&["NONE", "BLANK", "LIST"]), Some("srv1 srv2"));
+    }
+
+    #[test]
+    fn times_are_milliseconds_and_nonsense_is_no_time() {
+        let environment: Environment =
+            [("T", "10000"), ("A", "abc"), ("N", "-1"), ("H", "99999999999999999999")].into_iter().collect();
+        assert_eq!(environment.milliseconds("T"), Some(Duration::from_secs(10)));
+        for name in ["A", "N", "H", "UNSET"] {
+            assert_eq!(environment.milliseconds(name), None, "{name}");
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! Where messages go: as for every OCF agent, to `HA_LOGFILE` or the system log; and the exit reason.
+
+use std::fs::File;
+use std::io::{IsTerminal, Write};
+use std::sync::Mutex;
+
+use log::{Level, LevelFilter, Log, Metadata, Record};
+use syslog::{BasicLogger, Facility, Formatter3164};
+
+use crate::env::Environment;
+
+/// The line that Pacemaker shows as the exit reason: the last one on standard error that begins like this
+/// (`lib/services/services_linux.c`).
+const EXIT_REASON: &str = "ocf-exit-reason:";
+
+/// Sends messages to wherever the environment says.
+struct Messages {
+    file: Option<Mutex<File>>,
+    system: Option<BasicLogger>,
+    terminal: bool,
+    instance: String,
+}
+
+/// Begins logging for the resource `instance`.
+///
+/// Debug messages are logged if `HA_debug` is 1 or more. Where neither a log file nor a system log can be had,
+/// messages go to standard error, which Pacemaker logs.
+pub fn begin(environment: &Environment, instance: &str) {
+    let file = environment.get("HA_LOGFILE").and_then(|path| File::options().append(true).create(true).open(path).ok());
+    let system = system_log(environment);
+    let terminal = std::io::stderr().is_terminal() || (file.is_none() && system.is_none());
+    let debug = environment.text("HA_debug").is_some_and(|level| level != "0");
+    let messages = Messages { file: file.map(Mutex::new), system, terminal, instance: instance.to_owned() };
+    if log::set_boxed_logger(Box::new(messages)).is_ok() {
+        log::set_max_level(if debug { LevelFilter::Debug } else { LevelFilter::Info });
+    }
+}
+
+fn system_log(environment: &Environment) -> Option<BasicLogger> {
+    let facility = environment.text_of_any(&["HA_LOGFACILITY", "HA_logfacility"]).unwrap_or("daemon");
+    if facility == "none" {
+        return None;
+    }
+    let formatter = Formatter3164 {
+        facility: facility.parse().unwrap_or(Facility::LOG_DAEMON),
+        hostname: None,
+        process: "pgsqlms".to_owned(),
+        pid: std::process::id(),
+    };
+    syslog::unix(formatter).ok().map(BasicLogger::new)
+}
+
+impl Log for Messages {
+    fn enabled(&self, metadata: &Metadata) -> bool {
+        metadata.target().starts_with("pgsqlms")
+    }
+
+    fn log(&self, record: &Record) {
+        if !self.enabled(record.metadata()) {
+            return;
+        }
+        let line = one_line(&format!("({}) {}", self.instance, record.args()));
+        if let Some(system) = &self.system {
+            system.log(&Record::builder().level(record.level()).args(format_args!("{line}")).build());
+        }
+        if let Some(mut file) = self.file.as_ref().and_then(|file| file.lock().ok()) {
+            let _ = writeln!(file, "pgsqlms{line} {}", level(record.level()));
+        }
+        if self.terminal {
+            let _ = writeln!(std::io::stderr(), "{}: {line}", level(record.level()));
+        }
+    }
+
+    fn flush(&self) {}
+}
+
+fn level(level: Level) -> &'static str {
+    match level {
+        Level::Error => "ERROR",
+        Level::Warn => "WARNING",
+        Level::Info => "INFO",
+        Level::Debug | Level::Trace => "DEBUG",
+    }
+}
+
+/// Tells Pacemaker, and whoever reads `crm_mon`, why the action ended as it did.
+pub fn tell_reason(reason: &str) {
+    // Nobody may be reading: that must not change the action's exit code.
+    let _ = writeln!(std::io::stderr(), "{EXIT_REASON}{}", one_line(reason));
+}
+
+/// Text from outside must not begin a line of its own in a log.
+fn one_line(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_stays_on_its_line() {
+        assert_eq!(one_line("a\nocf-exit-reason:all is well\r\t\u{1b}[0m"), "a ocf-exit-reason:all is well   [0m");
+    }
+}

@@ -1,0 +1,85 @@
+//! What the agent asks of the cluster.
+
+pub mod tools;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::command::CommandError;
+use crate::node::NodeName;
+
+/// The cluster, as far as an agent needs it.
+///
+/// Attribute names are the full ones, with the resource in them; see [`Attribute`].
+pub trait Pacemaker {
+    /// An attribute's value on each node that has one.
+    ///
+    /// # Errors
+    ///
+    /// When the cluster does not answer; that no node has a value is an empty map.
+    fn attributes(&mut self, name: &str) -> Result<BTreeMap<NodeName, String>, PacemakerError>;
+
+    /// Sets an attribute of a node until the node leaves the cluster.
+    ///
+    /// # Errors
+    ///
+    /// When the cluster does not take it.
+    fn set_attribute(&mut self, name: &str, node: &NodeName, value: &str, reach: Reach) -> Result<(), PacemakerError>;
+
+    /// Removes an attribute of a node; it need not be there.
+    ///
+    /// # Errors
+    ///
+    /// When the cluster does not take it.
+    fn delete_attribute(&mut self, name: &str, node: &NodeName) -> Result<(), PacemakerError>;
+
+    /// The nodes in this partition of the cluster.
+    ///
+    /// # Errors
+    ///
+    /// When the cluster does not answer.
+    fn members(&mut self) -> Result<BTreeSet<NodeName>, PacemakerError>;
+}
+
+/// Whether an attribute is the scheduler's business.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    /// Seen by everybody; a new value makes the scheduler think again.
+    Scheduler,
+    /// Passed between the agents only.
+    Private,
+}
+
+/// The attributes that one resource keeps on each node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Attribute {
+    /// The promotion score, named as Pacemaker names it.
+    Score,
+    /// How far a node's WAL reaches: its vote in the election. PAF's name.
+    Vote,
+}
+
+impl Attribute {
+    /// The attribute's name for the resource `instance`.
+    pub fn of(self, instance: &str) -> String {
+        match self {
+            Attribute::Score => format!("master-{instance}"),
+            Attribute::Vote => format!("lsn_location-{instance}"),
+        }
+    }
+}
+
+/// The cluster did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum PacemakerError {
+    /// Its tool failed.
+    #[error(transparent)]
+    Tool(#[from] CommandError),
+    /// Its tool's output was not understood.
+    #[error("cannot read what {tool} printed: {why}")]
+    Output {
+        /// The tool.
+        tool: &'static str,
+        /// What is wrong with it.
+        why: String,
+    },
+}

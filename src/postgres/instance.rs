@@ -1,0 +1,375 @@
+//! The real instance: its files, its processes, its signals, one session.
+
+use std::fs;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::time::Duration;
+
+use nix::fcntl::OFlag;
+use nix::sys::signal::Signal;
+use tokio::runtime::Runtime;
+
+use super::control::{ControlData, DbState, WalLevel};
+use super::history::TimelineHistory;
+use super::layout::DataDirectory;
+use super::processes::{self, Processes, ServerProcess};
+use super::session::{self, Address, Row, Session};
+use super::{End, Postgres, PostgresError, Replication, Upstream};
+use crate::clock::{Clock, Deadline};
+use crate::command::Invocation;
+use crate::location::{Lsn, Timeline};
+use crate::parameters::{Config, Host};
+use crate::privileges::{PrivilegeError, SystemUser};
+use crate::rules::scores::{Replica, SenderState};
+use crate::rules::setup;
+use crate::rules::status::{Answer, Evidence, Phase, Role};
+use crate::vote::{Reach, Vote};
+
+const ROLE: &str = "SELECT pg_catalog.pg_is_in_recovery()";
+
+const REPLICATION: &str = "SELECT pg_catalog.pg_current_wal_lsn(), application_name, state, flush_lsn, \
+     sync_state IN ('sync', 'quorum') \
+     FROM (SELECT 1) one LEFT JOIN pg_catalog.pg_stat_replication ON true";
+
+const UPSTREAM: &str = "SELECT (SELECT status FROM pg_catalog.pg_stat_wal_receiver), \
+     pg_catalog.current_setting('primary_conninfo') = ''";
+
+const REACH: &str = "SELECT pg_catalog.pg_last_wal_receive_lsn(), pg_catalog.pg_last_wal_replay_lsn(), \
+     (SELECT received_tli FROM pg_catalog.pg_stat_wal_receiver)";
+
+/// The instance that the resource's parameters name.
+pub struct Instance {
+    config: Config,
+    data: DataDirectory,
+    user: Option<SystemUser>,
+    runtime: Rc<Runtime>,
+    clock: Rc<dyn Clock>,
+    deadline: Deadline,
+    session: Option<Session>,
+    /// The file the server was told to write to when it was started, and how long that was then.
+    start_log: Option<(PathBuf, u64)>,
+}
+
+impl Instance {
+    /// The instance of `config`, whose questions are all given up at `deadline`.
+    pub fn new(config: Config, runtime: Rc<Runtime>, clock: Rc<dyn Clock>, deadline: Deadline) -> Self {
+        let data = DataDirectory::new(config.datadir());
+        Self { config, data, user: None, runtime, clock, deadline, session: None, start_log: None }
+    }
+
+    fn user(&mut self) -> Result<SystemUser, PrivilegeError> {
+        if self.user.is_none() {
+            self.user = Some(SystemUser::find(&self.config.system_user)?);
+        }
+        self.user.clone().ok_or_else(|| PrivilegeError::UnknownUser(self.config.system_user.clone()))
+    }
+
+    /// Does `work` on the data directory as the PostgreSQL user.
+    fn as_user<T>(
+        &mut self,
+        work: impl FnOnce(&DataDirectory) -> Result<T, PostgresError>,
+    ) -> Result<T, PostgresError> {
+        let user = self.user()?;
+        user.act(|| work(&self.data))?
+    }
+
+    fn processes(&mut self) -> Processes {
+        let hint = self.as_user(|data| Ok(data.pid_file())).ok().flatten().and_then(|file| file.pid);
+        processes::of_instance(self.data.path(), hint)
+    }
+
+    fn postmaster(&mut self) -> Result<ServerProcess, PostgresError> {
+        self.processes().postmaster.ok_or(PostgresError::NoPostmaster)
+    }
+
+    /// What `pg_control` says, through pg_controldata where its format is unknown to us.
+    ///
+    /// # Errors
+    ///
+    /// When neither can be read.
+    pub fn control(&mut self) -> Result<ControlData, PostgresError> {
+        let read = self.as_user(DataDirectory::control)?;
+        let path = self.data.file("global/pg_control");
+        read.map_err(|error| PostgresError::Content { path, why: error.to_string() })
+    }
+
+    fn control_state(&mut self) -> Option<DbState> {
+        self.control().map_err(|error| log::debug!("{error}")).ok().map(|control| control.state)
+    }
+
+    /// Where to connect: as configured, or where the postmaster says that it listens.
+    fn address(&mut self) -> Address {
+        let file = self.as_user(|data| Ok(data.pid_file())).ok().flatten();
+        let told = file.as_ref();
+        let host = self.config.pghost.clone().or_else(|| told?.socket_directory.clone().map(Host::Directory));
+        let listens = || match told?.listen_address.as_deref()? {
+            "*" | "0.0.0.0" => Some(Host::Name("127.0.0.1".to_owned())),
+            "::" => Some(Host::Name("::1".to_owned())),
+            address => Some(Host::Name(address.to_owned())),
+        };
+        Address {
+            host: host.or_else(listens).unwrap_or_else(|| Host::Directory(PathBuf::from("/tmp"))),
+            port: self.config.pgport.or_else(|| told?.port).unwrap_or(5432),
+        }
+    }
+
+    fn patience(&self) -> Duration {
+        session::PATIENCE.min(self.deadline.left(self.clock.as_ref()))
+    }
+
+    fn connect(&mut self) -> Result<(), Answer> {
+        if self.session.is_some() {
+            return Ok(());
+        }
+        let (at, patience) = (self.address(), self.patience());
+        let runtime = Rc::clone(&self.runtime);
+        let refused = |error: PrivilegeError| Answer::Refused(error.to_string());
+        let user = self.user().map_err(refused)?;
+        let session = user.act(|| Session::open(runtime, &at, user.name(), patience)).map_err(refused)??;
+        self.session = Some(session);
+        Ok(())
+    }
+
+    fn answer(&mut self) -> Answer {
+        if let Err(answer) = self.connect() {
+            return answer;
+        }
+        let role = self.ask(ROLE);
+        match role.as_deref().map(|row| row.first()) {
+            Ok(Some(Some(in_recovery))) if in_recovery == "t" => Answer::Role(Role::Standby),
+            Ok(Some(Some(_))) => Answer::Role(Role::Primary),
+            Ok(_) => Answer::Refused("pg_is_in_recovery() returned nothing".to_owned()),
+            Err(error) => {
+                self.session = None;
+                match error {
+                    PostgresError::Slow { after, .. } => Answer::Silent(*after),
+                    error => Answer::Refused(error.to_string()),
+                }
+            }
+        }
+    }
+
+    fn ask(&mut self, sql: &'static str) -> Result<Row, PostgresError> {
+        Ok(self.ask_all(sql)?.into_iter().next().unwrap_or_default())
+    }
+
+    fn ask_all(&mut self, sql: &'static str) -> Result<Vec<Row>, PostgresError> {
+        self.connect().map_err(|answer| PostgresError::NoSession(format!("{answer:?}")))?;
+        let patience = self.patience();
+        match &self.session {
+            Some(session) => session.query(sql, patience),
+            None => Err(PostgresError::NoSession("no session".to_owned())),
+        }
+    }
+
+    /// How far the postmaster says it has come. A pid file that is not its own says nothing.
+    fn phase_of(&mut self, postmaster: ServerProcess) -> Phase {
+        let file = self.as_user(|data| Ok(data.pid_file())).ok().flatten();
+        file.filter(|file| file.pid == Some(postmaster.pid)).map_or(Phase::Unknown, |file| file.phase)
+    }
+
+    /// Where the server writes to before it has read its own logging configuration, and after that if it logs to
+    /// standard error: beside Debian's logs where they are, so that they are rotated, else in the data directory.
+    fn start_logs(&self) -> [PathBuf; 2] {
+        let instance = self.data.path().to_string_lossy().trim_matches('/').replace('/', "-");
+        [PathBuf::from(format!("/var/log/postgresql/pgsqlms-{instance}.log")), self.data.file("pgsqlms.log")]
+    }
+}
+
+impl Postgres for Instance {
+    fn setup(&mut self) -> Result<setup::Node, PostgresError> {
+        let minimal_wal = self.control()?.wal_level == WalLevel::Minimal;
+        let template = self.config.recovery_template();
+        let bindir = self.config.bindir.clone();
+        self.as_user(|data| {
+            data.bindir(bindir.as_deref())?;
+            let recovery_template = template.symlink_metadata().is_ok().then_some(template);
+            Ok(setup::Node { version: data.major_version()?, recovery_template, minimal_wal })
+        })
+    }
+
+    fn evidence(&mut self) -> Evidence {
+        let processes = self.processes();
+        let Some(postmaster) = processes.postmaster else {
+            if !processes.orphans.is_empty() {
+                return Evidence::Orphans { count: processes.orphans.len() };
+            }
+            let signal_files = self.as_user(|data| Ok((data.has("backup_label"), data.has("standby.signal"))));
+            let (backup_label, standby_signal) = signal_files.unwrap_or_default();
+            return Evidence::NoProcess { control: self.control_state(), backup_label, standby_signal };
+        };
+        let phase = self.phase_of(postmaster);
+        let answer = if postmaster.frozen { Answer::NotYet } else { self.answer() };
+        let control = if matches!(answer, Answer::Role(_)) { None } else { self.control_state() };
+        Evidence::Postmaster { pid: postmaster.pid, frozen: postmaster.frozen, phase, answer, control }
+    }
+
+    fn phase(&mut self) -> Option<Phase> {
+        let Processes { postmaster, orphans } = self.processes();
+        match postmaster {
+            Some(postmaster) => Some(self.phase_of(postmaster)),
+            None => (!orphans.is_empty()).then_some(Phase::Unknown),
+        }
+    }
+
+    fn vote(&mut self) -> Result<Vote, PostgresError> {
+        let control = self.control()?;
+        let row = self.ask(REACH)?;
+        let lsn = |column: usize| -> Option<Lsn> { row.get(column)?.as_deref()?.parse().ok() };
+        let streamed = row.get(2).and_then(|tli| tli.as_deref()?.parse().ok()).map(Timeline);
+        let timeline = [Some(control.timeline), control.min_recovery_timeline, streamed].into_iter().flatten().max();
+        let reach = Reach { received: lsn(0), replayed: lsn(1), on_disk: None };
+        let history = self.as_user(|data| data.history(timeline.unwrap_or(control.timeline)))?;
+        Ok(Vote { history, reach })
+    }
+
+    fn replication(&mut self) -> Result<Replication, PostgresError> {
+        let rows = self.ask_all(REPLICATION)?;
+        let current = rows.first().and_then(|row| row.first()?.as_deref()?.parse().ok());
+        let missing = || PostgresError::Sql { what: REPLICATION, why: "no current position".to_owned() };
+        Ok(Replication { current: current.ok_or_else(missing)?, replicas: rows.iter().filter_map(replica).collect() })
+    }
+
+    fn upstream(&mut self) -> Result<Upstream, PostgresError> {
+        let row = self.ask(UPSTREAM)?;
+        let column = |number: usize| row.get(number).and_then(Option::as_deref);
+        Ok(match (column(0), column(1)) {
+            (Some("streaming"), _) => Upstream::Streaming,
+            (_, Some("t")) => Upstream::ArchiveOnly,
+            _ => Upstream::Disconnected,
+        })
+    }
+
+    fn checkpoint(&mut self, patience: Duration) -> Result<(), PostgresError> {
+        self.connect().map_err(|answer| PostgresError::NoSession(format!("{answer:?}")))?;
+        match &self.session {
+            Some(session) => session.query("CHECKPOINT", patience).map(drop),
+            None => Ok(()),
+        }
+    }
+
+    fn launch_standby(&mut self) -> Result<(), PostgresError> {
+        self.session = None;
+        let user = self.user()?;
+        let logs = self.start_logs();
+        self.start_log = Some(user.act(|| {
+            create(&self.data.file("standby.signal"))?;
+            let bindir = self.data.bindir(self.config.bindir.as_deref())?;
+            let server = Invocation::new(bindir.join("postgres")).arg("-D").arg(&self.config.pgdata);
+            let server = self.config.start_opts.iter().fold(server, |server, word| server.arg(word));
+            let (path, log) = open_log(&logs)?;
+            let length = log.metadata().map_or(0, |file| file.len());
+            server.leave_running(log, self.data.path())?;
+            Ok::<_, PostgresError>((path, length))
+        })??);
+        Ok(())
+    }
+
+    fn last_words(&mut self) -> Option<String> {
+        let (path, from) = self.start_log.clone()?;
+        let text = self.as_user(|_| Ok(read_from(&path, from))).ok().flatten()?;
+        let telling = text.lines().find(|line| line.contains("FATAL:") || line.contains("PANIC:"));
+        telling.or_else(|| text.lines().next_back()).map(|line| line.trim().to_owned())
+    }
+
+    fn end(&mut self, how: End) -> Result<(), PostgresError> {
+        self.session = None;
+        let Processes { postmaster, orphans } = self.processes();
+        let signal = |process: &ServerProcess, signal: Signal| {
+            processes::signal(process.pid, signal).map_err(|source| PostgresError::Signal { pid: process.pid, source })
+        };
+        match (how, &postmaster) {
+            (End::Kill, _) => {
+                postmaster.iter().try_for_each(|process| signal(process, Signal::SIGKILL))?;
+                // Without their postmaster, its children are orphans.
+                let left = processes::of_instance(self.data.path(), None);
+                let left = left.orphans.iter().chain(&left.postmaster);
+                orphans.iter().chain(left).try_for_each(|process| signal(process, Signal::SIGKILL))
+            }
+            (End::Fast | End::Immediate, Some(process)) => {
+                signal(process, if how == End::Fast { Signal::SIGINT } else { Signal::SIGQUIT })?;
+                // One that was frozen acts on the signal only when it runs again, and then before anything else.
+                if process.frozen { signal(process, Signal::SIGCONT) } else { Ok(()) }
+            }
+            (End::Fast | End::Immediate, None) => {
+                orphans.iter().try_for_each(|process| signal(process, Signal::SIGQUIT))
+            }
+        }
+    }
+
+    fn promote(&mut self) -> Result<(), PostgresError> {
+        let postmaster = self.postmaster()?;
+        self.as_user(|data| create(&data.file("promote")))?;
+        processes::signal(postmaster.pid, Signal::SIGUSR1)
+            .map_err(|source| PostgresError::Signal { pid: postmaster.pid, source })
+    }
+}
+
+impl DataDirectory {
+    /// The history of `timeline`: its file, which the first timeline does not have.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read or understood.
+    pub fn history(&self, timeline: Timeline) -> Result<TimelineHistory, PostgresError> {
+        let path = self.file("pg_wal").join(super::history::file_name(timeline));
+        let contents = match fs::read(&path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(TimelineHistory::first(timeline)),
+            read => read.map_err(|source| PostgresError::File { doing: "read", path: path.clone(), source })?,
+        };
+        TimelineHistory::parse(timeline, &contents)
+            .map_err(|error| PostgresError::Content { path, why: error.to_string() })
+    }
+}
+
+fn replica(row: &Row) -> Option<Replica> {
+    let column = |number: usize| row.get(number)?.as_deref();
+    Some(Replica {
+        name: column(1)?.to_owned(),
+        state: match column(2) {
+            Some("streaming") => SenderState::Streaming,
+            Some("catchup") => SenderState::Catchup,
+            _ => SenderState::NotReplicating,
+        },
+        flushed: column(3).and_then(|lsn| lsn.parse().ok()),
+        synchronous: column(4) == Some("t"),
+    })
+}
+
+/// Creates an empty file, unless one is there. Never through a link.
+fn create(path: &Path) -> Result<(), PostgresError> {
+    let file = fs::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .mode(0o600)
+        .custom_flags(OFlag::O_NOFOLLOW.bits())
+        .open(path)
+        .and_then(|file| file.sync_all());
+    file.map_err(|source| PostgresError::File { doing: "create", path: path.to_owned(), source })
+}
+
+/// Opens the first of `candidates` that can be written, for appending.
+fn open_log(candidates: &[PathBuf; 2]) -> Result<(PathBuf, fs::File), PostgresError> {
+    let open = |path: &PathBuf| {
+        fs::OpenOptions::new()
+            .append(true)
+            .create(true)
+            .mode(0o640)
+            .custom_flags(OFlag::O_NOFOLLOW.bits())
+            .open(path)
+            .map(|file| (path.clone(), file))
+            .map_err(|source| PostgresError::File { doing: "write to", path: path.clone(), source })
+    };
+    open(&candidates[0]).or_else(|_| open(&candidates[1]))
+}
+
+/// The text of a file from byte `from` on, as far as anybody would read it.
+fn read_from(path: &Path, from: u64) -> Option<String> {
+    use std::io::{Read, Seek, SeekFrom};
+    let mut file = fs::File::open(path).ok()?;
+    file.seek(SeekFrom::Start(from)).ok()?;
+    let mut bytes = Vec::new();
+    file.take(16 << 10).read_to_end(&mut bytes).ok()?;
+    Some(String::from_utf8_lossy(&bytes).into_owned())
+}

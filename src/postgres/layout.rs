@@ -1,0 +1,137 @@
+//! Where the files and programs of an instance are. The caller acts as the PostgreSQL user.
+
+use std::fs;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use super::PostgresError;
+use super::control::{CONTROL_LEN, ControlData, ControlError};
+use super::pid_file::PidFile;
+
+/// The directories in which the programs of PostgreSQL `major` are looked for: Debian's, PGDG's for Red Hat, the
+/// distribution's own, and where `make install` puts them.
+fn usual_bindirs(major: &str) -> [PathBuf; 4] {
+    [
+        format!("/usr/lib/postgresql/{major}/bin").into(),
+        format!("/usr/pgsql-{major}/bin").into(),
+        "/usr/bin".into(),
+        "/usr/local/pgsql/bin".into(),
+    ]
+}
+
+/// The files of one data directory.
+#[derive(Debug, Clone)]
+pub struct DataDirectory(PathBuf);
+
+impl DataDirectory {
+    /// The data directory at `path`.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self(path.into())
+    }
+
+    /// Its path.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// The file `name` in it.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
+    /// Whether the file `name` is there.
+    pub fn has(&self, name: &str) -> bool {
+        self.file(name).symlink_metadata().is_ok()
+    }
+
+    /// The major version in `PG_VERSION`: "17".
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read or holds no version.
+    pub fn major_version(&self) -> Result<String, PostgresError> {
+        let path = self.file("PG_VERSION");
+        let text = fs::read_to_string(&path).map_err(|source| unreadable(&path, source))?;
+        let version = text.trim();
+        let plausible =
+            !version.is_empty() && version.len() < 8 && version.bytes().all(|b| b.is_ascii_digit() || b == b'.');
+        if !plausible {
+            return Err(PostgresError::Content { path, why: "no version number".to_owned() });
+        }
+        Ok(version.to_owned())
+    }
+
+    /// Its `postmaster.pid`, if there is one.
+    pub fn pid_file(&self) -> Option<PidFile> {
+        let file = fs::File::open(self.file("postmaster.pid")).ok()?;
+        let mut text = String::new();
+        file.take(16 << 10).read_to_string(&mut text).ok()?;
+        Some(PidFile::parse(&text))
+    }
+
+    /// Its `pg_control`.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be read; [`ControlError`] inside when it can and makes no sense.
+    pub fn control(&self) -> Result<Result<ControlData, ControlError>, PostgresError> {
+        let path = self.file("global/pg_control");
+        let mut bytes = Vec::with_capacity(CONTROL_LEN);
+        let file = fs::File::open(&path).map_err(|source| unreadable(&path, source))?;
+        file.take(CONTROL_LEN as u64).read_to_end(&mut bytes).map_err(|source| unreadable(&path, source))?;
+        Ok(ControlData::parse(&bytes))
+    }
+
+    /// The directory with this instance's programs: `given`, or the first usual one that has a server.
+    ///
+    /// # Errors
+    ///
+    /// When there is no server program in any of them.
+    pub fn bindir(&self, given: Option<&Path>) -> Result<PathBuf, PostgresError> {
+        let version = self.major_version()?;
+        let candidates = given.map_or_else(|| usual_bindirs(&version).to_vec(), |given| vec![given.to_owned()]);
+        let found = candidates.iter().find(|directory| is_executable(&directory.join("postgres")));
+        found.cloned().ok_or_else(|| PostgresError::NoPrograms {
+            version,
+            looked_in: candidates.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", "),
+        })
+    }
+}
+
+fn is_executable(path: &Path) -> bool {
+    nix::unistd::access(path, nix::unistd::AccessFlags::X_OK).is_ok()
+}
+
+fn unreadable(path: &Path, source: std::io::Error) -> PostgresError {
+    PostgresError::File { doing: "read", path: path.to_owned(), source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn data_directory(pg_version: &str) -> (tempfile::TempDir, DataDirectory) {
+        let directory = tempfile::tempdir().unwrap();
+        fs::write(directory.path().join("PG_VERSION"), pg_version).unwrap();
+        let data = DataDirectory::new(directory.path());
+        (directory, data)
+    }
+
+    #[test]
+    fn pg_version_is_a_number_or_an_error() {
+        assert_eq!(data_directory("17\n").1.major_version().unwrap(), "17");
+        for bad in ["", "\n", "../../etc", "17 18"] {
+            assert!(data_directory(bad).1.major_version().is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_missing_server_program_is_told_with_the_places() {
+        let (_keep, data) = data_directory("99");
+        let error = data.bindir(Some(Path::new("/nowhere"))).unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "no PostgreSQL 99 programs found (looked in /nowhere): install them or set the parameter bindir"
+        );
+    }
+}

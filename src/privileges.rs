@@ -1,0 +1,90 @@
+//! Becoming the PostgreSQL user for everything that touches its files and programs.
+
+use std::ffi::CString;
+
+use nix::unistd::{Gid, Uid, User, getegid, geteuid, getgrouplist, getgroups, setgroups, setresgid, setresuid};
+
+/// The account that owns the data directory.
+#[derive(Debug, Clone)]
+pub struct SystemUser {
+    name: String,
+    uid: Uid,
+    gid: Gid,
+    groups: Vec<Gid>,
+}
+
+/// Why the agent cannot act as the PostgreSQL user.
+#[derive(Debug, thiserror::Error)]
+pub enum PrivilegeError {
+    /// No such account.
+    #[error("system_user {0:?} does not exist on this node: create it or set the parameter system_user")]
+    UnknownUser(String),
+    /// The account database or the kernel refused.
+    #[error("cannot act as user {user}: {source}")]
+    Refused {
+        /// The account.
+        user: String,
+        /// Why.
+        source: nix::Error,
+    },
+}
+
+impl SystemUser {
+    /// Looks the account up.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such account, or the account database does not answer.
+    pub fn find(name: &str) -> Result<Self, PrivilegeError> {
+        let refused = |source| PrivilegeError::Refused { user: name.to_owned(), source };
+        let user =
+            User::from_name(name).map_err(refused)?.ok_or_else(|| PrivilegeError::UnknownUser(name.to_owned()))?;
+        let c_name = CString::new(name).map_err(|_| PrivilegeError::UnknownUser(name.to_owned()))?;
+        let groups = getgrouplist(&c_name, user.gid).map_err(refused)?;
+        Ok(Self { name: name.to_owned(), uid: user.uid, gid: user.gid, groups })
+    }
+
+    /// The account's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Does `work` as this user, and is root again afterwards.
+    ///
+    /// Real and effective user and groups change, so a program started meanwhile keeps nothing of root: exec forgets the
+    /// saved user. Does nothing special when the agent already runs as this user.
+    ///
+    /// # Errors
+    ///
+    /// When the agent is neither root nor this user.
+    pub fn act<T>(&self, work: impl FnOnce() -> T) -> Result<T, PrivilegeError> {
+        if geteuid() == self.uid {
+            return Ok(work());
+        }
+        let refused = |source| PrivilegeError::Refused { user: self.name.clone(), source };
+        let root = Root { groups: getgroups().map_err(refused)?, gid: getegid() };
+        setgroups(&self.groups).map_err(refused)?;
+        setresgid(self.gid, self.gid, root.gid).map_err(refused)?;
+        setresuid(self.uid, self.uid, Uid::from_raw(0)).map_err(refused)?;
+        Ok(work())
+    }
+}
+
+/// Makes the agent root again when it goes out of scope, also when the work panicked.
+struct Root {
+    groups: Vec<Gid>,
+    gid: Gid,
+}
+
+impl Drop for Root {
+    fn drop(&mut self) {
+        let root = Uid::from_raw(0);
+        let back = setresuid(root, root, root)
+            .and_then(|()| setresgid(self.gid, self.gid, self.gid))
+            .and_then(|()| setgroups(&self.groups));
+        if let Err(error) = back {
+            // What follows then has fewer rights than it needs, and fails with a reason of its own.
+            log::error!("cannot become root again: {error}");
+        }
+    }
+}

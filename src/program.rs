@@ -1,0 +1,143 @@
+//! From the process's arguments and environment to its exit code.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+use std::time::Duration;
+
+use clap::Parser;
+
+use crate::action::{Action, Asked};
+use crate::agent::{Agent, Outcome, Request};
+use crate::clock::{Clock, Deadline, SystemClock};
+use crate::env::Environment;
+use crate::exit::OcfExitCode;
+use crate::failure::Failure;
+use crate::logging;
+use crate::node::NodeName;
+use crate::notification::{Notification, Transition};
+use crate::pacemaker::tools::Tools;
+use crate::parameters::Config;
+use crate::postgres::instance::Instance;
+use crate::rules::setup::Meta;
+use crate::rules::status;
+
+/// Pacemaker resource agent for PostgreSQL streaming replication.
+///
+/// Pacemaker calls it with one action and its parameters in OCF_RESKEY_* environment variables.
+#[derive(Debug, Parser)]
+#[command(name = "pgsqlms", version)]
+struct Arguments {
+    /// start, stop, monitor, promote, demote, notify, reload, reload-agent, validate-all, meta-data or methods.
+    action: String,
+    /// Pacemaker may pass more; OCF says to ignore it.
+    #[arg(hide = true, trailing_var_arg = true, allow_hyphen_values = true)]
+    ignored: Vec<String>,
+}
+
+/// Does what the command line asks; the exit code.
+///
+/// No other code than OCF's leaves here: neither clap's for a usage error nor Rust's for a panic.
+pub fn run(arguments: impl IntoIterator<Item = std::ffi::OsString>, environment: &Environment) -> OcfExitCode {
+    let arguments = match Arguments::try_parse_from(arguments) {
+        Ok(arguments) => arguments,
+        Err(usage) => {
+            let _ = usage.print();
+            return if usage.use_stderr() { OcfExitCode::Unimplemented } else { OcfExitCode::Success };
+        }
+    };
+    match Asked::named(&arguments.action) {
+        Ok(Asked::Printout(printout)) => match printout.write(std::io::stdout().lock()) {
+            Ok(()) => OcfExitCode::Success,
+            Err(_) => OcfExitCode::GenericError,
+        },
+        Ok(Asked::Action(action)) => carry_out(action, environment),
+        Err(failure) => {
+            logging::tell_reason(&failure.to_string());
+            failure.exit_code()
+        }
+    }
+}
+
+fn carry_out(action: Action, environment: &Environment) -> OcfExitCode {
+    let instance = instance_name(environment);
+    logging::begin(environment, &instance);
+    // The standby.signal and whatever else we create is the PostgreSQL user's business only.
+    nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o077));
+    // The caller's directory may be gone, or unreadable for the PostgreSQL user.
+    let _ = nix::unistd::chdir("/");
+    std::panic::set_hook(Box::new(|panic| log::error!("this is a bug in pgsqlms: {panic}")));
+    let clock: Rc<dyn Clock> = Rc::new(SystemClock::start());
+    let ended = catch_unwind(AssertUnwindSafe(|| act(action, environment, instance, Rc::clone(&clock))));
+    let (code, reason) = match ended {
+        Ok(Ok(Outcome { code, reason })) => (code, reason),
+        Ok(Err(failure)) => (failure.exit_code(), Some(failure.to_string())),
+        Err(_) => (OcfExitCode::GenericError, Some("this is a bug in pgsqlms: see the system log".to_owned())),
+    };
+    if let Some(reason) = &reason {
+        log::log!(if code == OcfExitCode::Success { log::Level::Info } else { log::Level::Warn }, "{reason}");
+        logging::tell_reason(reason);
+    }
+    log::debug!("{action:?}: {code:?} after {:.0} ms", clock.now().as_secs_f64() * 1e3);
+    code
+}
+
+fn act(action: Action, environment: &Environment, instance: String, clock: Rc<dyn Clock>) -> Result<Outcome, Failure> {
+    let timeout = environment.milliseconds("OCF_RESKEY_CRM_meta_timeout").filter(|timeout| !timeout.is_zero());
+    let deadline = Deadline::within(timeout.unwrap_or(Duration::from_secs(action.usual_timeout())));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::NoRuntime)?;
+    let runtime = Rc::new(runtime);
+    let mut tools = Tools::new(Rc::clone(&runtime), Rc::clone(&clock), deadline);
+    let me = node_name(environment, &tools);
+    let (config, bad_parameters) = Config::read(environment);
+    let mut postgres = Instance::new(config.clone(), runtime, Rc::clone(&clock), deadline);
+    let request = Request {
+        me,
+        instance,
+        config,
+        bad_parameters,
+        meta: meta(environment),
+        asked: asked(environment),
+        check_level: environment.text("OCF_CHECK_LEVEL").and_then(|level| level.parse().ok()).unwrap_or(0),
+        transition: Transition::read(environment),
+        notification: Notification::read(environment),
+        deadline,
+    };
+    let clock = clock.as_ref();
+    action.run(&mut Agent { request: &request, postgres: &mut postgres, pacemaker: &mut tools, clock })
+}
+
+/// The resource's name. An anonymous clone's instances share it; the number that some tools append is left out.
+fn instance_name(environment: &Environment) -> String {
+    let name = environment.text("OCF_RESOURCE_INSTANCE").unwrap_or("default");
+    name.split(':').next().unwrap_or(name).to_owned()
+}
+
+/// The node's name: as Pacemaker passed it, as its tool says, or as the machine is called where there is no cluster.
+fn node_name(environment: &Environment, tools: &Tools) -> NodeName {
+    let passed = ["OCF_RESKEY_CRM_meta_on_node", "OCF_RESKEY_CRM_meta_physical_host"];
+    let passed = passed.iter().find_map(|name| environment.text(name)).map(NodeName::new);
+    let asked = || tools.node_name().map_err(|error| log::debug!("{error}")).ok();
+    passed.or_else(asked).unwrap_or_else(|| {
+        let machine = nix::sys::utsname::uname().map(|uname| uname.nodename().to_string_lossy().into_owned());
+        NodeName::new(machine.unwrap_or_default())
+    })
+}
+
+fn meta(environment: &Environment) -> Meta {
+    let notify = "OCF_RESKEY_CRM_meta_notify";
+    Meta {
+        feature_set: environment.text("OCF_RESKEY_crm_feature_set").map(str::to_owned),
+        notify: environment.text(notify).map(|_| environment.says_yes(notify)),
+        promoted_max: environment
+            .text_of_any(&["OCF_RESKEY_CRM_meta_promoted_max", "OCF_RESKEY_CRM_meta_master_max"])
+            .map(str::to_owned),
+    }
+}
+
+/// A monitor without an interval is a probe.
+fn asked(environment: &Environment) -> status::Asked {
+    match environment.milliseconds("OCF_RESKEY_CRM_meta_interval") {
+        Some(interval) if !interval.is_zero() => status::Asked::Recurring,
+        _ => status::Asked::Probe,
+    }
+}

@@ -1,0 +1,147 @@
+//! Whether a node is set up as the agent needs it: what start and `validate-all` look at, and nobody else.
+
+use std::path::PathBuf;
+
+use crate::exit::OcfExitCode;
+
+/// The oldest supported major version of PostgreSQL: older ones are put into recovery by a `recovery.conf`.
+pub const OLDEST_POSTGRESQL: u32 = 12;
+
+/// The oldest supported Pacemaker, 2.0.0, by the feature set that it passes.
+const OLDEST_FEATURE_SET: (u32, u32, u32) = (3, 1, 0);
+
+/// How Pacemaker runs the resource, as far as it told.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Meta {
+    /// `crm_feature_set`; only Pacemaker passes one.
+    pub feature_set: Option<String>,
+    /// `notify`: whether instances are told about each other's actions.
+    pub notify: Option<bool>,
+    /// `promoted-max`: how many primaries there may be.
+    pub promoted_max: Option<String>,
+}
+
+/// What was found on this node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Node {
+    /// The major version in `PG_VERSION`.
+    pub version: String,
+    /// A file that was the place for recovery settings before PostgreSQL 12 and is ignored since.
+    pub recovery_template: Option<PathBuf>,
+    /// `wal_level` in pg_control is `minimal`.
+    pub minimal_wal: bool,
+}
+
+/// Why a node or a resource is not set up as the agent needs it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Unfit {
+    /// Pacemaker is too old.
+    #[error("Pacemaker is too old (feature set {0}): version 2.0 or later is required")]
+    Pacemaker(String),
+    /// Instances would not vote.
+    #[error("the clone needs the meta attribute notify=true: `pcs resource meta <clone> notify=true`")]
+    Notify,
+    /// There could be two primaries.
+    #[error("the clone needs the meta attribute promoted-max=1, not {0}: `pcs resource meta <clone> promoted-max=1`")]
+    PromotedMax(String),
+    /// PostgreSQL is too old.
+    #[error("PostgreSQL {0} is not supported: version {OLDEST_POSTGRESQL} or later is required")]
+    Postgres(String),
+    /// Recovery settings where they have no effect.
+    #[error("{} must not exist with PostgreSQL 12 or later: move its settings to postgresql.conf and remove it", .0.display())]
+    RecoveryTemplate(PathBuf),
+    /// There can be no standby.
+    #[error("wal_level is minimal: set it to replica in postgresql.conf and restart PostgreSQL once")]
+    WalLevel,
+}
+
+impl Unfit {
+    /// What Pacemaker is told. Never "not configured", which would stop the resource on every node.
+    pub fn exit_code(&self) -> OcfExitCode {
+        match self {
+            Unfit::Pacemaker(_) | Unfit::Postgres(_) => OcfExitCode::NotInstalled,
+            Unfit::Notify | Unfit::PromotedMax(_) | Unfit::RecoveryTemplate(_) | Unfit::WalLevel => {
+                OcfExitCode::BadArguments
+            }
+        }
+    }
+}
+
+/// Whether the resource is run as the agent needs it. What nobody told is not held against it: tools validate
+/// resources that are not in a cluster yet.
+///
+/// # Errors
+///
+/// The first thing that is wrong.
+pub fn check_meta(meta: &Meta) -> Result<(), Unfit> {
+    if let Some(feature_set) = &meta.feature_set {
+        if version(feature_set).is_some_and(|found| found < OLDEST_FEATURE_SET) {
+            return Err(Unfit::Pacemaker(feature_set.clone()));
+        }
+    }
+    if meta.notify == Some(false) {
+        return Err(Unfit::Notify);
+    }
+    match &meta.promoted_max {
+        Some(most) if most != "1" => Err(Unfit::PromotedMax(most.clone())),
+        _ => Ok(()),
+    }
+}
+
+/// Whether the node has what the agent needs.
+///
+/// # Errors
+///
+/// The first thing that is wrong.
+pub fn check_node(node: &Node) -> Result<(), Unfit> {
+    let major = node.version.split('.').next().and_then(|major| major.parse::<u32>().ok());
+    if major.is_none_or(|major| major < OLDEST_POSTGRESQL) {
+        return Err(Unfit::Postgres(node.version.clone()));
+    }
+    if let Some(template) = &node.recovery_template {
+        return Err(Unfit::RecoveryTemplate(template.clone()));
+    }
+    if node.minimal_wal { Err(Unfit::WalLevel) } else { Ok(()) }
+}
+
+/// `3.19.0` as numbers: 3.9 is before 3.10.
+fn version(text: &str) -> Option<(u32, u32, u32)> {
+    let mut numbers = text.split('.').map(|part| part.parse().ok());
+    Some((numbers.next()??, numbers.next().unwrap_or(Some(0))?, numbers.next().unwrap_or(Some(0))?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rules::table;
+
+    fn meta((feature_set, notify, most): (&str, Option<bool>, &str)) -> Result<(), Unfit> {
+        let text = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+        check_meta(&Meta { feature_set: text(feature_set), notify, promoted_max: text(most) })
+    }
+
+    table! { meta;
+        as_it_should_be: ("3.19.0", Some(true), "1") => Ok(());
+        nothing_told: ("", None, "") => Ok(());
+        feature_sets_compare_as_numbers: ("3.10.0", Some(true), "1") => Ok(());
+        oldest: ("3.1.0", Some(true), "1") => Ok(());
+        too_old: ("3.0.14", Some(true), "1") => Err(Unfit::Pacemaker("3.0.14".into()));
+        nonsense_is_not_old: ("later", Some(true), "1") => Ok(());
+        no_notifications: ("3.19.0", Some(false), "1") => Err(Unfit::Notify);
+        two_primaries: ("3.19.0", Some(true), "2") => Err(Unfit::PromotedMax("2".into()));
+    }
+
+    fn node((version, template, minimal_wal): (&str, Option<&str>, bool)) -> Result<(), Unfit> {
+        check_node(&Node { version: version.into(), recovery_template: template.map(PathBuf::from), minimal_wal })
+    }
+
+    table! { node;
+        fit: ("17", None, false) => Ok(());
+        oldest_postgresql: ("12", None, false) => Ok(());
+        postgresql_11: ("11", None, false) => Err(Unfit::Postgres("11".into()));
+        postgresql_9_6: ("9.6", None, false) => Err(Unfit::Postgres("9.6".into()));
+        a_recovery_template: ("15", Some("/d/recovery.conf.pcmk"), false)
+            => Err(Unfit::RecoveryTemplate("/d/recovery.conf.pcmk".into()));
+        minimal: ("15", None, true) => Err(Unfit::WalLevel);
+    }
+}

@@ -1,0 +1,374 @@
+//! What the local instance is doing, from what was seen of it.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::exit::OcfExitCode;
+use crate::postgres::control::DbState;
+
+/// The part an instance plays in replication.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// It accepts writes.
+    Primary,
+    /// It is in recovery and follows a primary.
+    Standby,
+}
+
+/// How far the postmaster says it has come, in the last line of `postmaster.pid` (`src/include/utils/pidfile.h`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// Starting up or recovering.
+    Starting,
+    /// Shutting down.
+    Stopping,
+    /// Accepting connections.
+    Ready,
+    /// In recovery, and configured not to accept connections (`hot_standby = off`).
+    WarmStandby,
+    /// The file is missing or says something else.
+    Unknown,
+}
+
+/// How the instance reacted to an attempt to connect.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer {
+    /// It let us in and told its role.
+    Role(Role),
+    /// It is there and not accepting connections: SQLSTATE 57P03.
+    NotYet,
+    /// It is there and refuses us: too many connections, authentication, anything else a live server says.
+    Refused(String),
+    /// Nothing listens where we looked.
+    NobodyListens(String),
+    /// The connection was taken, or not even that, and no answer came.
+    Silent(Duration),
+}
+
+/// What was seen of the local instance.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Evidence {
+    /// No process uses the data directory.
+    NoProcess {
+        /// What pg_control says, where it can be read.
+        control: Option<DbState>,
+        /// A `backup_label` is there: a base backup that has not been started yet.
+        backup_label: bool,
+        /// A `standby.signal` is there.
+        standby_signal: bool,
+    },
+    /// Server processes use the data directory, and no postmaster is among them.
+    Orphans {
+        /// How many.
+        count: usize,
+    },
+    /// A postmaster uses the data directory.
+    Postmaster {
+        /// Its process.
+        pid: i32,
+        /// It was stopped by a signal (SIGSTOP) or a debugger.
+        frozen: bool,
+        /// How far it says it has come.
+        phase: Phase,
+        /// How it reacted to us.
+        answer: Answer,
+        /// What pg_control says; not read when the answer told the role.
+        control: Option<DbState>,
+    },
+}
+
+/// Something about a running instance that a person should look at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Trouble {
+    /// The server refuses the agent's connection.
+    Refused(String),
+    /// The server runs, and nothing listens where the agent looks.
+    NobodyListens(String),
+    /// It recovers from the crash of one of its backends, by itself.
+    Restarting,
+    /// It has not reached the point at which it accepts connections.
+    Recovering,
+    /// It is configured not to accept connections while in recovery.
+    WarmStandby,
+    /// It is a standby and receives nothing from a primary.
+    NotStreaming(String),
+}
+
+/// What the local instance is doing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Status {
+    /// No process uses the data directory, and it was left in good order or never used.
+    Stopped,
+    /// No process uses the data directory, and it was left as after a crash.
+    Crashed(Role),
+    /// The postmaster has died and some of its processes are still there.
+    Orphaned {
+        /// How many.
+        count: usize,
+    },
+    /// It is on its way up.
+    Starting(Role),
+    /// It is on its way down.
+    Stopping,
+    /// It runs.
+    Running {
+        /// As what.
+        role: Role,
+        /// What a person should look at.
+        trouble: Option<Trouble>,
+    },
+    /// Its postmaster is there and does not react.
+    Unresponsive {
+        /// The postmaster.
+        pid: i32,
+        /// How long it was given; nothing when it cannot react at all.
+        waited: Option<Duration>,
+    },
+}
+
+/// What the local instance is doing.
+pub fn status(evidence: &Evidence) -> Status {
+    match evidence {
+        Evidence::NoProcess { control, backup_label, standby_signal } => {
+            left_behind(*control, *backup_label, *standby_signal)
+        }
+        Evidence::Orphans { count } => Status::Orphaned { count: *count },
+        Evidence::Postmaster { pid, frozen: true, .. } => Status::Unresponsive { pid: *pid, waited: None },
+        Evidence::Postmaster { pid, frozen: false, phase, answer, control } => alive(*pid, *phase, answer, *control),
+    }
+}
+
+fn left_behind(control: Option<DbState>, backup_label: bool, standby_signal: bool) -> Status {
+    match control {
+        _ if backup_label => Status::Stopped,
+        None | Some(DbState::ShutDown | DbState::ShutDownInRecovery) => Status::Stopped,
+        Some(DbState::InProduction) => Status::Crashed(Role::Primary),
+        Some(DbState::InArchiveRecovery) => Status::Crashed(Role::Standby),
+        // Crash recovery comes first also for a standby, and says so in pg_control.
+        Some(DbState::StartingUp | DbState::InCrashRecovery | DbState::ShuttingDown) => {
+            Status::Crashed(if standby_signal { Role::Standby } else { Role::Primary })
+        }
+    }
+}
+
+fn alive(pid: i32, phase: Phase, answer: &Answer, control: Option<DbState>) -> Status {
+    let role = role_in(control);
+    let running = |trouble| Status::Running { role, trouble: Some(trouble) };
+    match (answer, phase) {
+        (Answer::Role(role), _) => Status::Running { role: *role, trouble: None },
+        (Answer::Silent(waited), _) => Status::Unresponsive { pid, waited: Some(*waited) },
+        (_, Phase::Stopping) => Status::Stopping,
+        (Answer::Refused(why), _) => running(Trouble::Refused(why.clone())),
+        (_, Phase::Starting) => Status::Starting(role),
+        (_, Phase::WarmStandby) => running(Trouble::WarmStandby),
+        // The postmaster got as far as "ready" once: it restarts its children after one of them crashed.
+        (Answer::NotYet, Phase::Ready) => running(Trouble::Restarting),
+        (Answer::NotYet, Phase::Unknown) => Status::Starting(role),
+        (Answer::NobodyListens(whence), Phase::Ready | Phase::Unknown) => {
+            running(Trouble::NobodyListens(whence.clone()))
+        }
+    }
+}
+
+/// The role that pg_control stands for, where the server itself could not be asked.
+fn role_in(control: Option<DbState>) -> Role {
+    match control {
+        Some(DbState::InArchiveRecovery | DbState::ShutDownInRecovery) => Role::Standby,
+        Some(
+            DbState::InProduction
+            | DbState::InCrashRecovery
+            | DbState::StartingUp
+            | DbState::ShuttingDown
+            | DbState::ShutDown,
+        )
+        | None => Role::Primary,
+    }
+}
+
+/// Who asks for the status.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Asked {
+    /// Pacemaker wants to know what is there, having no expectation.
+    Probe,
+    /// Pacemaker makes sure that the instance still runs.
+    Recurring,
+}
+
+impl Status {
+    /// What a monitor answers.
+    pub fn exit_code(&self, asked: Asked) -> OcfExitCode {
+        match (self, asked) {
+            (Status::Stopped | Status::Crashed(_), Asked::Probe) => OcfExitCode::NotRunning,
+            (Status::Stopped | Status::Crashed(Role::Standby), Asked::Recurring) => OcfExitCode::NotRunning,
+            (Status::Crashed(Role::Primary), Asked::Recurring) => OcfExitCode::FailedPromoted,
+            (Status::Orphaned { .. } | Status::Stopping | Status::Unresponsive { .. }, _) => OcfExitCode::GenericError,
+            (Status::Starting(Role::Standby), _) => OcfExitCode::Degraded,
+            (Status::Starting(Role::Primary), _) => OcfExitCode::DegradedPromoted,
+            (Status::Running { role: Role::Standby, trouble: None }, _) => OcfExitCode::Success,
+            (Status::Running { role: Role::Standby, trouble: Some(_) }, _) => OcfExitCode::Degraded,
+            (Status::Running { role: Role::Primary, trouble: None }, _) => OcfExitCode::RunningPromoted,
+            (Status::Running { role: Role::Primary, trouble: Some(_) }, _) => OcfExitCode::DegradedPromoted,
+        }
+    }
+
+    /// Whether the instance runs in `role`, troubled or not.
+    pub fn runs_as(&self, role: Role) -> bool {
+        matches!(self, Status::Running { role: its, .. } if *its == role)
+    }
+
+    /// Whether there is nothing that a person should know.
+    pub fn is_well(&self) -> bool {
+        matches!(self, Status::Stopped | Status::Running { trouble: None, .. })
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Role::Primary => "primary",
+            Role::Standby => "standby",
+        })
+    }
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Status::Stopped => write!(f, "PostgreSQL is stopped"),
+            Status::Crashed(role) => {
+                write!(f, "no PostgreSQL process is left, and pg_control says that it ran as a {role}: it crashed")
+            }
+            Status::Orphaned { count } => {
+                write!(f, "the postmaster is gone and {count} of its processes still use the data directory")
+            }
+            Status::Starting(role) => write!(f, "PostgreSQL is starting as a {role} and recovers"),
+            Status::Stopping => write!(f, "PostgreSQL is shutting down"),
+            Status::Running { role, trouble: None } => write!(f, "PostgreSQL runs as a {role}"),
+            Status::Running { role, trouble: Some(trouble) } => write!(f, "PostgreSQL runs as a {role}, but {trouble}"),
+            Status::Unresponsive { pid, waited: None } => {
+                write!(f, "the postmaster (process {pid}) is frozen by a signal: `kill -CONT {pid}` resumes it")
+            }
+            Status::Unresponsive { pid, waited: Some(waited) } => {
+                write!(f, "the postmaster (process {pid}) did not answer within {:.1} s", waited.as_secs_f64())
+            }
+        }
+    }
+}
+
+impl fmt::Display for Trouble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Trouble::Refused(why) => write!(f, "refuses the agent's connection: {why}"),
+            Trouble::NobodyListens(whence) => {
+                write!(f, "nothing listens at {whence}: check pghost and pgport, or restart it to get its socket back")
+            }
+            Trouble::Restarting => write!(f, "restarts itself after the crash of one of its processes"),
+            Trouble::Recovering => write!(f, "is still recovering"),
+            Trouble::WarmStandby => write!(f, "accepts no connections: set hot_standby = on"),
+            Trouble::NotStreaming(why) => write!(f, "receives nothing from a primary: {why}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rules::table;
+
+    fn dead(control: DbState) -> Evidence {
+        Evidence::NoProcess { control: Some(control), backup_label: false, standby_signal: false }
+    }
+
+    fn living(phase: Phase, answer: Answer, control: DbState) -> Evidence {
+        Evidence::Postmaster { pid: 42, frozen: false, phase, answer, control: Some(control) }
+    }
+
+    fn seen(evidence: Evidence) -> Status {
+        status(&evidence)
+    }
+
+    fn troubled(role: Role, trouble: Trouble) -> Status {
+        Status::Running { role, trouble: Some(trouble) }
+    }
+
+    const SECOND: Duration = Duration::from_secs(1);
+    use Answer::{NobodyListens, NotYet, Refused, Silent};
+    use DbState::*;
+    use Phase::{Ready, Starting, Stopping, WarmStandby};
+
+    table! { seen;
+        cleanly_stopped_primary: dead(ShutDown) => Status::Stopped;
+        cleanly_stopped_standby: dead(ShutDownInRecovery) => Status::Stopped;
+        // PAF #162, #173, #204: a dead primary is dead, whatever pg_control says.
+        primary_killed: dead(InProduction) => Status::Crashed(Role::Primary);
+        standby_killed: dead(InArchiveRecovery) => Status::Crashed(Role::Standby);
+        primary_killed_while_it_shut_down: dead(ShuttingDown) => Status::Crashed(Role::Primary);
+        killed_in_crash_recovery_as_a_primary: dead(InCrashRecovery) => Status::Crashed(Role::Primary);
+        killed_in_crash_recovery_as_a_standby:
+            Evidence::NoProcess { control: Some(InCrashRecovery), backup_label: false, standby_signal: true }
+            => Status::Crashed(Role::Standby);
+        fresh_base_backup:
+            Evidence::NoProcess { control: Some(InProduction), backup_label: true, standby_signal: true }
+            => Status::Stopped;
+        no_data_directory:
+            Evidence::NoProcess { control: None, backup_label: false, standby_signal: false } => Status::Stopped;
+        // PAF #173: no second postmaster beside the processes of the first.
+        postmaster_dead_backends_alive: Evidence::Orphans { count: 3 } => Status::Orphaned { count: 3 };
+        standby: living(Ready, Answer::Role(Role::Standby), InArchiveRecovery)
+            => Status::Running { role: Role::Standby, trouble: None };
+        primary: living(Ready, Answer::Role(Role::Primary), InProduction)
+            => Status::Running { role: Role::Primary, trouble: None };
+        // stolon #691: full is not dead.
+        primary_with_all_connections_taken: living(Ready, Refused("53300".into()), InProduction)
+            => troubled(Role::Primary, Trouble::Refused("53300".into()));
+        standby_with_a_broken_pg_hba: living(Ready, Refused("28000".into()), InArchiveRecovery)
+            => troubled(Role::Standby, Trouble::Refused("28000".into()));
+        socket_removed: living(Ready, NobodyListens("/tmp:5432".into()), InProduction)
+            => troubled(Role::Primary, Trouble::NobodyListens("/tmp:5432".into()));
+        just_started_no_socket_yet: living(Starting, NobodyListens("/tmp:5432".into()), InArchiveRecovery)
+            => Status::Starting(Role::Standby);
+        recovering: living(Starting, NotYet, InArchiveRecovery) => Status::Starting(Role::Standby);
+        recovering_as_a_primary: living(Starting, NotYet, InCrashRecovery) => Status::Starting(Role::Primary);
+        backend_crashed_on_the_primary: living(Ready, NotYet, InCrashRecovery)
+            => troubled(Role::Primary, Trouble::Restarting);
+        backend_crashed_on_a_standby: living(Ready, NotYet, InArchiveRecovery)
+            => troubled(Role::Standby, Trouble::Restarting);
+        warm_standby: living(WarmStandby, NotYet, InArchiveRecovery)
+            => troubled(Role::Standby, Trouble::WarmStandby);
+        shutting_down: living(Stopping, NotYet, InProduction) => Status::Stopping;
+        shutting_down_without_a_socket: living(Stopping, NobodyListens("/tmp:5432".into()), InProduction)
+            => Status::Stopping;
+        silent: living(Ready, Silent(SECOND), InProduction) => Status::Unresponsive { pid: 42, waited: Some(SECOND) };
+        frozen: Evidence::Postmaster { pid: 42, frozen: true, phase: Ready, answer: NotYet, control: None }
+            => Status::Unresponsive { pid: 42, waited: None };
+    }
+
+    fn answered((status, asked): (Status, Asked)) -> u8 {
+        status.exit_code(asked) as u8
+    }
+
+    fn running(role: Role) -> Status {
+        Status::Running { role, trouble: None }
+    }
+
+    table! { answered;
+        stopped_probed: (Status::Stopped, Asked::Probe) => 7;
+        stopped_monitored: (Status::Stopped, Asked::Recurring) => 7;
+        // A probe of 9 makes Pacemaker "recover" a returned old primary, beside the new one.
+        crashed_primary_probed: (Status::Crashed(Role::Primary), Asked::Probe) => 7;
+        crashed_primary_monitored: (Status::Crashed(Role::Primary), Asked::Recurring) => 9;
+        crashed_standby_probed: (Status::Crashed(Role::Standby), Asked::Probe) => 7;
+        crashed_standby_monitored: (Status::Crashed(Role::Standby), Asked::Recurring) => 7;
+        orphans_probed: (Status::Orphaned { count: 1 }, Asked::Probe) => 1;
+        orphans_monitored: (Status::Orphaned { count: 1 }, Asked::Recurring) => 1;
+        standby_starting: (Status::Starting(Role::Standby), Asked::Probe) => 190;
+        primary_starting: (Status::Starting(Role::Primary), Asked::Recurring) => 191;
+        stopping_probed: (Status::Stopping, Asked::Probe) => 1;
+        stopping_monitored: (Status::Stopping, Asked::Recurring) => 1;
+        standby_well: (running(Role::Standby), Asked::Probe) => 0;
+        primary_well: (running(Role::Primary), Asked::Recurring) => 8;
+        standby_troubled: (troubled(Role::Standby, Trouble::Restarting), Asked::Recurring) => 190;
+        primary_troubled: (troubled(Role::Primary, Trouble::Restarting), Asked::Probe) => 191;
+        unresponsive: (Status::Unresponsive { pid: 42, waited: None }, Asked::Recurring) => 1;
+    }
+}

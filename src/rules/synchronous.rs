@@ -1,0 +1,41 @@
+//! Synchronous replication: what the primary promised, and whom that lets us promote.
+//!
+//! A commit under `synchronous_standby_names` is acknowledged once `k` of the standbys it names have flushed it. After
+//! the primary is gone, a commit can only be on some `k` of those `n` names, and we cannot know which: a sampled
+//! `sync_state` is out of date the moment it is read. So the votes in an election must include a member of *every* set
+//! of `k` names, that is, at least `n - k + 1` of them; the winner, having the most WAL among the voters, then holds
+//! every acknowledged commit. `FIRST k` is treated as `ANY k`, because a change of connections changes who is first.
+//!
+//! Four parts, all pure:
+//!
+//! * [`setting`] reads `synchronous_standby_names` exactly as PostgreSQL does;
+//! * [`published`] is what a primary tells the others about its promises, as one line of text;
+//! * [`verdict`] decides from that and the votes whether a candidate may be promoted;
+//! * [`steps`] says what the primary does next: publish, apply a setting, or nothing.
+//!
+//! # What the rules rely on
+//!
+//! * Publishing comes first. A primary publishes a setting before it takes effect, and a candidate publishes its own
+//!   ([`before_promotion`]) before it is promoted. Where a DBA owns the setting, the primary can only
+//!   publish after the fact: until its next monitor, a setting weakened by hand is not known to the others.
+//! * A name stands for one node. PostgreSQL counts connections, not names: two walsenders called `srv2` satisfy
+//!   `ANY 2 (srv2, srv3)`, and an old connection that has not timed out yet counts for as long as it is listed.
+//! * `synchronous_commit` is `on` or `remote_apply`. With `remote_write` a standby acknowledges what its own operating
+//!   system may still lose, with `local` and `off` nobody was promised anything.
+//! * A list that is too long is safe, one that is too short is not: an extra name only raises the number of votes
+//!   needed. Names outside the cluster are therefore counted, although they never vote.
+
+pub mod published;
+pub mod setting;
+pub mod steps;
+pub mod verdict;
+
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+mod walk;
+
+pub use published::{Electorate, Guard, Published};
+pub use setting::{BadSetting, Member, Method, SyncSetting};
+pub use steps::{Management, PrimaryFacts, Step, Strictness, before_promotion, next_step};
+pub use verdict::{Loss, Operator, PromotionFacts, Refusal, Shortfall, Verdict, Vote, verdict};

@@ -1,0 +1,250 @@
+//! May this candidate be promoted? Only if the voters together hold every acknowledged commit.
+//!
+//! Whether the candidate has the most WAL among the voters, on the right history, is for the election to decide.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use super::published::{Guard, Published};
+use super::setting::SyncSetting;
+use crate::location::Lsn;
+use crate::node::NodeName;
+
+/// What an operator runs on the node that is to be promoted whatever is lost.
+pub const OVERRIDE_COMMAND: &str = "pgsqlms promote-anyway";
+
+/// What one node says about itself in an election.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Vote {
+    /// Who votes.
+    pub node: NodeName,
+    /// The end of the WAL it holds; a vote without it counts for nothing.
+    pub position: Option<Lsn>,
+}
+
+/// Whether an operator has accepted the loss.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Operator {
+    /// Nobody has said anything.
+    Silent,
+    /// The override was given for this node.
+    AcceptsLoss,
+}
+
+/// What is known when a candidate is about to be promoted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PromotionFacts {
+    /// Who wants to be promoted.
+    pub candidate: NodeName,
+    /// The nodes of the cluster, present or not.
+    pub members: BTreeSet<NodeName>,
+    /// What the last primary published; `None` if nothing can be read. A cluster that never had a primary has promised
+    /// nothing: that is an empty list, for the caller to tell.
+    pub published: Option<Published>,
+    /// The votes, the candidate's own among them.
+    pub votes: Vec<Vote>,
+    /// The position the last primary last published.
+    pub last_known: Option<Lsn>,
+    /// The operator's word.
+    pub operator: Operator,
+}
+
+/// May the candidate be promoted, as far as synchronous replication is concerned?
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// The voters hold every acknowledged commit, for the reason given with each promise.
+    Safe(Vec<Proof>),
+    /// They may not.
+    Unsafe(Refusal),
+    /// They may not, and an operator takes responsibility.
+    Overridden {
+        /// What stands against it.
+        refusal: Refusal,
+        /// What it may cost.
+        loss: Loss,
+    },
+}
+
+/// Why the voters hold everything that one guard protects.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Proof {
+    /// No standby was waited for, so nothing was promised.
+    Asynchronous,
+    /// This voter holds it all: the primary that acknowledged it, or one that was proven to have it.
+    Holder(NodeName),
+    /// So many of those eligible vote that any quorum includes one of them.
+    Intersection {
+        /// Those eligible that vote.
+        voters: BTreeSet<NodeName>,
+        /// How many were needed.
+        needed: usize,
+        /// Whether that is subject to nobody having connected unseen under a wildcard.
+        wildcard: bool,
+    },
+}
+
+/// Why not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refusal {
+    /// What the last primary promised is not known.
+    Unpublished,
+    /// Some promises are not covered. Never empty.
+    Shortfalls(Vec<Shortfall>),
+}
+
+/// A promise that the votes do not cover.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shortfall {
+    /// Who promised.
+    pub primary: NodeName,
+    /// Under which setting.
+    pub setting: SyncSetting,
+    /// How many more votes of `missing` it takes. There may be too few of them.
+    pub more: usize,
+    /// Nodes that may hold a commit and whose position is not known; not those of `holders`.
+    pub missing: BTreeSet<NodeName>,
+    /// Names from outside the cluster that may hold a commit and never vote.
+    pub strangers: BTreeSet<String>,
+    /// Nodes of which a single one would do, the primary first.
+    pub holders: Vec<NodeName>,
+}
+
+/// What may be lost when the candidate is promoted all the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Loss {
+    /// What comes after this, the candidate's own position, may be lost.
+    pub after: Option<Lsn>,
+    /// How far the last primary is known to have been; it may have written more since.
+    pub last_known: Option<Lsn>,
+}
+
+/// Judges the promotion of a candidate.
+pub fn verdict(facts: &PromotionFacts) -> Verdict {
+    let refusal = match &facts.published {
+        None => Refusal::Unpublished,
+        Some(Published(guards)) => {
+            let present = facts.votes.iter().filter(|vote| vote.position.is_some());
+            let present = present.map(|vote| vote.node.clone()).collect();
+            let (mut proofs, mut shortfalls) = (Vec::new(), Vec::new());
+            for guard in guards {
+                match judge(guard, &present, &facts.members) {
+                    Ok(proof) => proofs.push(proof),
+                    Err(shortfall) => shortfalls.push(shortfall),
+                }
+            }
+            if shortfalls.is_empty() {
+                return Verdict::Safe(proofs);
+            }
+            Refusal::Shortfalls(shortfalls)
+        }
+    };
+    match facts.operator {
+        Operator::Silent => Verdict::Unsafe(refusal),
+        Operator::AcceptsLoss => {
+            let own = facts.votes.iter().find(|vote| vote.node == facts.candidate);
+            let loss = Loss { after: own.and_then(|vote| vote.position), last_known: facts.last_known };
+            Verdict::Overridden { refusal, loss }
+        }
+    }
+}
+
+/// Whether the votes of `present` cover what one guard protects.
+fn judge(guard: &Guard, present: &BTreeSet<NodeName>, members: &BTreeSet<NodeName>) -> Result<Proof, Shortfall> {
+    if guard.setting == SyncSetting::Off {
+        return Ok(Proof::Asynchronous);
+    }
+    if let Some(holder) = present.iter().find(|node| guard.is_held_by(node)) {
+        return Ok(Proof::Holder(holder.clone()));
+    }
+    let electorate = guard.electorate(members);
+    let voters: BTreeSet<_> = present.intersection(&electorate.voters).cloned().collect();
+    if voters.len() >= electorate.needed {
+        let wildcard = guard.setting.has_wildcard();
+        return Ok(Proof::Intersection { voters, needed: electorate.needed, wildcard });
+    }
+    Err(Shortfall {
+        primary: guard.primary.clone(),
+        setting: guard.setting.clone(),
+        more: electorate.needed - voters.len(),
+        missing: electorate.voters.into_iter().filter(|node| !present.contains(node) && !guard.is_held_by(node)).collect(),
+        strangers: electorate.strangers,
+        holders: [&guard.primary].into_iter().chain(&guard.heirs).cloned().collect(),
+    })
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Safe(proofs) if proofs.is_empty() => f.write_str("nothing was promised"),
+            Self::Safe(proofs) => f.write_str(&joined(proofs, ", ")),
+            Self::Unsafe(refusal) => write!(f, "{refusal}, or run `{OVERRIDE_COMMAND}` and lose them"),
+            Self::Overridden { refusal, loss } => {
+                write!(f, "promoted by the operator's order although {refusal}; {loss}")
+            }
+        }
+    }
+}
+
+impl fmt::Display for Proof {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Asynchronous => f.write_str("replication was asynchronous"),
+            Self::Holder(node) => write!(f, "{node} votes and holds every acknowledged commit"),
+            Self::Intersection { voters, needed, wildcard } => {
+                write!(f, "{} of {needed} needed synchronous standbys vote: {}", voters.len(), joined(voters, ", "))?;
+                f.write_str(if *wildcard { " (provided nothing else connected under `*`)" } else { "" })
+            }
+        }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unpublished => {
+                f.write_str("what the last primary promised is not known: acknowledged commits may be missing here; start the last primary")
+            }
+            Self::Shortfalls(shortfalls) => f.write_str(&joined(shortfalls, "; also ")),
+        }
+    }
+}
+
+impl fmt::Display for Shortfall {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { primary, setting, more, missing, strangers, holders } = self;
+        write!(f, "commits acknowledged by {primary} under {setting} may be missing here: ")?;
+        if !strangers.is_empty() {
+            write!(f, "{} may hold them and cannot vote; ", joined(strangers, ", "))?;
+        }
+        let holders = joined(holders, " or ");
+        match (missing.len(), *more) {
+            (there, more) if there < more => write!(f, "start {holders}"),
+            (there, more) if there == more => write!(f, "start {holders}, or {}", joined(missing, " and ")),
+            (_, more) => write!(f, "start {holders}, or {more} of {}", joined(missing, ", ")),
+        }
+    }
+}
+
+impl fmt::Display for Loss {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.after, self.last_known) {
+            (Some(after), Some(known)) if known > after => write!(
+                f,
+                "what follows {after} may be lost: {} bytes up to {known}, and what was written since that was published",
+                known.bytes_after(after)
+            ),
+            (Some(after), Some(known)) => {
+                write!(
+                    f,
+                    "what follows {after} may be lost: nothing up to {known}, but what was written since that was published"
+                )
+            }
+            (Some(after), None) => write!(f, "what follows {after} may be lost, and how much that is, is not known"),
+            (None, _) => f.write_str("how much may be lost is not known"),
+        }
+    }
+}
+
+fn joined<T: fmt::Display>(items: impl IntoIterator<Item = T>, separator: &str) -> String {
+    items.into_iter().map(|item| item.to_string()).collect::<Vec<_>>().join(separator)
+}

@@ -1,0 +1,52 @@
+//! Promotion scores.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// How much Pacemaker should prefer a node as the primary; below zero, never.
+///
+/// A node without any score is never promoted either, and a value that is no number counts as 0, which may be promoted
+/// (Pacemaker's `lib/pacemaker/pcmk_sched_promotable.c`). The ladder is PAF's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Score(pub i32);
+
+impl Score {
+    /// The running primary.
+    pub const PRIMARY: Score = Score(1001);
+    /// The standby that is closest to the primary.
+    pub const BEST_STANDBY: Score = Score(1000);
+    /// Between one standby and the next.
+    pub const STEP: i32 = 10;
+    /// A node that may be promoted when nobody has a better claim.
+    pub const CANDIDATE: Score = Score(1);
+    /// A standby that is connected but still catching up or being copied.
+    pub const NOT_READY: Score = Score(-1);
+    /// A node that is not connected to the primary.
+    pub const DISCONNECTED: Score = Score(-1000);
+    /// Never, whatever constraint an operator has set.
+    pub const NEVER: Score = Score(-1_000_000);
+
+    /// Whether a node with this score may be promoted.
+    pub fn allows_promotion(self) -> bool {
+        self.0 >= 0
+    }
+}
+
+impl fmt::Display for Score {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
+impl FromStr for Score {
+    type Err = std::num::ParseIntError;
+
+    /// Reads a score as Pacemaker writes it: a number or `INFINITY` with or without a sign.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "INFINITY" | "+INFINITY" => Ok(Score(1_000_000)),
+            "-INFINITY" => Ok(Score::NEVER),
+            number => number.parse().map(Score),
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! How far a node's write-ahead log reaches, and how it tells the others.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::location::{Lsn, Timeline};
+use crate::postgres::history::TimelineHistory;
+
+/// Where a node's write-ahead log ends: what an election is decided by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Vote {
+    /// The timeline the log is on, and those before it.
+    pub history: TimelineHistory,
+    /// What is known of its end.
+    pub reach: Reach,
+}
+
+/// The end of a node's WAL by three witnesses, none of which always knows: a restarted standby has received nothing yet
+/// (PAF #225), and the WAL of a delayed standby is on its disk long before it is replayed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Reach {
+    /// Received from a primary and flushed: `pg_last_wal_receive_lsn()`.
+    pub received: Option<Lsn>,
+    /// Replayed: `pg_last_wal_replay_lsn()`.
+    pub replayed: Option<Lsn>,
+    /// The end of the last valid record in `pg_wal`.
+    pub on_disk: Option<Lsn>,
+}
+
+impl Vote {
+    /// The timeline the log ends on.
+    pub fn timeline(&self) -> Timeline {
+        self.history.timeline()
+    }
+
+    /// The end of the log: the furthest of what is known.
+    pub fn lsn(&self) -> Lsn {
+        let Reach { received, replayed, on_disk } = self.reach;
+        [received, replayed, on_disk].into_iter().flatten().max().unwrap_or_default()
+    }
+}
+
+/// Text that is no vote.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is not a vote such as 2#50331744")]
+pub struct BadVote(pub String);
+
+/// `2#50331744 received=0/3000000 replayed=0/3000060 disk=0/3000060 history=1@0/2000000,2`: timeline and decimal LSN
+/// as PAF writes them, then what they were made from.
+impl fmt::Display for Vote {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}#{}", self.timeline(), self.lsn().0)?;
+        let witnesses =
+            [("received", self.reach.received), ("replayed", self.reach.replayed), ("disk", self.reach.on_disk)];
+        for (name, lsn) in witnesses {
+            if let Some(lsn) = lsn {
+                write!(f, " {name}={lsn}")?;
+            }
+        }
+        write!(f, " history={}", self.history)
+    }
+}
+
+impl FromStr for Vote {
+    type Err = BadVote;
+
+    fn from_str(text: &str) -> Result<Self, BadVote> {
+        read(text).ok_or_else(|| BadVote(text.chars().take(200).collect()))
+    }
+}
+
+fn read(text: &str) -> Option<Vote> {
+    let mut words = text.split_whitespace();
+    let (timeline, lsn) = words.next()?.split_once('#')?;
+    let (timeline, lsn) = (Timeline(timeline.parse().ok()?), Lsn(lsn.parse().ok()?));
+    let mut vote = Vote { history: TimelineHistory::first(timeline), reach: Reach::default() };
+    for word in words {
+        match word.split_once('=')? {
+            ("received", at) => vote.reach.received = Some(at.parse().ok()?),
+            ("replayed", at) => vote.reach.replayed = Some(at.parse().ok()?),
+            ("disk", at) => vote.reach.on_disk = Some(at.parse().ok()?),
+            ("history", history) => vote.history = history.parse().ok()?,
+            // A newer agent may say more.
+            _ => {}
+        }
+    }
+    if vote.reach == Reach::default() {
+        vote.reach.on_disk = Some(lsn);
+    }
+    (vote.timeline() == timeline && vote.lsn() == lsn).then_some(vote)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_vote_is_read_as_it_was_written() {
+        let vote = Vote {
+            history: "1@0/2000000,2".parse().unwrap(),
+            reach: Reach { received: Some(Lsn(0x3000000)), replayed: None, on_disk: Some(Lsn(0x3000060)) },
+        };
+        assert_eq!(vote.to_string(), "2#50331744 received=0/3000000 disk=0/3000060 history=1@0/2000000,2");
+        assert_eq!(vote.to_string().parse(), Ok(vote));
+    }
+
+    #[test]
+    fn the_short_form_of_paf_is_a_vote() {
+        let vote: Vote = "3#50331744".parse().unwrap();
+        assert_eq!((vote.timeline(), vote.lsn()), (Timeline(3), Lsn(50331744)));
+    }
+
+    #[test]
+    fn what_contradicts_itself_is_no_vote() {
+        for bad in ["", "1", "#", "1#", "a#1", "1#x", "1#5 disk=0/6", "2#5 disk=0/5 history=1", "1#5 disk", "-1#5"] {
+            assert!(bad.parse::<Vote>().is_err(), "{bad:?}");
+        }
+    }
+}
