@@ -1,1 +1,50 @@
 //! Three real cluster nodes on one machine.
+//!
+//! Each node is a container with a systemd, Corosync, Pacemaker and PostgreSQL of its own, on a switch of its own; this
+//! process plays the hypervisor. `Lab::builder().up()` gives a running cluster that disappears when it is dropped.
+//!
+//! | module | what it does |
+//! |---|---|
+//! | [`lab`] | [`Lab`], its builder, bringing it up and down |
+//! | [`node`] | one node: run something in it, power, freezer |
+//! | [`cluster`] | what Pacemaker says, from `crm_mon` |
+//! | [`eventually`] | the only ways to wait |
+//! | [`hypervisor`] | switches nodes off and on for the fence agent, and remembers it |
+//! | [`network`] | the switch, and how to cut it |
+//! | [`provision`] | runs the scripts that virtual machines run too |
+//! | [`tree`] | the distribution tree that all nodes share, built once |
+//! | [`client`] | writes through the virtual IP and records every acknowledged commit |
+//! | [`history`] | what that record proves |
+//! | [`host`] | what the machine must offer |
+//! | [`layout`] | the names and places of everything, all derived from the lab's name |
+//! | [`cgroup`], [`command`], [`clock`], [`env`], [`progress`], [`teardown`] | the rest |
+
+pub mod builder;
+pub mod cgroup;
+pub mod cli;
+pub mod client;
+pub mod clock;
+pub mod cluster;
+pub mod command;
+pub mod env;
+pub mod eventually;
+pub mod history;
+pub mod host;
+pub mod hypervisor;
+pub mod lab;
+pub mod layout;
+pub mod logs;
+pub mod network;
+pub mod node;
+pub mod progress;
+pub mod provision;
+pub mod state;
+pub mod teardown;
+pub mod tree;
+
+pub use cluster::Cluster;
+pub use command::Output;
+pub use eventually::{eventually, throughout};
+pub use lab::{Agent, Builder, Lab};
+pub use network::Cut;
+pub use node::Node;

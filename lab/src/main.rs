@@ -1,2 +1,7 @@
 //! The lab's command.
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    lab::cli::main()
+}

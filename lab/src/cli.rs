@@ -1,0 +1,226 @@
+//! The command `lab`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use clap::{Args, Parser, Subcommand};
+
+use crate::lab::{Agent, Lab, down};
+use crate::layout::Layout;
+use crate::network::Cut;
+use crate::{host, hypervisor, logs};
+
+/// Three real cluster nodes on one machine, to try and to break PostgreSQL high availability.
+#[derive(Debug, Parser)]
+#[command(name = "lab", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Order,
+    /// Which lab; labs of different names can be up at the same time.
+    #[arg(long, global = true, default_value = "lab")]
+    name: String,
+}
+
+#[derive(Debug, Subcommand)]
+enum Order {
+    /// Install the Debian packages that the lab needs on this machine.
+    Install,
+    /// Bring a lab up and leave it running.
+    Up(Up),
+    /// Remove a lab and everything it has on this machine.
+    Down {
+        /// Keep the logs of its nodes.
+        #[arg(long)]
+        keep_logs: bool,
+    },
+    /// Show the cluster, the nodes and the fencings.
+    Status,
+    /// Run something in a node.
+    Exec {
+        /// Which node.
+        node: String,
+        /// What to run.
+        #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+        argv: Vec<String>,
+    },
+    /// Open a shell in a node.
+    Shell {
+        /// Which node.
+        node: String,
+    },
+    /// Cut the power of a node.
+    PowerOff {
+        /// Which node.
+        node: String,
+    },
+    /// Give a node power.
+    PowerOn {
+        /// Which node.
+        node: String,
+    },
+    /// Stop everything in a node without ending anything.
+    Freeze {
+        /// Which node.
+        node: String,
+    },
+    /// Let a frozen node go on.
+    Thaw {
+        /// Which node.
+        node: String,
+    },
+    /// Cut the network between two nodes, or between one node and everything.
+    Cut(CutArgs),
+    /// Repair the network.
+    Heal,
+    /// Collect the logs of all nodes and say where they are.
+    Logs,
+    /// Switch nodes off and on for the fence agent; `up` starts this.
+    #[command(hide = true)]
+    Hypervisor,
+}
+
+#[derive(Debug, Args)]
+struct Up {
+    /// The Debian release of the nodes.
+    #[arg(long, default_value = "trixie")]
+    suite: String,
+    /// How many nodes.
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u8).range(2..=7))]
+    nodes: u8,
+    /// Who manages PostgreSQL.
+    #[arg(long, value_enum, default_value = "pgsqlms")]
+    agent: Agent,
+    /// The agent's binary; by default the newest that cargo has built.
+    #[arg(long)]
+    agent_binary: Option<PathBuf>,
+    /// Do not start the cluster when a node boots.
+    #[arg(long)]
+    no_autostart: bool,
+    /// Leave fenced nodes off.
+    #[arg(long)]
+    fenced_stay_off: bool,
+    /// Leave the cluster empty: no resources, no fencing.
+    #[arg(long)]
+    empty: bool,
+}
+
+#[derive(Debug, Args)]
+struct CutArgs {
+    /// Which node.
+    node: String,
+    /// The other one; without it, the node is cut off from everything.
+    other: Option<String>,
+    /// Only close PostgreSQL's port between the two.
+    #[arg(long, requires = "other", conflicts_with_all = ["one_way", "link", "loss"])]
+    postgres: bool,
+    /// Only lose what the first sends to the other.
+    #[arg(long, requires = "other", conflicts_with_all = ["link", "loss"])]
+    one_way: bool,
+    /// Unplug the node's cable, which its kernel notices.
+    #[arg(long, conflicts_with_all = ["other", "loss"])]
+    link: bool,
+    /// Lose this percentage of the node's packets.
+    #[arg(long, conflicts_with = "other", value_parser = clap::value_parser!(u8).range(1..=100))]
+    loss: Option<u8>,
+}
+
+impl CutArgs {
+    fn into_cut(self) -> Cut {
+        match (self.other, self.loss) {
+            (Some(other), _) if self.postgres => Cut::Postgres(self.node, other),
+            (Some(other), _) if self.one_way => Cut::OneWay(self.node, other),
+            (Some(other), _) => Cut::Between(self.node, other),
+            (None, Some(percent)) => Cut::Loss(self.node, percent),
+            (None, None) if self.link => Cut::Link(self.node),
+            (None, None) => Cut::Isolate(self.node),
+        }
+    }
+}
+
+/// From the command line to an exit code.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match run(cli) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("lab: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: Cli) -> Result<ExitCode> {
+    let name = cli.name.as_str();
+    let open = || Lab::open(name);
+    match cli.command {
+        Order::Install => host::install()?,
+        Order::Up(options) => up(name, options)?,
+        Order::Down { keep_logs } => down(name, keep_logs)?,
+        Order::Status => status(&open()?)?,
+        Order::Exec { node, argv } => {
+            let argv: Vec<&str> = argv.iter().map(String::as_str).collect();
+            return interactive(&open()?, &node, &argv);
+        }
+        Order::Shell { node } => return interactive(&open()?, &node, &["bash", "-l"]),
+        Order::PowerOff { node } => open()?.find_node(&node)?.power_off()?,
+        Order::PowerOn { node } => open()?.find_node(&node)?.power_on()?,
+        Order::Freeze { node } => open()?.find_node(&node)?.freeze()?,
+        Order::Thaw { node } => open()?.find_node(&node)?.thaw()?,
+        Order::Cut(cut) => {
+            let lab = open()?;
+            for node in [Some(&cut.node), cut.other.as_ref()].into_iter().flatten() {
+                lab.find_node(node)?;
+            }
+            lab.cut(&cut.into_cut())?;
+        }
+        Order::Heal => open()?.heal()?,
+        Order::Logs => println!("{}", logs::collect(&open()?)?.display()),
+        Order::Hypervisor => hypervisor::run(&Layout::new(name)?)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn up(name: &str, options: Up) -> Result<()> {
+    let mut builder = Lab::builder()
+        .name(name)
+        .suite(options.suite)
+        .nodes(options.nodes)
+        .agent(options.agent)
+        .autostart(!options.no_autostart)
+        .fenced_stay_off(options.fenced_stay_off)
+        .configure(!options.empty);
+    if let Some(path) = options.agent_binary {
+        builder = builder.agent_binary(path);
+    }
+    builder.up_and_leave(&std::env::current_exe().context("cannot find this program")?)
+}
+
+fn interactive(lab: &Lab, node: &str, argv: &[&str]) -> Result<ExitCode> {
+    let code = lab.find_node(node)?.interactive(argv)?;
+    Ok(ExitCode::from(u8::try_from(code).unwrap_or(1)))
+}
+
+fn status(lab: &Lab) -> Result<()> {
+    for node in lab.nodes() {
+        let power = match (node.is_on(), node.is_unplugged()) {
+            (true, _) => "on",
+            (false, true) => "off, its plug is pulled",
+            (false, false) => "off",
+        };
+        println!("{} {} {power}", node.name(), node.address());
+    }
+    println!("virtual address {}, logs in {}", lab.vip(), lab.logs().display());
+    for fencing in lab.fencings()? {
+        let before = if fencing.was_on { "" } else { ", which was off already" };
+        println!("fencing at {} ms: {} of {}{before}", fencing.at, fencing.action, fencing.node);
+    }
+    if !hypervisor::answers(lab.layout()) {
+        println!("the hypervisor does not answer: nothing can be fenced; use `lab down` and `lab up`");
+    }
+    match lab.nodes().iter().find(|node| node.is_on()) {
+        Some(node) => print!("{}", node.run(&["crm_mon", "--one-shot", "--show-node-attributes"])?),
+        None => println!("all nodes are off"),
+    }
+    Ok(())
+}

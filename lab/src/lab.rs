@@ -1,0 +1,284 @@
+//! A lab: brought up by its [`Builder`], gone when it is dropped.
+
+use std::fs::{self, File};
+use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use nix::fcntl::{Flock, FlockArg};
+use serde::{Deserialize, Serialize};
+
+use crate::cluster::{Cluster, Role};
+use crate::eventually::eventually;
+use crate::hypervisor::{self, Fencing, Hypervisor};
+use crate::layout::Layout;
+use crate::network::{Cut, Network};
+use crate::node::Node;
+use crate::state::{Phase, State};
+use crate::teardown;
+
+pub use crate::builder::Builder;
+
+/// The name of the PostgreSQL resource.
+pub const RESOURCE: &str = "pgsqld";
+
+/// The name of the virtual address' resource.
+pub const VIP_RESOURCE: &str = "pgsql-vip";
+
+/// Who manages PostgreSQL.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Agent {
+    /// `ocf:rust:pgsqlms`, this project.
+    Pgsqlms,
+    /// `ocf:heartbeat:pgsqlms`, Debian's resource-agents-paf.
+    Paf,
+}
+
+impl Agent {
+    /// What Pacemaker calls it.
+    pub fn resource_type(self) -> &'static str {
+        match self {
+            Self::Pgsqlms => "ocf:rust:pgsqlms",
+            Self::Paf => "ocf:heartbeat:pgsqlms",
+        }
+    }
+}
+
+/// A lab that is up.
+#[derive(Debug)]
+pub struct Lab {
+    layout: Layout,
+    state: State,
+    nodes: Vec<Node>,
+    network: Network,
+    owner: Option<Owner>,
+    keep_logs: bool,
+}
+
+/// What makes this process the owner of a lab.
+#[derive(Debug)]
+pub(crate) struct Owner {
+    /// Ends first.
+    pub(crate) hypervisor: Option<Hypervisor>,
+    pub(crate) lock: Flock<File>,
+}
+
+impl Lab {
+    /// How to bring one up.
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    /// A lab that somebody else has brought up; dropping this leaves it alone.
+    pub fn open(name: &str) -> Result<Self> {
+        let layout = Layout::new(name)?;
+        let state = State::load(&layout)?
+            .with_context(|| format!("there is no lab `{name}`; `lab up --name {name}` brings it up"))?;
+        Ok(Self::assemble(layout, state, None))
+    }
+
+    pub(crate) fn assemble(layout: Layout, state: State, owner: Option<Owner>) -> Self {
+        let nodes = (1..=state.nodes).map(|number| Node::new(&layout, number, state.postgres)).collect();
+        let network = Network::new(&layout);
+        Self { layout, state, nodes, network, owner, keep_logs: false }
+    }
+
+    /// Its names and places.
+    pub fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    /// What it consists of.
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// All nodes.
+    pub fn nodes(&self) -> &[Node] {
+        &self.nodes
+    }
+
+    /// The node of this name.
+    ///
+    /// # Panics
+    ///
+    /// When there is none: use [`Lab::find_node`] for names that come from outside.
+    pub fn node(&self, name: &str) -> &Node {
+        self.find_node(name).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// The node of this name, if there is one.
+    pub fn find_node(&self, name: &str) -> Result<&Node> {
+        self.nodes.iter().find(|node| node.name() == name).with_context(|| {
+            let names: Vec<_> = self.nodes.iter().map(Node::name).collect();
+            format!("there is no node `{name}`, but {}", names.join(", "))
+        })
+    }
+
+    /// The network, for the parts of it that have no method here.
+    pub fn network(&self) -> &Network {
+        &self.network
+    }
+
+    /// Breaks something in the network, in addition to what is broken already.
+    pub fn cut(&self, cut: &Cut) -> Result<()> {
+        self.network.cut(cut)
+    }
+
+    /// Repairs the whole network.
+    pub fn heal(&self) -> Result<()> {
+        let ports = self.nodes.iter().filter(|node| node.is_on()).map(Node::name);
+        self.network.heal(ports.chain(["client"]))
+    }
+
+    /// All fencings so far, the oldest first.
+    pub fn fencings(&self) -> Result<Vec<Fencing>> {
+        hypervisor::fencings(&self.layout)
+    }
+
+    /// The virtual address of the primary.
+    pub fn vip(&self) -> Ipv4Addr {
+        self.layout.vip()
+    }
+
+    /// The name of the network namespace that clients outside of the nodes run in.
+    pub fn client_namespace(&self) -> String {
+        self.layout.namespace("client")
+    }
+
+    /// The folder with the logs of all nodes.
+    pub fn logs(&self) -> PathBuf {
+        self.layout.log_dir()
+    }
+
+    /// The cluster as the first node that can tell sees it; one that has quorum is believed more.
+    pub fn cluster(&self) -> Result<Cluster> {
+        let mut without_quorum = Err(anyhow!("all nodes are off"));
+        for node in self.nodes.iter().filter(|node| node.is_on()) {
+            match self.cluster_seen_by(node.name()) {
+                Ok(cluster) if cluster.quorate => return Ok(cluster),
+                Ok(cluster) => without_quorum = Ok(cluster),
+                Err(error) if without_quorum.is_err() => without_quorum = Err(error),
+                Err(_) => {}
+            }
+        }
+        without_quorum
+    }
+
+    /// The cluster as one node sees it.
+    pub fn cluster_seen_by(&self, node: &str) -> Result<Cluster> {
+        let argv = ["crm_mon", "--one-shot", "--output-as=xml"];
+        Cluster::parse(&self.find_node(node)?.exec_within(Duration::from_secs(10), &argv)?.ok()?)
+    }
+
+    /// The node that Pacemaker has promoted; an error when there is none or more than one.
+    pub fn primary(&self) -> Result<&Node> {
+        let cluster = self.cluster()?;
+        match cluster.nodes_with(RESOURCE, Role::Promoted)[..] {
+            [name] => self.find_node(name),
+            [] => bail!("no node is promoted: {cluster}"),
+            _ => bail!("more than one node is promoted: {cluster}"),
+        }
+    }
+
+    /// Runs SQL in a node's PostgreSQL as the superuser; gives the rows, columns separated by `|`.
+    pub fn psql(&self, node: &str, sql: &str) -> Result<String> {
+        self.find_node(node)?.psql(sql)
+    }
+
+    /// Waits until the cluster is as this condition wants it; the error shows the cluster as it was seen last.
+    pub fn wait_for(&self, limit: Duration, what: &str, condition: impl Fn(&Cluster) -> bool) -> Result<Cluster> {
+        eventually(limit, what, || {
+            let cluster = self.cluster()?;
+            ensure!(condition(&cluster), "{cluster}");
+            Ok(cluster)
+        })
+        .with_context(|| format!("the logs are in {}", self.logs().display()))
+    }
+
+    /// Waits until there is one primary with the virtual address, the nodes given are standbys, and they stream.
+    pub fn wait_for_primary(&self, limit: Duration, standbys: usize) -> Result<&Node> {
+        let what = format!("one primary with the virtual address and {standbys} standbys");
+        self.wait_for(limit, &what, |cluster| {
+            let primary = cluster.nodes_with(RESOURCE, Role::Promoted);
+            primary.len() == 1
+                && cluster.nodes_with(VIP_RESOURCE, Role::Started) == primary
+                && cluster.nodes_with(RESOURCE, Role::Unpromoted).len() == standbys
+        })?;
+        let primary = self.primary()?;
+        eventually(limit, &format!("{standbys} standbys to stream from {}", primary.name()), || {
+            let count = primary.psql("SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming'")?;
+            ensure!(count == standbys.to_string(), "{count} do");
+            Ok(primary)
+        })
+    }
+
+    /// This process answers the fence agent from now on.
+    pub(crate) fn own(&mut self, hypervisor: Hypervisor) {
+        if let Some(owner) = &mut self.owner {
+            owner.hypervisor = Some(hypervisor);
+        }
+    }
+
+    /// Keeps the logs when the lab goes: something went wrong.
+    pub fn keep_logs(&mut self) {
+        self.keep_logs = true;
+    }
+
+    /// Leaves the lab running when this process ends: a process of its own becomes the hypervisor.
+    pub(crate) fn hand_over(mut self, start_hypervisor: impl FnOnce(&Layout) -> Result<()>) -> Result<()> {
+        let owner = self.owner.as_mut().context("this lab is somebody else's")?;
+        owner.hypervisor = None;
+        start_hypervisor(&self.layout)?;
+        eventually(Duration::from_secs(10), "the hypervisor to answer", || {
+            ensure!(hypervisor::answers(&self.layout), "it does not");
+            Ok(())
+        })?;
+        self.state.phase = Phase::Up;
+        self.state.save(&self.layout)?;
+        teardown::unregister(&self.layout);
+        self.owner = None;
+        Ok(())
+    }
+}
+
+impl Drop for Lab {
+    fn drop(&mut self) {
+        if let Some(mut owner) = self.owner.take() {
+            owner.hypervisor = None;
+            if std::thread::panicking() {
+                crate::logs::keep(self);
+            } else if !self.keep_logs {
+                let _ = teardown::remove_logs(&self.layout);
+            }
+            if let Err(error) = teardown::teardown(&self.layout) {
+                crate::progress::step(format!("{error:#}; try `lab down --name {}`", self.layout.name()));
+            }
+            teardown::unregister(&self.layout);
+            drop(owner.lock);
+        }
+    }
+}
+
+/// Becomes the one process that may bring the lab up or down.
+pub(crate) fn lock(layout: &Layout) -> Result<Flock<File>> {
+    let path = layout.lock();
+    fs::create_dir_all(path.parent().unwrap_or(Path::new("/")))
+        .with_context(|| format!("cannot create the folder of {}", path.display()))?;
+    let file = File::create(&path).with_context(|| format!("cannot create {}", path.display()))?;
+    Flock::lock(file, FlockArg::LockExclusiveNonblock)
+        .map_err(|_| anyhow!("the lab `{}` belongs to another running program; choose another --name", layout.name()))
+}
+
+/// Removes a lab by its name, with its logs unless told to keep them. Fine when there is none.
+pub fn down(name: &str, keep_logs: bool) -> Result<()> {
+    let layout = Layout::new(name)?;
+    let _lock = lock(&layout)?;
+    teardown::teardown(&layout)?;
+    if !keep_logs {
+        teardown::remove_logs(&layout)?;
+    }
+    Ok(())
+}
