@@ -20,6 +20,8 @@
 //!   publish after the fact: until its next monitor, a setting weakened by hand is not known to the others.
 //! * A name stands for one node. PostgreSQL counts connections, not names: two walsenders called `srv2` satisfy
 //!   `ANY 2 (srv2, srv3)`, and an old connection that has not timed out yet counts for as long as it is listed.
+//! * Only what reports a flush position is eligible: `pg_receivewal` does so with a slot or `--synchronous`, otherwise it
+//!   stays `async` even under `*`. Counting it all the same errs on the safe side.
 //! * `synchronous_commit` is `on` or `remote_apply`. With `remote_write` a standby acknowledges what its own operating
 //!   system may still lose, with `local` and `off` nobody was promised anything.
 //! * A list that is too long is safe, one that is too short is not: an extra name only raises the number of votes

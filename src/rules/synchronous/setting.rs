@@ -307,7 +307,7 @@ fn keyword(text: &str) -> bool {
     matches!(word(text), Kind::Method(_))
 }
 
-/// White space of the scanner. The vertical tab came with PostgreSQL 16.
+/// White space of the scanner.
 fn is_space(c: char) -> bool {
     matches!(c, ' ' | '\t' | '\n' | '\r' | '\x0B' | '\x0C')
 }

@@ -129,7 +129,7 @@ pub fn verdict(facts: &PromotionFacts) -> Verdict {
             for guard in guards {
                 match judge(guard, &present, &facts.members) {
                     Ok(proof) => proofs.push(proof),
-                    Err(shortfall) => shortfalls.push(shortfall),
+                    Err(shortfall) => shortfalls.push(*shortfall),
                 }
             }
             if shortfalls.is_empty() {
@@ -149,7 +149,7 @@ pub fn verdict(facts: &PromotionFacts) -> Verdict {
 }
 
 /// Whether the votes of `present` cover what one guard protects.
-fn judge(guard: &Guard, present: &BTreeSet<NodeName>, members: &BTreeSet<NodeName>) -> Result<Proof, Shortfall> {
+fn judge(guard: &Guard, present: &BTreeSet<NodeName>, members: &BTreeSet<NodeName>) -> Result<Proof, Box<Shortfall>> {
     if guard.setting == SyncSetting::Off {
         return Ok(Proof::Asynchronous);
     }
@@ -162,14 +162,18 @@ fn judge(guard: &Guard, present: &BTreeSet<NodeName>, members: &BTreeSet<NodeNam
         let wildcard = guard.setting.has_wildcard();
         return Ok(Proof::Intersection { voters, needed: electorate.needed, wildcard });
     }
-    Err(Shortfall {
+    Err(Box::new(Shortfall {
         primary: guard.primary.clone(),
         setting: guard.setting.clone(),
         more: electorate.needed - voters.len(),
-        missing: electorate.voters.into_iter().filter(|node| !present.contains(node) && !guard.is_held_by(node)).collect(),
+        missing: electorate
+            .voters
+            .into_iter()
+            .filter(|node| !present.contains(node) && !guard.is_held_by(node))
+            .collect(),
         strangers: electorate.strangers,
         holders: [&guard.primary].into_iter().chain(&guard.heirs).cloned().collect(),
-    })
+    }))
 }
 
 impl fmt::Display for Verdict {
