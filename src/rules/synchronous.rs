@@ -40,4 +40,4 @@ mod walk;
 pub use published::{Electorate, Guard, Published};
 pub use setting::{BadSetting, Member, Method, SyncSetting};
 pub use steps::{Management, PrimaryFacts, Step, Strictness, before_promotion, next_step};
-pub use verdict::{Loss, Operator, PromotionFacts, Refusal, Shortfall, Verdict, Vote, verdict};
+pub use verdict::{Loss, OVERRIDE_COMMAND, Operator, PromotionFacts, Proof, Refusal, Shortfall, Verdict, verdict};

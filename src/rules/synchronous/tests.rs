@@ -139,11 +139,11 @@ table! { electorate;
 
 fn facts(published: Option<&str>, votes: &str) -> PromotionFacts {
     let vote = |text: &str| match text.strip_suffix('?') {
-        Some(node) => Vote { node: NodeName::new(node), position: None },
-        None => Vote { node: NodeName::new(text), position: Some(Lsn(0x100)) },
+        Some(node) => (NodeName::new(node), None),
+        None => (NodeName::new(text), Some(Lsn(0x100))),
     };
     PromotionFacts {
-        candidate: NodeName::new(votes.split(' ').next().unwrap_or_default()),
+        candidate: NodeName::new(votes.split([' ', '?']).next().unwrap_or_default()),
         members: names("p a b c"),
         published: published.map(|text| if text.is_empty() { Published::default() } else { text.parse().unwrap() }),
         votes: votes.split_whitespace().map(vote).collect(),

@@ -2,7 +2,7 @@
 //!
 //! Whether the candidate has the most WAL among the voters, on the right history, is for the election to decide.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use super::published::{Guard, Published};
@@ -12,15 +12,6 @@ use crate::node::NodeName;
 
 /// What an operator runs on the node that is to be promoted whatever is lost.
 pub const OVERRIDE_COMMAND: &str = "pgsqlms promote-anyway";
-
-/// What one node says about itself in an election.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Vote {
-    /// Who votes.
-    pub node: NodeName,
-    /// The end of the WAL it holds; a vote without it counts for nothing.
-    pub position: Option<Lsn>,
-}
 
 /// Whether an operator has accepted the loss.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,8 +32,8 @@ pub struct PromotionFacts {
     /// What the last primary published; `None` if nothing can be read. A cluster that never had a primary has promised
     /// nothing: that is an empty list, for the caller to tell.
     pub published: Option<Published>,
-    /// The votes, the candidate's own among them.
-    pub votes: Vec<Vote>,
+    /// Where the WAL of each voter ends, the candidate's own among them. A vote without a position counts for nothing.
+    pub votes: BTreeMap<NodeName, Option<Lsn>>,
     /// The position the last primary last published.
     pub last_known: Option<Lsn>,
     /// The operator's word.
@@ -123,8 +114,8 @@ pub fn verdict(facts: &PromotionFacts) -> Verdict {
     let refusal = match &facts.published {
         None => Refusal::Unpublished,
         Some(Published(guards)) => {
-            let present = facts.votes.iter().filter(|vote| vote.position.is_some());
-            let present = present.map(|vote| vote.node.clone()).collect();
+            let present = facts.votes.iter().filter(|(_, position)| position.is_some());
+            let present = present.map(|(node, _)| node.clone()).collect();
             let (mut proofs, mut shortfalls) = (Vec::new(), Vec::new());
             for guard in guards {
                 match judge(guard, &present, &facts.members) {
@@ -141,8 +132,8 @@ pub fn verdict(facts: &PromotionFacts) -> Verdict {
     match facts.operator {
         Operator::Silent => Verdict::Unsafe(refusal),
         Operator::AcceptsLoss => {
-            let own = facts.votes.iter().find(|vote| vote.node == facts.candidate);
-            let loss = Loss { after: own.and_then(|vote| vote.position), last_known: facts.last_known };
+            let own = facts.votes.get(&facts.candidate).copied().flatten();
+            let loss = Loss { after: own, last_known: facts.last_known };
             Verdict::Overridden { refusal, loss }
         }
     }

@@ -132,7 +132,7 @@ fn is_safe(state: &State, members: &Nodes, votes: &Nodes) -> bool {
         candidate: NodeName::new("n1"),
         members: members.clone(),
         published: Some(state.published.clone()),
-        votes: votes.iter().map(|node| Vote { node: node.clone(), position: Some(Lsn(1)) }).collect(),
+        votes: votes.iter().map(|node| (node.clone(), Some(Lsn(1)))).collect(),
         last_known: None,
         operator: Operator::Silent,
     };
