@@ -4,7 +4,7 @@
 //! use lab::client::{Access, NodeAddress, Writer, WriterConfig, read_rows};
 //! use std::time::Duration;
 //!
-//! let access = Access::new("postgres").namespace("/run/netns/lab-client").password("secret");
+//! let access = Access::new("app").password("app").database("app").namespace("/run/netns/lab-client");
 //! let mut config = WriterConfig::new(access.clone(), "10.73.0.100", "/tmp/journal.jsonl");
 //! config.nodes = vec![NodeAddress::new("srv1", "10.73.0.11"), NodeAddress::new("srv2", "10.73.0.12")];
 //! let writer = Writer::start(config)?;

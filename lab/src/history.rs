@@ -107,11 +107,12 @@ impl History {
     /// Rows of clients of other writers are not looked at.
     pub fn check(&self, final_rows: &[RowId]) -> Report {
         let ours: Vec<RowId> = final_rows.iter().copied().filter(|row| self.start.has_client(row.client)).collect();
-        let acks: Vec<Moment> =
-            self.attempts.iter().filter(|attempt| attempt.outcome == Outcome::Ok).map(|ok| ok.ended).collect();
+        let (ok, others): (Vec<_>, Vec<_>) = self.attempts.iter().partition(|attempt| attempt.outcome == Outcome::Ok);
+        let acks: Vec<Moment> = ok.iter().map(|attempt| attempt.ended).collect();
+        let failing = others.iter().map(|attempt| attempt.ended).max() > acks.iter().copied().max();
         Report {
             account: account(&self.attempts, &ours),
-            outages: outages(&acks, &self.marks, self.end()),
+            outages: outages(&acks, failing, &self.marks, self.end()),
             primaries: primaries(&self.acks()),
         }
     }

@@ -45,6 +45,12 @@ impl Access {
         Self { password: Some(password.into()), ..self }
     }
 
+    /// The same to another database.
+    #[must_use]
+    pub fn database(self, dbname: impl Into<String>) -> Self {
+        Self { dbname: dbname.into(), ..self }
+    }
+
     /// The same on another port.
     #[must_use]
     pub fn port(self, port: u16) -> Self {

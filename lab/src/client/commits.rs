@@ -9,7 +9,7 @@ use crate::history::{Attempt, Event, Instance, Moment};
 
 /// Commits until the writer is stopped. Every attempt has a number of its own and leaves one record.
 pub(super) async fn write(work: Work, client: i32) {
-    let patience = Patience::new(work.config.ack_limit);
+    let patience = Patience::new(&work);
     let mut committer = Committer { work, client, ready: None, patience };
     let mut seq = 0;
     while !committer.work.stopped() {
@@ -50,9 +50,7 @@ impl Committer {
             Err(error) => return self.failed(seq, began, Stage::Connecting, &error),
         };
         let sent = self.work.journal.now();
-        let answer = self.commit(&ready, seq).await;
-        self.patience.learn(&answer);
-        match answer {
+        match self.commit(&ready, seq).await {
             Ok(answer) => {
                 self.ready = Some(ready);
                 self.answered(seq, sent, answer)
@@ -71,10 +69,10 @@ impl Committer {
         Ok(Ready { session, commit })
     }
 
-    async fn commit(&self, ready: &Ready, seq: i64) -> Result<Answer, SessionError> {
+    async fn commit(&mut self, ready: &Ready, seq: i64) -> Result<Answer, SessionError> {
         let Ready { session, commit } = ready;
         session.take_warnings();
-        let row: Row = within(self.patience.limit(), session.client.query_one(commit, &[&self.client, &seq])).await?;
+        let row: Row = self.patience.wait(session.client.query_one(commit, &[&self.client, &seq])).await?;
         Ok(Answer {
             instance: tables::instance(&row, &self.work.config.host)?,
             seen: row.try_get(3).map_err(SessionError::Postgres)?,

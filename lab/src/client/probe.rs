@@ -14,13 +14,13 @@ use crate::history::{Beat, Event, Proof};
 /// Asks `node` again and again whether it accepts writes, be it locally only.
 pub(super) async fn writable(work: Work, node: NodeAddress) {
     let setup = "SET synchronous_commit = local";
-    let patience = Patience::new(work.config.ack_limit);
+    let patience = Patience::new(&work);
     Probe { work, node, proof: Proof::Writable, setup, write: tables::WRITABLE, patience }.run().await;
 }
 
 /// Asks `node` again and again whether it acknowledges commits.
 pub(super) async fn ackable(work: Work, node: NodeAddress) {
-    let patience = Patience::new(work.config.ack_limit);
+    let patience = Patience::new(&work);
     Probe { work, node, proof: Proof::Ackable, setup: "", write: tables::ACKABLE, patience }.run().await;
 }
 
@@ -53,9 +53,7 @@ impl Probe {
                     write = Some(within(config.connect_limit, session.client.prepare(self.write)).await?);
                 }
                 if let Some(write) = &write {
-                    let answer = self.beat(&session, write).await;
-                    self.patience.learn(&answer);
-                    answer?;
+                    self.beat(&session, write).await?;
                 }
             }
             tokio::time::sleep(config.probe_period).await;
@@ -69,10 +67,10 @@ impl Probe {
         within(limit, async { session.client.query_one("SELECT NOT pg_is_in_recovery()", &[]).await?.try_get(0) }).await
     }
 
-    async fn beat(&self, session: &Session, write: &Statement) -> Result<(), SessionError> {
+    async fn beat(&mut self, session: &Session, write: &Statement) -> Result<(), SessionError> {
         session.take_warnings();
         let sent = self.work.journal.now();
-        let row = within(self.patience.limit(), session.client.query_one(write, &[&self.node.name])).await?;
+        let row = self.patience.wait(session.client.query_one(write, &[&self.node.name])).await?;
         let acked = self.work.journal.now();
         if session.take_warnings().is_empty() {
             let instance = tables::instance(&row, &self.node.name)?;

@@ -3,6 +3,8 @@
 use std::error::Error;
 use std::fmt;
 use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -12,7 +14,7 @@ use tokio_postgres::error::Severity;
 use tokio_postgres::tls::NoTlsStream;
 use tokio_postgres::{AsyncMessage, Client, Connection, NoTls, Socket};
 
-use super::Access;
+use super::{Access, Work};
 
 /// Why there was no answer, or a bad one.
 #[derive(Debug)]
@@ -67,23 +69,33 @@ pub(super) async fn within<T>(
 pub(super) struct Patience {
     limit: Duration,
     silences: u32,
+    stop: Arc<AtomicBool>,
 }
 
 impl Patience {
-    pub(super) fn new(limit: Duration) -> Self {
-        Self { limit, silences: 0 }
+    pub(super) fn new(work: &Work) -> Self {
+        Self { limit: work.config.ack_limit, silences: 0, stop: Arc::clone(&work.stop) }
     }
 
-    pub(super) fn limit(&self) -> Duration {
-        self.limit * 2_u32.pow(self.silences)
-    }
-
-    pub(super) fn learn<T>(&mut self, answer: &Result<T, SessionError>) {
-        self.silences = match answer {
-            Ok(_) => 0,
-            Err(SessionError::TimedOut(_)) => 3.min(self.silences + 1),
-            Err(SessionError::Postgres(_)) => self.silences,
-        };
+    /// Waits for `answer`; once the writer is to stop, no longer than the first limit.
+    pub(super) async fn wait<T>(
+        &mut self,
+        answer: impl Future<Output = Result<T, tokio_postgres::Error>>,
+    ) -> Result<T, SessionError> {
+        let mut answer = pin!(answer);
+        for waited in 1..=2_u32.pow(self.silences) {
+            match timeout(self.limit, answer.as_mut()).await {
+                Ok(answer) => {
+                    self.silences = 0;
+                    return answer.map_err(SessionError::Postgres);
+                }
+                Err(_) if self.stop.load(Ordering::Acquire) => return Err(SessionError::TimedOut(self.limit * waited)),
+                Err(_) => {}
+            }
+        }
+        let limit = self.limit * 2_u32.pow(self.silences);
+        self.silences = 3.min(self.silences + 1);
+        Err(SessionError::TimedOut(limit))
     }
 }
 
@@ -102,7 +114,7 @@ impl Session {
         Ok(Self { client, warnings, pump })
     }
 
-    /// The same, with another attempt started beside the others every tenth of the limit.
+    /// The same, with another attempt started beside the others every fifth of the limit.
     ///
     /// A lost SYN is repeated after a second only; an attempt made in the meantime reaches the node that has taken the
     /// address over as soon as it has.
@@ -111,7 +123,7 @@ impl Session {
         loop {
             let (access, host) = (access.clone(), host.to_owned());
             attempts.spawn(async move { Self::open(&access, &host, limit).await });
-            if let Ok(Some(Ok(first))) = timeout(limit / 10, attempts.join_next()).await {
+            if let Ok(Some(Ok(first))) = timeout(limit / 5, attempts.join_next()).await {
                 return first;
             }
         }

@@ -49,14 +49,14 @@ impl Serialize for Outage {
 pub struct FaultOutage {
     /// The mark.
     pub mark: Mark,
-    /// The longest outage that touches the time from this mark to the next; `None` before the first acknowledgement.
+    /// The longest outage that touches the time from this mark to the next, if there is any.
     pub outage: Option<Outage>,
 }
 
 /// When nobody could write.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Outages {
-    /// The longest; `None` when nothing was ever acknowledged.
+    /// The longest, if there is any.
     #[serde(rename = "outage")]
     pub longest: Option<Outage>,
     /// By mark. A fault's end is not a cause, so it has no entry and does not end its fault's time.
@@ -64,11 +64,17 @@ pub struct Outages {
     pub by_mark: Vec<FaultOutage>,
 }
 
-/// Finds the outages in a history that ends at `end`.
+/// Finds the outages in a history that ends at `end`; `failing` tells that attempts failed after the last
+/// acknowledgement.
 ///
-/// The time before the first acknowledgement is not an outage: the writer had nothing yet to lose.
-pub fn outages(acks: &[Moment], marks: &[Mark], end: Moment) -> Outages {
-    let gaps = gaps(acks, end);
+/// The time before the first acknowledgement is not an outage, nor is the time after the last one if nothing failed
+/// then.
+pub fn outages(acks: &[Moment], failing: bool, marks: &[Mark], end: Moment) -> Outages {
+    let mut acks = acks.to_vec();
+    acks.sort_unstable();
+    let mut gaps = between(&acks);
+    let last = acks.last().filter(|_| failing);
+    gaps.extend(last.map(|last| Outage { from: *last, until: end.max(*last), over: false }));
     let causes: Vec<&Mark> = marks.iter().filter(|mark| mark.kind != MarkKind::End).collect();
     let by_mark = causes.iter().enumerate().map(|(index, mark)| {
         let next = causes.get(index + 1).map_or(end, |next| next.at);
@@ -78,13 +84,8 @@ pub fn outages(acks: &[Moment], marks: &[Mark], end: Moment) -> Outages {
     Outages { longest: longest(gaps.iter()), by_mark: by_mark.collect() }
 }
 
-fn gaps(acks: &[Moment], end: Moment) -> Vec<Outage> {
-    let mut acks = acks.to_vec();
-    acks.sort_unstable();
-    let mut gaps: Vec<Outage> =
-        acks.windows(2).map(|pair| Outage { from: pair[0], until: pair[1], over: true }).collect();
-    gaps.extend(acks.last().map(|last| Outage { from: *last, until: end.max(*last), over: false }));
-    gaps
+fn between(acks: &[Moment]) -> Vec<Outage> {
+    acks.windows(2).map(|pair| Outage { from: pair[0], until: pair[1], over: true }).collect()
 }
 
 fn longest<'a>(gaps: impl Iterator<Item = &'a Outage>) -> Option<Outage> {

@@ -96,13 +96,14 @@ impl fmt::Display for Report {
         }
         match &self.outages.longest {
             Some(outage) => writeln!(f, "write outage: {outage}")?,
-            None => writeln!(f, "write outage: all the time")?,
+            None if account.ok == 0 => writeln!(f, "write outage: all the time")?,
+            None => writeln!(f, "write outage: none")?,
         }
         for fault in &self.outages.by_mark {
             let (text, at) = (&fault.mark.text, fault.mark.at);
             match &fault.outage {
                 Some(outage) => writeln!(f, "  {text} (at {at}): {outage}")?,
-                None => writeln!(f, "  {text} (at {at}): before the first commit")?,
+                None => writeln!(f, "  {text} (at {at}): none")?,
             }
         }
         let primaries = &self.primaries;
