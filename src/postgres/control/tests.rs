@@ -21,10 +21,16 @@ const STANDBYS: [(u32, (&[u8], &str)); 7] = [
     (18, fixture!("18-standby")),
 ];
 
-const OTHERS: [(DbState, (&[u8], &str)); 4] = [
+const OTHERS: [(DbState, (&[u8], &str)); 10] = [
     (DbState::InArchiveRecovery, fixture!("15-base-backup")),
     (DbState::InProduction, fixture!("17-in-production")),
+    (DbState::ShutDown, fixture!("12-shut-down")),
+    (DbState::ShutDown, fixture!("13-shut-down")),
+    (DbState::ShutDown, fixture!("14-shut-down")),
+    (DbState::ShutDown, fixture!("15-shut-down")),
     (DbState::ShutDown, fixture!("16-shut-down")),
+    (DbState::ShutDown, fixture!("17-shut-down")),
+    (DbState::ShutDown, fixture!("18-shut-down")),
     (DbState::ShutDownInRecovery, fixture!("18-shut-down-in-recovery")),
 ];
 
