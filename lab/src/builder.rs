@@ -38,6 +38,7 @@ pub struct Builder {
     autostart: bool,
     fenced_stay_off: bool,
     configure: bool,
+    leave_failed: bool,
 }
 
 impl Default for Builder {
@@ -51,6 +52,7 @@ impl Default for Builder {
             autostart: true,
             fenced_stay_off: false,
             configure: true,
+            leave_failed: false,
         }
     }
 }
@@ -113,9 +115,37 @@ impl Builder {
         self
     }
 
+    /// Whether [`Builder::up_and_leave`] leaves a lab running that did not come up well, to look at it; false by default.
+    #[must_use]
+    pub fn leave_failed(mut self, leave: bool) -> Self {
+        self.leave_failed = leave;
+        self
+    }
+
     /// Brings it up and waits until it has a primary with the virtual address and streaming standbys. What a crashed lab
     /// of the same name has left behind is removed first.
     pub fn up(self) -> Result<Lab> {
+        let mut lab = self.prepare()?;
+        match self.bring_up(&mut lab) {
+            Ok(()) => Ok(lab),
+            Err(error) => Err(lab.failed(error)),
+        }
+    }
+
+    /// Brings it up and leaves it running; `program` becomes its hypervisor when run with `hypervisor --name NAME`.
+    pub fn up_and_leave(self, program: &Path) -> Result<()> {
+        let mut lab = self.prepare()?;
+        let result = self.bring_up(&mut lab);
+        let start = |layout: &Layout| start_hypervisor(layout, program);
+        match result {
+            Ok(()) => lab.hand_over(start),
+            Err(error) if self.leave_failed => lab.hand_over(start).and(Err(error)),
+            Err(error) => Err(lab.failed(error)),
+        }
+    }
+
+    /// Everything before the first thing that must be removed again.
+    fn prepare(&self) -> Result<Lab> {
         ensure!((2..=7).contains(&self.nodes), "a lab has 2 to 7 nodes, not {}", self.nodes);
         host::check()?;
         let layout = Layout::new(&self.name)?;
@@ -139,27 +169,12 @@ impl Builder {
             autostart: self.autostart,
             fenced_stay_off: self.fenced_stay_off,
         };
-        let lab = Lab::assemble(layout, state, Some(Owner { hypervisor: None, lock }));
-        self.bring_up(lab)
+        Ok(Lab::assemble(layout, state, Some(Owner { hypervisor: None, lock })))
     }
 
-    /// Brings it up and leaves it running; `program` becomes its hypervisor when run with `hypervisor --name NAME`.
-    pub fn up_and_leave(self, program: &Path) -> Result<()> {
-        self.up()?.hand_over(|layout| start_hypervisor(layout, program))
-    }
-
-    fn bring_up(&self, mut lab: Lab) -> Result<Lab> {
-        let result = lab.start_machines().and_then(|()| self.start_cluster(&lab));
-        if let Err(error) = result {
-            logs::keep(&lab);
-            lab.keep_logs();
-            return Err(error.context(format!(
-                "the lab `{}` did not come up; its logs are in {}",
-                self.name,
-                lab.logs().display()
-            )));
-        }
-        Ok(lab)
+    fn bring_up(&self, lab: &mut Lab) -> Result<()> {
+        lab.start_machines()?;
+        self.start_cluster(lab)
     }
 
     fn start_cluster(&self, lab: &Lab) -> Result<()> {

@@ -103,6 +103,9 @@ struct Up {
     /// Leave the cluster empty: no resources, no fencing.
     #[arg(long)]
     empty: bool,
+    /// Leave the lab running when it does not come up well, to look at it.
+    #[arg(long)]
+    leave_failed: bool,
 }
 
 #[derive(Debug, Args)]
@@ -189,7 +192,8 @@ fn up(name: &str, options: Up) -> Result<()> {
         .agent(options.agent)
         .autostart(!options.no_autostart)
         .fenced_stay_off(options.fenced_stay_off)
-        .configure(!options.empty);
+        .configure(!options.empty)
+        .leave_failed(options.leave_failed);
     if let Some(path) = options.agent_binary {
         builder = builder.agent_binary(path);
     }
@@ -218,8 +222,11 @@ fn status(lab: &Lab) -> Result<()> {
     if !hypervisor::answers(lab.layout()) {
         println!("the hypervisor does not answer: nothing can be fenced; use `lab down` and `lab up`");
     }
-    match lab.nodes().iter().find(|node| node.is_on()) {
-        Some(node) => print!("{}", node.run(&["crm_mon", "--one-shot", "--show-node-attributes"])?),
+    let on = lab.nodes().iter().filter(|node| node.is_on());
+    let answers: Vec<_> = on.map(|node| node.run(&["crm_mon", "--one-shot", "--show-node-attributes"])).collect();
+    match answers.iter().find(|answer| answer.is_ok()).or(answers.first()) {
+        Some(Ok(answer)) => print!("{answer}"),
+        Some(Err(error)) => println!("no node can tell about the cluster: {error:#}"),
         None => println!("all nodes are off"),
     }
     Ok(())

@@ -16,7 +16,7 @@ use crate::layout::Layout;
 use crate::network::{Cut, Network};
 use crate::node::Node;
 use crate::state::{Phase, State};
-use crate::teardown;
+use crate::{logs, progress, teardown};
 
 pub use crate::builder::Builder;
 
@@ -170,7 +170,8 @@ impl Lab {
     /// The cluster as one node sees it.
     pub fn cluster_seen_by(&self, node: &str) -> Result<Cluster> {
         let argv = ["crm_mon", "--one-shot", "--output-as=xml"];
-        Cluster::parse(&self.find_node(node)?.exec_within(Duration::from_secs(10), &argv)?.ok()?)
+        let output = self.find_node(node)?.exec_within(Duration::from_secs(10), &argv)?;
+        Cluster::parse(&output.ok()?)
     }
 
     /// The node that Pacemaker has promoted; an error when there is none or more than one.
@@ -195,7 +196,6 @@ impl Lab {
             ensure!(condition(&cluster), "{cluster}");
             Ok(cluster)
         })
-        .with_context(|| format!("the logs are in {}", self.logs().display()))
     }
 
     /// Waits until there is one primary with the virtual address, the nodes given are standbys, and they stream.
@@ -222,9 +222,11 @@ impl Lab {
         }
     }
 
-    /// Keeps the logs when the lab goes: something went wrong.
-    pub fn keep_logs(&mut self) {
+    /// Keeps the logs when the lab goes, because this went wrong; gives the error with the place of the logs.
+    pub fn failed(&mut self, error: anyhow::Error) -> anyhow::Error {
+        logs::keep(self);
         self.keep_logs = true;
+        error.context(format!("the lab `{}` did not come up", self.layout.name()))
     }
 
     /// Leaves the lab running when this process ends: a process of its own becomes the hypervisor.
@@ -249,12 +251,12 @@ impl Drop for Lab {
         if let Some(mut owner) = self.owner.take() {
             owner.hypervisor = None;
             if std::thread::panicking() {
-                crate::logs::keep(self);
+                logs::keep(self);
             } else if !self.keep_logs {
                 let _ = teardown::remove_logs(&self.layout);
             }
             if let Err(error) = teardown::teardown(&self.layout) {
-                crate::progress::step(format!("{error:#}; try `lab down --name {}`", self.layout.name()));
+                progress::step(format!("{error:#}; try `lab down --name {}`", self.layout.name()));
             }
             teardown::unregister(&self.layout);
             drop(owner.lock);

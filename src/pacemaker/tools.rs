@@ -15,8 +15,9 @@ use crate::node::NodeName;
 /// No single call may take longer: the tools wait for the daemons without a bound of their own.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// What `attrd_updater` ends with when no node has the attribute: `CRM_EX_NOSUCH`.
-const NO_SUCH_ATTRIBUTE: i32 = 105;
+/// What `attrd_updater` ends with when no node has ever had the attribute: `CRM_EX_CONFIG` (seen in Pacemaker 3.0) or
+/// `CRM_EX_NOSUCH`, by what `pcmk_rc2exitc` makes of its ENXIO.
+const NO_SUCH_ATTRIBUTE: [i32; 2] = [78, 105];
 
 /// The cluster this node belongs to.
 pub struct Tools {
@@ -63,7 +64,11 @@ impl Pacemaker for Tools {
             .option("output-as", "xml");
         match self.run(&query) {
             Ok(xml) => attributes_in(&xml),
-            Err(CommandError::Failed { status, .. }) if status.code() == Some(NO_SUCH_ATTRIBUTE) => Ok(BTreeMap::new()),
+            Err(CommandError::Failed { status, .. })
+                if status.code().is_some_and(|code| NO_SUCH_ATTRIBUTE.contains(&code)) =>
+            {
+                Ok(BTreeMap::new())
+            }
             Err(error) => Err(error.into()),
         }
     }
