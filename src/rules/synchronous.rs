@@ -10,14 +10,14 @@
 //!
 //! * [`setting`] reads `synchronous_standby_names` exactly as PostgreSQL does;
 //! * [`published`] is what a primary tells the others about its promises, as one line of text;
-//! * [`verdict`] decides from that and the votes whether a candidate may be promoted;
+//! * [`verdict`](mod@verdict) decides from that and the votes whether a candidate may be promoted;
 //! * [`steps`] says what the primary does next: publish, apply a setting, or nothing.
 //!
 //! # What the rules rely on
 //!
 //! * Publishing comes first. A primary publishes a setting before it takes effect, and a candidate publishes its own
-//!   ([`before_promotion`]) before it is promoted. Where a DBA owns the setting, the primary can only
-//!   publish after the fact: until its next monitor, a setting weakened by hand is not known to the others.
+//!   ([`before_promotion`]) before it is promoted. Where a DBA owns the setting, the primary can only publish after the
+//!   fact: until its next monitor, a setting weakened by hand is not known to the others.
 //! * A name stands for one node. PostgreSQL counts connections, not names: two walsenders called `srv2` satisfy
 //!   `ANY 2 (srv2, srv3)`, and an old connection that has not timed out yet counts for as long as it is listed.
 //! * Only what reports a flush position is eligible: `pg_receivewal` does so with a slot or `--synchronous`, otherwise it
