@@ -17,7 +17,7 @@ use crate::node::Node;
 use crate::provision::{self, Script, on_all};
 use crate::state::{Phase, State};
 use crate::tree::Tree;
-use crate::{env, host, logs, progress, teardown};
+use crate::{env, host, progress, teardown};
 
 const PCS: Script = Script { name: "3nodes-vip.sh", text: include_str!("../../pcs-examples/3nodes-vip.sh") };
 
