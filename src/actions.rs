@@ -3,6 +3,7 @@
 //! Each may be repeated and may be killed between any two steps: the next one starts from what is there, never from
 //! what was meant.
 
+pub mod candidate;
 pub mod demote;
 pub mod monitor;
 pub mod notify;

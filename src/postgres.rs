@@ -8,6 +8,7 @@ pub mod pid_file;
 pub mod processes;
 pub mod session;
 pub mod wal;
+pub mod wal_end;
 
 use std::path::PathBuf;
 use std::time::Duration;

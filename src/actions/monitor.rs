@@ -3,15 +3,19 @@
 //! It changes nothing on a standby, and no trouble with the cluster changes what it says about PostgreSQL.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use crate::agent::{Agent, Outcome};
 use crate::exit::OcfExitCode;
 use crate::failure::Failure;
 use crate::node::NodeName;
 use crate::pacemaker::{Attribute, PacemakerError, Reach};
+use crate::postgres::Upstream;
 use crate::rules::scores::{self, Replica, Standing};
 use crate::rules::status::{self, Asked, Role, Status};
 use crate::score::Score;
+
+use super::candidate;
 
 /// Tells what the instance is doing.
 ///
@@ -21,10 +25,13 @@ use crate::score::Score;
 pub fn run(agent: &mut Agent) -> Result<Outcome, Failure> {
     let status = status::status(&agent.postgres.evidence());
     let code = status.exit_code(agent.request.asked);
-    if code == OcfExitCode::RunningPromoted && agent.request.asked == Asked::Recurring {
-        if let Err(error) = publish_scores(agent) {
-            log::warn!("the promotion scores could not be brought up to date: {error}");
-        }
+    let chore = match (code, agent.request.asked) {
+        (OcfExitCode::RunningPromoted, Asked::Recurring) => publish_scores(agent),
+        (OcfExitCode::Success, Asked::Recurring) => look_for_a_primary(agent),
+        _ => Ok(()),
+    };
+    if let Err(error) = chore {
+        log::warn!("{error}");
     }
     // A probe that finds nothing is no news (OCF's Dummy agent does the same).
     let quiet = status.is_well() && !(code == OcfExitCode::NotRunning && agent.request.asked == Asked::Recurring);
@@ -35,10 +42,19 @@ pub fn run(agent: &mut Agent) -> Result<Outcome, Failure> {
     Ok(Outcome { code, reason })
 }
 
+/// A standby that nobody sends WAL to sees that there is somebody to promote.
+fn look_for_a_primary(agent: &mut Agent) -> Result<(), Failure> {
+    if agent.postgres.upstream()? == Upstream::Streaming {
+        return Ok(());
+    }
+    let members = agent.pacemaker.members()?;
+    candidate::find(agent, &members, Duration::ZERO)
+}
+
 /// Writes the scores that have changed.
 fn publish_scores(agent: &mut Agent) -> Result<(), Failure> {
     let replication = agent.postgres.replication()?;
-    let before = known_scores(agent)?;
+    let before = candidate::scores(agent)?;
     let members = members(agent, &before, &replication.replicas)?;
     let wanted = scores::scores(&Standing {
         me: &agent.request.me,
@@ -55,17 +71,6 @@ fn publish_scores(agent: &mut Agent) -> Result<(), Failure> {
         agent.pacemaker.set_attribute(&name, &node, &score.to_string(), Reach::Scheduler)?;
     }
     Ok(())
-}
-
-/// The scores as they are. What is no number counts as 0, as it does for Pacemaker.
-///
-/// # Errors
-///
-/// When the cluster does not answer.
-pub fn known_scores(agent: &mut Agent) -> Result<BTreeMap<NodeName, Score>, Failure> {
-    let name = agent.attribute(Attribute::Score);
-    let values = agent.pacemaker.attributes(&name)?;
-    Ok(values.into_iter().map(|(node, value)| (node, value.parse().unwrap_or(Score(0)))).collect())
 }
 
 /// The nodes to rank: those that have a score. Only a connection under an unknown name makes it worth asking Pacemaker

@@ -13,7 +13,7 @@ use crate::rules::steps::{self, Promote};
 use crate::score::Score;
 use crate::vote::Vote;
 
-use super::{monitor, start, validate};
+use super::{candidate, monitor, start, validate};
 
 /// The votes were cast before promote began; this is for one that is late.
 const VOTES_PATIENCE: Duration = Duration::from_secs(5);
@@ -66,7 +66,7 @@ fn others_votes(agent: &mut Agent, voters: &BTreeSet<NodeName>) -> BTreeMap<Node
     let patience = deadline.share(agent.clock, 0.3).or_after(agent.clock, VOTES_PATIENCE);
     let mut votes = BTreeMap::new();
     let complete = agent.wait_for("the others' votes", patience, |agent| {
-        votes = read_votes(agent, voters);
+        votes = candidate::votes(agent, voters);
         Ok(votes.values().all(Option::is_some).then_some(()))
     });
     if let Err(error) = complete {
@@ -75,27 +75,11 @@ fn others_votes(agent: &mut Agent, voters: &BTreeSet<NodeName>) -> BTreeMap<Node
     votes
 }
 
-/// The votes that `voters` have cast.
-pub fn read_votes(agent: &mut Agent, voters: &BTreeSet<NodeName>) -> BTreeMap<NodeName, Option<Vote>> {
-    if voters.is_empty() {
-        return BTreeMap::new();
-    }
-    let name = agent.attribute(Attribute::Vote);
-    let cast = agent.pacemaker.attributes(&name).unwrap_or_else(|error| {
-        log::warn!("cannot read the votes: {error}");
-        BTreeMap::new()
-    });
-    let vote = |node: &NodeName| {
-        let text = cast.get(node)?;
-        text.parse().map_err(|error| log::warn!("{node}: {error}")).ok()
-    };
-    voters.iter().map(|node| (node.clone(), vote(node))).collect()
-}
-
-/// Makes Pacemaker choose the better node in its next transition.
+/// Makes Pacemaker choose the better node in its next transition, also where a constraint prefers this one. The new
+/// primary's monitor gives this node its score back.
 fn yield_to(agent: &mut Agent, better: &Better) {
     let name = agent.attribute(Attribute::Score);
-    let scores = [(agent.request.me.clone(), Score::CANDIDATE), (better.node.clone(), Score::BEST_STANDBY)];
+    let scores = [(agent.request.me.clone(), Score::NEVER), (better.node.clone(), Score::BEST_STANDBY)];
     for (node, score) in scores {
         if let Err(error) = agent.pacemaker.set_attribute(&name, &node, &score.to_string(), Reach::Scheduler) {
             log::warn!("cannot set the promotion score of {node} to {score}: {error}");

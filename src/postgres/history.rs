@@ -138,6 +138,14 @@ impl TimelineHistory {
         self.switches.iter().map(|switch| switch.timeline).chain([self.timeline])
     }
 
+    /// The history of `timeline`, which must be one of this history's; otherwise this history itself.
+    pub fn up_to(&self, timeline: Timeline) -> TimelineHistory {
+        match self.switches.iter().position(|switch| switch.timeline == timeline) {
+            Some(index) => TimelineHistory { timeline, switches: self.switches[..index].to_vec(), ..*self },
+            None => self.clone(),
+        }
+    }
+
     /// The timeline that the byte of WAL at `lsn` belongs to.
     pub fn timeline_at(&self, lsn: Lsn) -> Timeline {
         self.switches.iter().find(|switch| lsn < switch.at).map_or(self.timeline, |switch| switch.timeline)

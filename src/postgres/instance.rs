@@ -11,14 +11,13 @@ use nix::sys::signal::Signal;
 use tokio::runtime::Runtime;
 
 use super::control::{ControlData, DbState, WalLevel};
-use super::history::TimelineHistory;
 use super::layout::DataDirectory;
 use super::processes::{self, Processes, ServerProcess};
 use super::session::{self, Address, Row, Session};
-use super::{End, Postgres, PostgresError, Replication, Upstream};
+use super::{End, Postgres, PostgresError, Replication, Upstream, wal_end};
 use crate::clock::{Clock, Deadline};
 use crate::command::Invocation;
-use crate::location::{Lsn, Timeline};
+use crate::location::Lsn;
 use crate::parameters::{Config, Host};
 use crate::privileges::{PrivilegeError, SystemUser};
 use crate::rules::scores::{Replica, SenderState};
@@ -35,8 +34,10 @@ const REPLICATION: &str = "SELECT pg_catalog.pg_current_wal_lsn(), application_n
 const UPSTREAM: &str = "SELECT (SELECT status FROM pg_catalog.pg_stat_wal_receiver), \
      pg_catalog.current_setting('primary_conninfo') = ''";
 
-const REACH: &str = "SELECT pg_catalog.pg_last_wal_receive_lsn(), pg_catalog.pg_last_wal_replay_lsn(), \
-     (SELECT received_tli FROM pg_catalog.pg_stat_wal_receiver)";
+const REACH: &str = "SELECT pg_catalog.pg_last_wal_receive_lsn(), pg_catalog.pg_last_wal_replay_lsn()";
+
+/// The longest that WAL on disk is read for a vote.
+const SCAN_PATIENCE: Duration = Duration::from_secs(3);
 
 /// The instance that the resource's parameters name.
 pub struct Instance {
@@ -215,13 +216,20 @@ impl Postgres for Instance {
 
     fn vote(&mut self) -> Result<Vote, PostgresError> {
         let control = self.control()?;
-        let row = self.ask(REACH)?;
+        let row = self.ask(REACH).unwrap_or_else(|error| {
+            log::warn!("voting by the WAL on disk alone: {error}");
+            Row::new()
+        });
         let lsn = |column: usize| -> Option<Lsn> { row.get(column)?.as_deref()?.parse().ok() };
-        let streamed = row.get(2).and_then(|tli| tli.as_deref()?.parse().ok()).map(Timeline);
-        let timeline = [Some(control.timeline), control.min_recovery_timeline, streamed].into_iter().flatten().max();
-        let reach = Reach { received: lsn(0), replayed: lsn(1), on_disk: None };
-        let history = self.as_user(|data| data.history(timeline.unwrap_or(control.timeline)))?;
-        Ok(Vote { history, reach })
+        let (received, replayed) = (lsn(0), lsn(1));
+        let clock = Rc::clone(&self.clock);
+        let patience = self.deadline.share(clock.as_ref(), 0.3).or_after(clock.as_ref(), SCAN_PATIENCE);
+        let mut keep_going = || !patience.has_passed(clock.as_ref());
+        self.as_user(|data| {
+            let end = wal_end::on_disk(data, &control, replayed, &mut keep_going)?;
+            let reach = Reach { received, replayed, on_disk: Some(end.lsn) };
+            Ok(Vote { history: end.history, reach })
+        })
     }
 
     fn replication(&mut self) -> Result<Replication, PostgresError> {
@@ -303,23 +311,6 @@ impl Postgres for Instance {
         self.as_user(|data| create(&data.file("promote")))?;
         processes::signal(postmaster.pid, Signal::SIGUSR1)
             .map_err(|source| PostgresError::Signal { pid: postmaster.pid, source })
-    }
-}
-
-impl DataDirectory {
-    /// The history of `timeline`: its file, which the first timeline does not have.
-    ///
-    /// # Errors
-    ///
-    /// When the file cannot be read or understood.
-    pub fn history(&self, timeline: Timeline) -> Result<TimelineHistory, PostgresError> {
-        let path = self.file("pg_wal").join(super::history::file_name(timeline));
-        let contents = match fs::read(&path) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(TimelineHistory::first(timeline)),
-            read => read.map_err(|source| PostgresError::File { doing: "read", path: path.clone(), source })?,
-        };
-        TimelineHistory::parse(timeline, &contents)
-            .map_err(|error| PostgresError::Content { path, why: error.to_string() })
     }
 }
 
