@@ -60,12 +60,13 @@ configure resource create pgsqld "$AGENT" $parameters \
     op start timeout=60s op stop timeout=60s op promote timeout=30s op demote timeout=120s op notify timeout=60s \
     op monitor interval=$promoted_interval timeout=10s role=$promoted \
     op monitor interval=$unpromoted_interval timeout=10s role=$unpromoted \
-    promotable notify=true promoted-max=1 "clone-max=$(echo "$NODES" | wc -w)"
+    promotable
+configure resource meta pgsqld-clone notify=true promoted-max=1 "clone-max=$(echo "$NODES" | wc -w)"
 
 # The address goes where the primary is. It comes after the promotion and stays until the demotion is over: standbys
 # receive the primary's last words through it.
 configure resource create pgsql-vip ocf:heartbeat:IPaddr2 "ip=$VIP" "cidr_netmask=$VIP_NETMASK" op monitor interval=10s
-configure constraint colocation add pgsql-vip with $promoted_role pgsqld-clone INFINITY
+configure constraint colocation add pgsql-vip with $promoted_role pgsqld-clone
 configure constraint order promote pgsqld-clone then start pgsql-vip symmetrical=false kind=Mandatory
 configure constraint order demote pgsqld-clone then stop pgsql-vip symmetrical=false kind=Mandatory
 

@@ -20,12 +20,25 @@ use crate::tree::Tree;
 use crate::{env, host, progress, teardown};
 
 const PCS: Script = Script { name: "3nodes-vip.sh", text: include_str!("../../pcs-examples/3nodes-vip.sh") };
+const CRMSH: Script =
+    Script { name: "3nodes-vip-crmsh.sh", text: include_str!("../../pcs-examples/3nodes-vip-crmsh.sh") };
 
 /// A node's disk takes memory only for what is on it.
 const DISK_SIZE: &str = "size=4G,mode=755";
 
 /// How long a cluster may take until it has a primary.
 const PRIMARY_LIMIT: Duration = Duration::from_secs(90);
+
+/// What configures the cluster's resources.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Configurator {
+    /// `pcs-examples/3nodes-vip.sh`.
+    Pcs,
+    /// `pcs-examples/3nodes-vip-crmsh.sh`.
+    Crmsh,
+    /// Nothing: the cluster runs and is empty, and PostgreSQL is ready to be started on all nodes.
+    Nobody,
+}
 
 /// How a lab shall be. Start with [`Lab::builder`].
 #[derive(Debug, Clone)]
@@ -37,7 +50,7 @@ pub struct Builder {
     agent_binary: Option<PathBuf>,
     autostart: bool,
     fenced_stay_off: bool,
-    configure: bool,
+    configurator: Configurator,
     leave_failed: bool,
 }
 
@@ -51,7 +64,7 @@ impl Default for Builder {
             agent_binary: None,
             autostart: true,
             fenced_stay_off: false,
-            configure: true,
+            configurator: Configurator::Pcs,
             leave_failed: false,
         }
     }
@@ -107,11 +120,10 @@ impl Builder {
         self
     }
 
-    /// Whether to configure the cluster's resources; true by default. Without, the cluster runs and is empty, and
-    /// PostgreSQL is ready to be started on all nodes.
+    /// What configures the cluster's resources; pcs by default.
     #[must_use]
-    pub fn configure(mut self, configure: bool) -> Self {
-        self.configure = configure;
+    pub fn configured_by(mut self, configurator: Configurator) -> Self {
+        self.configurator = configurator;
         self
     }
 
@@ -188,11 +200,13 @@ impl Builder {
         lab.wait_for(PRIMARY_LIMIT, "all nodes to be online and a coordinator", |cluster| {
             cluster.quorate && cluster.online().len() == nodes.len() && cluster.dc().is_some()
         })?;
-        if !self.configure {
-            return Ok(());
-        }
-        progress::step(format!("configuring the cluster by {} on {}", PCS.name, nodes[0].name()));
-        PCS.run(&nodes[0], &[], &self.variables(layout.vip(), nodes))?;
+        let script = match self.configurator {
+            Configurator::Pcs => PCS,
+            Configurator::Crmsh => CRMSH,
+            Configurator::Nobody => return Ok(()),
+        };
+        progress::step(format!("configuring the cluster by {} on {}", script.name, nodes[0].name()));
+        script.run(&nodes[0], &[], &self.variables(layout.vip(), nodes))?;
         progress::step("waiting for a primary");
         let primary = lab.wait_for_primary(PRIMARY_LIMIT, nodes.len() - 1)?;
         progress::step(format!("{} is the primary", primary.name()));

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand};
 
+use crate::builder::Configurator;
 use crate::lab::{Agent, Lab, down};
 use crate::layout::Layout;
 use crate::network::Cut;
@@ -100,9 +101,9 @@ struct Up {
     /// Leave fenced nodes off.
     #[arg(long)]
     fenced_stay_off: bool,
-    /// Leave the cluster empty: no resources, no fencing.
-    #[arg(long)]
-    empty: bool,
+    /// What configures the cluster.
+    #[arg(long, value_enum, default_value = "pcs")]
+    configured_by: Configurator,
     /// Leave the lab running when it does not come up well, to look at it.
     #[arg(long)]
     leave_failed: bool,
@@ -192,7 +193,7 @@ fn up(name: &str, options: Up) -> Result<()> {
         .agent(options.agent)
         .autostart(!options.no_autostart)
         .fenced_stay_off(options.fenced_stay_off)
-        .configure(!options.empty)
+        .configured_by(options.configured_by)
         .leave_failed(options.leave_failed);
     if let Some(path) = options.agent_binary {
         builder = builder.agent_binary(path);

@@ -9,6 +9,7 @@ use anyhow::{Context, Result, anyhow, bail, ensure};
 use nix::fcntl::{Flock, FlockArg};
 use serde::{Deserialize, Serialize};
 
+use crate::builder::Builder;
 use crate::cluster::{Cluster, Role};
 use crate::eventually::eventually;
 use crate::hypervisor::{self, Fencing, Hypervisor};
@@ -17,8 +18,6 @@ use crate::network::{Cut, Network};
 use crate::node::Node;
 use crate::state::{Phase, State};
 use crate::{logs, progress, teardown};
-
-pub use crate::builder::Builder;
 
 /// The name of the PostgreSQL resource.
 pub const RESOURCE: &str = "pgsqld";

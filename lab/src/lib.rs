@@ -42,9 +42,10 @@ pub mod state;
 pub mod teardown;
 pub mod tree;
 
+pub use builder::{Builder, Configurator};
 pub use cluster::Cluster;
 pub use command::Output;
 pub use eventually::{eventually, throughout};
-pub use lab::{Agent, Builder, Lab};
+pub use lab::{Agent, Lab};
 pub use network::Cut;
 pub use node::Node;

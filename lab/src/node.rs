@@ -50,8 +50,8 @@ impl Node {
 
     /// A path of its file system as seen from outside, whether it is on or off. `path` is absolute inside the node.
     pub fn path(&self, path: &str) -> PathBuf {
-        match path.strip_prefix("/var/log/") {
-            Some(log) => self.layout.node_log_dir(&self.name).join(log),
+        match path.strip_prefix("/var/log") {
+            Some(log) => self.layout.node_log_dir(&self.name).join(log.trim_start_matches('/')),
             None => self.layout.root(&self.name).join(path.trim_start_matches('/')),
         }
     }

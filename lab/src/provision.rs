@@ -32,7 +32,8 @@ pub struct Script {
 }
 
 impl Script {
-    /// Runs it in a node with these variables. It stays in /root for people to read and run again.
+    /// Runs it in a node with these variables. It stays in /root for people to read and run
+    /// again; what it said goes to the node's logs.
     pub fn run(&self, node: &Node, arguments: &[&str], variables: &[(&str, String)]) -> Result<String> {
         let inside = format!("/root/{}", self.name);
         let path = node.path(&inside);
@@ -44,7 +45,11 @@ impl Script {
         argv.extend(variables.iter().map(String::as_str));
         argv.push(&inside);
         argv.extend(arguments);
-        node.exec_within(SCRIPT_LIMIT, &argv)?.ok()
+        let output = node.exec_within(SCRIPT_LIMIT, &argv)?;
+        let log = node.path("/var/log").join(format!("{}.log", self.name));
+        fs::write(&log, format!("{}{}", output.stdout, output.stderr))
+            .with_context(|| format!("cannot write {}", log.display()))?;
+        output.ok()
     }
 }
 
