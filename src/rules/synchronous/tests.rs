@@ -286,6 +286,9 @@ table! { observe;
     primary_once_more:   ("p + a: ANY 1 (a, b)", "any 1 (a, b)", "") => "publish p: ANY 1 (a, b)";
     strangers_under_star: ("p: *", "*", "")                      => "publish p: FIRST 1 (*) ~ a, pg_receivewal";
     strangers_add_up:    ("p: * ~ barman", "*", "")              => "publish p: FIRST 1 (*) ~ a, barman, pg_receivewal";
+    strangers_came_later: ("p: ANY 1 (a); p: * @ \"0/200\"", "any 1 (a)", "") => "nothing";
+    strangers_are_not_its: ("q + p: *", "any 1 (a)", "")
+        => "publish p: ANY 1 (a); q + p: FIRST 1 (*) @ \"0/200\"";
     strangers_are_kept:  ("p: * ~ a, b, pg_receivewal", "*", "") => "nothing";
 }
 
