@@ -97,7 +97,7 @@ impl<'a> WalReader<'a> {
         start: Lsn,
         keep_going: &'a mut dyn FnMut() -> bool,
     ) -> Result<WalReader<'a>, WalError> {
-        if start.0 == 0 || !start.0.is_multiple_of(ALIGNMENT) {
+        if start.0 == 0 || start.0 % ALIGNMENT != 0 {
             return Err(WalError::NotABoundary(start));
         }
         let bytes = vec![0; geometry.page_size() as usize];

@@ -43,6 +43,15 @@ fn without_the_new_ones_file_wal_ends_at_the_switch_point() {
 }
 
 #[test]
+fn what_is_past_the_switch_point_is_not_even_looked_at() {
+    let mut wal = Builder::new();
+    let last = wal.filler(500);
+    wal.files.get_mut(&(1, 1)).unwrap()[(last.end.0 - BEGIN.0) as usize..].fill(0x55);
+    let found = wal.end_on(&format!("1@{},2", last.end), BEGIN).unwrap();
+    assert_eq!((found.end, found.why), (last.end, Why::SwitchPoint(last.end)));
+}
+
+#[test]
 fn record_across_a_switch_point_is_not_on_the_history() {
     let (mut wal, at, _) = promoted();
     wal.files.retain(|key, _| key.0 == 1);
