@@ -31,7 +31,8 @@ ocf:heartbeat:*)
 esac
 
 configuration() {
-    echo "property no-quorum-policy=stop stonith-enabled=true"
+    # Fencing is on by default.
+    echo "property no-quorum-policy=stop"
     echo "rsc_defaults resource-stickiness=10 migration-threshold=5 failure-timeout=10min"
     # No node fences itself.
     for node in $NODES; do

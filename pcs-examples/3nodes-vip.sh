@@ -44,7 +44,8 @@ configure() {
     pcs -f "$work/cib.xml" "$@"
 }
 
-configure property set no-quorum-policy=stop stonith-enabled=true
+# Fencing is on by default.
+configure property set no-quorum-policy=stop
 configure resource defaults update resource-stickiness=10 migration-threshold=5 failure-timeout=10min
 
 # No node fences itself.

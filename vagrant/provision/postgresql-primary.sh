@@ -33,6 +33,7 @@ cat >>"$PGDATA/postgresql.conf" <<CONF
 
 # For the cluster.
 listen_addresses = '*'
+password_encryption = scram-sha-256
 unix_socket_directories = '/run/postgresql'
 wal_level = replica
 wal_log_hints = on
