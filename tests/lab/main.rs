@@ -1,1 +1,24 @@
-fn main() {}
+//! Scenarios: one fault each, on real three-node clusters. `cargo test --test lab [-- NAME...]`, as root.
+//!
+//! Every scenario looks at the roles, at the data (no acknowledged commit lost, none there twice, never two primaries), at
+//! the number of fencings and at the failed actions that Pacemaker shows. Those that can share a cluster do: it must be well
+//! before a scenario begins, and it is replaced after one that failed, whose logs stay.
+
+#![allow(clippy::unwrap_used, clippy::disallowed_methods, missing_docs, unreachable_pub)]
+
+/// What people do on a cluster.
+mod operator;
+/// Chooses scenarios, runs them one after the other, tells how they ended.
+mod runner;
+/// The scenarios, one per file.
+mod scenarios;
+/// The labs that scenarios are played on.
+mod stage;
+/// One scenario from a healthy cluster to a healthy cluster.
+mod trial;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    runner::main(&scenarios::all())
+}

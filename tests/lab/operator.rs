@@ -1,0 +1,80 @@
+//! What people do on a cluster, and what they look at.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use lab::lab::RESOURCE;
+use lab::{Lab, Node};
+
+/// How long any command may take. Those of pcs wait for the cluster.
+const COMMAND_LIMIT: Duration = Duration::from_secs(180);
+
+/// The promotable clone, as pcs wants it called.
+pub const CLONE: &str = "pgsqld-clone";
+
+/// Runs pcs on a node.
+pub fn pcs(node: &Node, words: &[&str]) -> Result<String> {
+    let argv: Vec<&str> = ["pcs"].iter().chain(words).copied().collect();
+    node.exec_within(COMMAND_LIMIT, &argv)?.ok()
+}
+
+/// Waits until Pacemaker has nothing left to do.
+pub fn wait_until_idle(node: &Node) -> Result<()> {
+    node.exec_within(COMMAND_LIMIT, &["crm_resource", "--wait", "--timeout=120s"])?.ok().map(drop)
+}
+
+/// When the postmaster of a node was started: it changes with every restart.
+pub fn started_at(node: &Node) -> Result<String> {
+    node.psql("SELECT pg_postmaster_start_time()")
+}
+
+/// When each of these was started.
+pub fn all_started_at<'a>(nodes: impl IntoIterator<Item = &'a Node>) -> Result<Vec<String>> {
+    nodes.into_iter().map(|node| Ok(format!("{}: {}", node.name(), started_at(node)?))).collect()
+}
+
+/// The process number of a node's postmaster, inside the node.
+pub fn postmaster(node: &Node) -> Result<String> {
+    let pid = node.run(&["head", "-n", "1", &format!("{}/postmaster.pid", node.pgdata())])?;
+    Ok(pid.trim().to_owned())
+}
+
+/// Kills a node's postmaster, so that it can neither write a checkpoint nor end its children.
+pub fn kill_postmaster(node: &Node) -> Result<()> {
+    node.run(&["kill", "-9", &postmaster(node)?]).map(drop)
+}
+
+/// Restarts a node's PostgreSQL by hand, in the role it has.
+pub fn restart_by_hand(node: &Node) -> Result<()> {
+    let pg_ctl = format!("{}/pg_ctl", node.bindir());
+    let log = "/var/log/postgresql/by-hand.log";
+    let argv =
+        ["runuser", "-u", "postgres", "--", &pg_ctl, "restart", "--pgdata", &node.pgdata(), "--log", log, "--wait"];
+    node.exec_within(COMMAND_LIMIT, &argv)?.ok().map(drop)
+}
+
+/// The names of failed actions that Pacemaker shows: `pgsqld_monitor_2000 on srv1`.
+pub fn failed_actions(lab: &Lab) -> Result<Vec<String>> {
+    let mut failures: Vec<String> =
+        lab.cluster()?.failures.iter().map(|failure| format!("{} on {}", failure.operation, failure.node)).collect();
+    failures.sort();
+    failures.dedup();
+    Ok(failures)
+}
+
+/// The interval of the recurring monitor of a role, in milliseconds.
+pub fn monitor_on(node: &Node, interval: u32) -> String {
+    format!("{RESOURCE}_monitor_{interval} on {}", node.name())
+}
+
+/// A node that can be asked about the cluster.
+pub fn somebody(lab: &Lab) -> Result<&Node> {
+    lab.nodes().iter().find(|node| node.is_on()).context("all nodes are off")
+}
+
+/// The node that is not any of these.
+pub fn another<'a>(lab: &'a Lab, than: &[&Node]) -> Result<&'a Node> {
+    let other = lab.nodes().iter().find(|node| !than.iter().any(|not| not.name() == node.name()));
+    let Some(other) = other else { bail!("there is no other node") };
+    Ok(other)
+}

@@ -1,0 +1,25 @@
+//! kill -9 on a standby's postmaster: it is started again, and nobody else notices.
+
+use anyhow::{Result, ensure};
+use lab::Lab;
+
+use crate::operator::{all_started_at, another, kill_postmaster, monitor_on, started_at};
+use crate::trial::{Ending, LIMIT, Trial};
+
+pub fn play(lab: &Lab) -> Result<()> {
+    let trial = Trial::begin(lab)?;
+    let (primary, standby) = (trial.primary()?, trial.standbys()?[0]);
+    let others = [primary, another(lab, &[primary, standby])?];
+    let (before, others_before) = (started_at(standby)?, all_started_at(others)?);
+    trial.fault("kill a standby's postmaster", || kill_postmaster(standby))?;
+    lab::eventually(LIMIT, "the standby to be started again", || {
+        ensure!(started_at(standby)? != before, "it is still the old one");
+        Ok(())
+    })?;
+    ensure!(all_started_at(others)? == others_before, "others were restarted too");
+    trial.end(&Ending {
+        primary: Some(primary),
+        failed_actions: &[monitor_on(standby, 3000)],
+        ..Ending::default()
+    })
+}

@@ -1,0 +1,87 @@
+//! The labs that scenarios are played on: one at a time, kept from scenario to scenario while it will do.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use lab::builder::Builder;
+use lab::layout::Layout;
+use lab::{Lab, progress};
+
+/// Every lab's name begins like this; the process's number follows.
+const PREFIX: &str = "test-";
+
+/// Where a scenario is played, and what is done there.
+pub enum Place {
+    /// On the cluster that all scenarios of a Debian release share.
+    Shared(&'static str, fn(&Lab) -> Result<()>),
+    /// On a new cluster, which is then the shared one.
+    New(&'static str, fn(&Lab) -> Result<()>),
+    /// On labs that it makes itself.
+    Own(fn(&mut Stage) -> Result<()>),
+}
+
+/// Has at most one lab up.
+pub struct Stage {
+    lab: Option<Lab>,
+    made: u32,
+}
+
+impl Stage {
+    /// An empty one. What killed test runs have left behind is removed.
+    pub fn new() -> Self {
+        for name in Layout::names().iter().filter(|name| name.starts_with(PREFIX)) {
+            // Refused, and rightly so, when it belongs to a test run that is still going on.
+            let _ = lab::lab::down(name, false);
+        }
+        Self { lab: None, made: 0 }
+    }
+
+    /// Plays a scenario.
+    pub fn play(&mut self, place: &Place) -> Result<()> {
+        match place {
+            Place::Shared(suite, scenario) => scenario(self.shared(suite)?),
+            Place::New(suite, scenario) => {
+                self.clear();
+                scenario(self.shared(suite)?)
+            }
+            Place::Own(scenario) => {
+                self.clear();
+                scenario(self)
+            }
+        }
+    }
+
+    /// How to make a lab of its own; its name is new.
+    pub fn builder(&mut self) -> Builder {
+        self.made += 1;
+        Lab::builder().name(format!("{PREFIX}{}-{}", std::process::id(), self.made))
+    }
+
+    /// Brings up a lab, which is on the stage from now on.
+    pub fn bring_up(&mut self, builder: Builder) -> Result<&Lab> {
+        self.clear();
+        let lab = builder.up()?;
+        Ok(self.lab.insert(lab))
+    }
+
+    /// Removes the lab that is up, if any.
+    pub fn clear(&mut self) {
+        self.lab = None;
+    }
+
+    /// Removes the lab in which something went wrong, but not its logs.
+    pub fn keep_logs(&mut self) {
+        if let Some(mut lab) = self.lab.take() {
+            lab.keep_logs();
+        }
+    }
+
+    fn shared(&mut self, suite: &str) -> Result<&Lab> {
+        if !self.lab.as_ref().is_some_and(|lab| lab.state().suite == suite) {
+            progress::step(format!("a new cluster of {suite}"));
+            let builder = self.builder().suite(suite);
+            self.bring_up(builder)?;
+        }
+        self.lab.as_ref().context("the lab is gone")
+    }
+}

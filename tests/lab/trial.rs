@@ -1,0 +1,160 @@
+//! One scenario from a healthy cluster to a healthy cluster, with clients writing all the time.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use lab::client::{Access, NodeAddress, Writer, WriterConfig, compare_nodes, read_rows};
+use lab::lab::{RESOURCE, VIP_RESOURCE};
+use lab::provision::on_all;
+use lab::{Lab, Node, eventually};
+
+use crate::operator::{failed_actions, pcs, somebody, wait_until_idle};
+
+/// How long anything may take that the cluster does. It only ends a scenario that would fail anyway, so it is generous.
+pub const LIMIT: Duration = Duration::from_secs(150);
+
+/// So many acknowledged commits show that writing works.
+const A_FEW: usize = 20;
+
+/// A scenario that is going on.
+pub struct Trial<'a> {
+    /// The cluster.
+    pub lab: &'a Lab,
+    writer: Writer,
+    access: Access,
+    fencings_before: usize,
+}
+
+/// How a scenario must end, beside a healthy cluster that holds all data.
+#[derive(Debug, Default)]
+pub struct Ending<'a> {
+    /// The primary, when it must be this one.
+    pub primary: Option<&'a Node>,
+    /// The nodes that must have been fenced, once for each time.
+    pub fenced: &'a [&'a Node],
+    /// The failed actions that Pacemaker must show.
+    pub failed_actions: &'a [String],
+}
+
+impl<'a> Trial<'a> {
+    /// Begins once the cluster is healthy and clients can write.
+    pub fn begin(lab: &'a Lab) -> Result<Self> {
+        make_well(lab).context("the cluster is not well before the scenario")?;
+        let access = Access::new("app")
+            .password("app")
+            .database("app")
+            .namespace(format!("/run/netns/{}", lab.client_namespace()));
+        let mut config = WriterConfig::new(access.clone(), lab.vip().to_string(), lab.logs().join("commits.jsonl"));
+        config.nodes = addresses(lab);
+        let fencings_before = lab.fencings()?.len();
+        let writer = Writer::start(config).context("no client can write before the scenario")?;
+        let trial = Self { lab, writer, access, fencings_before };
+        trial.writes_go_on()?;
+        Ok(trial)
+    }
+
+    /// The primary that Pacemaker has promoted.
+    pub fn primary(&self) -> Result<&'a Node> {
+        self.lab.primary()
+    }
+
+    /// All other nodes.
+    pub fn standbys(&self) -> Result<Vec<&'a Node>> {
+        let primary = self.primary()?;
+        Ok(self.lab.nodes().iter().filter(|node| node.name() != primary.name()).collect())
+    }
+
+    /// Does something to the cluster, and notes when.
+    pub fn fault<T>(&self, what: &str, action: impl FnOnce() -> Result<T>) -> Result<T> {
+        lab::progress::step(what);
+        self.writer.fault_begins(what);
+        action().with_context(|| what.to_owned())
+    }
+
+    /// Waits until clients' commits are acknowledged.
+    pub fn writes_go_on(&self) -> Result<()> {
+        let before = self.writer.acknowledged();
+        eventually(LIMIT, "clients to be able to write", || {
+            let since = self.writer.acknowledged() - before;
+            ensure!(since >= A_FEW, "{since} commits acknowledged meanwhile; {}", self.lab.cluster()?);
+            Ok(())
+        })
+    }
+
+    /// Waits until another node is the primary, with this number of standbys, and clients can write again.
+    pub fn another_primary(&self, than: &Node, standbys: usize) -> Result<&'a Node> {
+        let what = format!("another primary than {}", than.name());
+        self.lab.wait_for(LIMIT, &what, |cluster| {
+            let primary = cluster.nodes_with(RESOURCE, lab::cluster::Role::Promoted);
+            primary.len() == 1 && primary[0] != than.name()
+        })?;
+        let primary = self.lab.wait_for_primary(LIMIT, standbys)?;
+        self.writes_go_on()?;
+        Ok(primary)
+    }
+
+    /// The nodes fenced since the scenario began.
+    pub fn fenced(&self) -> Result<Vec<String>> {
+        Ok(self.lab.fencings()?.into_iter().skip(self.fencings_before).map(|fencing| fencing.node).collect())
+    }
+
+    /// Waits for a healthy cluster and proves what must always hold.
+    pub fn end(self, ending: &Ending<'_>) -> Result<()> {
+        self.lab.wait_for_primary(LIMIT, self.lab.nodes().len() - 1)?;
+        self.writes_go_on()?;
+        wait_until_idle(somebody(self.lab)?)?;
+        let primary = self.primary()?;
+        let fenced = self.fenced()?;
+        let shown = failed_actions(self.lab)?;
+        let history = self.writer.stop()?;
+        let report = history.check(&read_rows(&self.access, &self.lab.vip().to_string(), LIMIT)?);
+        println!("{report}");
+
+        let mut problems = report.problems();
+        let nodes = compare_nodes(&self.access, &addresses(self.lab), LIMIT)?;
+        problems.extend(nodes.differences().iter().map(ToString::to_string));
+        if let Some(wanted) = ending.primary.filter(|wanted| wanted.name() != primary.name()) {
+            problems.push(format!("{} is the primary in the end, not {}", primary.name(), wanted.name()));
+        }
+        let wanted: Vec<&str> = ending.fenced.iter().map(|node| node.name()).collect();
+        if fenced != wanted {
+            problems.push(format!("fenced: {fenced:?}, expected: {wanted:?}"));
+        }
+        let wanted: BTreeSet<&String> = ending.failed_actions.iter().collect();
+        if shown.iter().collect::<BTreeSet<_>>() != wanted {
+            problems.push(format!("failed actions: {shown:?}, expected: {wanted:?}; {}", self.lab.cluster()?));
+        }
+        if !problems.is_empty() {
+            bail!("{}", problems.join("; "));
+        }
+        Ok(())
+    }
+}
+
+/// Every node has power and streams, nothing has failed, nothing is going on, and the client's tables are new.
+fn make_well(lab: &Lab) -> Result<()> {
+    lab.heal()?;
+    on_all(lab.nodes(), Node::power_on)?;
+    lab.wait_for(LIMIT, "all nodes to be online", |cluster| {
+        cluster.quorate && cluster.online().len() == lab.nodes().len()
+    })?;
+    let somebody = somebody(lab)?;
+    if !lab.cluster()?.failures.is_empty() {
+        pcs(somebody, &["resource", "cleanup"])?;
+    }
+    let primary = lab.wait_for_primary(LIMIT, lab.nodes().len() - 1)?;
+    wait_until_idle(somebody)?;
+    lab.wait_for(LIMIT, "no failed action, and a promotion score for every node", |cluster| {
+        let promotable = |node: &Node| cluster.score(RESOURCE, node.name()).is_some_and(|score| score > 0);
+        cluster.failures.is_empty()
+            && cluster.nodes_with(VIP_RESOURCE, lab::cluster::Role::Started) == [primary.name()]
+            && lab.nodes().iter().all(promotable)
+    })?;
+    primary.psql("GRANT pg_monitor TO app")?;
+    primary.psql_in("app", "DROP TABLE IF EXISTS lab_commits, lab_writable, lab_ackable").map(drop)
+}
+
+fn addresses(lab: &Lab) -> Vec<NodeAddress> {
+    lab.nodes().iter().map(|node| NodeAddress::new(node.name(), node.address().to_string())).collect()
+}
