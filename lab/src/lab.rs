@@ -221,10 +221,15 @@ impl Lab {
         }
     }
 
-    /// Keeps the logs when the lab goes, because this went wrong; gives the error with the place of the logs.
-    pub fn failed(&mut self, error: anyhow::Error) -> anyhow::Error {
+    /// Collects the logs and keeps them when the lab goes, because something went wrong in it.
+    pub fn keep_logs(&mut self) {
         logs::keep(self);
         self.keep_logs = true;
+    }
+
+    /// Keeps the logs, because the lab did not come up; gives the error that says so.
+    pub fn failed(&mut self, error: anyhow::Error) -> anyhow::Error {
+        self.keep_logs();
         error.context(format!("the lab `{}` did not come up", self.layout.name()))
     }
 
