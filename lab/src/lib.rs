@@ -8,7 +8,7 @@
 //! | [`lab`] | [`Lab`], its builder, bringing it up and down |
 //! | [`node`] | one node: run something in it, power, freezer |
 //! | [`cluster`] | what Pacemaker says, from `crm_mon` |
-//! | [`eventually`] | the only ways to wait |
+//! | [`mod@eventually`] | the only ways to wait |
 //! | [`hypervisor`] | switches nodes off and on for the fence agent, and remembers it |
 //! | [`network`] | the switch, and how to cut it |
 //! | [`provision`] | runs the scripts that virtual machines run too |
@@ -17,7 +17,7 @@
 //! | [`history`] | what that record proves |
 //! | [`host`] | what the machine must offer |
 //! | [`layout`] | the names and places of everything, all derived from the lab's name |
-//! | [`cgroup`], [`command`], [`clock`], [`env`], [`progress`], [`teardown`] | the rest |
+//! | [`cgroup`], [`command`], [`clock`], [`mod@env`], [`progress`], [`teardown`] | the rest |
 
 pub mod builder;
 pub mod cgroup;

@@ -1,5 +1,5 @@
 #!/bin/sh
-# What belongs to this node and not to the data: whom its PostgreSQL follows, and under which name. It lies outside the
+# What belongs to this node and not to the data: its name, and whom its PostgreSQL follows. It lies outside the
 # data directory, so a rebuild from another node never overwrites it. Starts nothing.
 #
 #   VIP                    virtual IP of the primary; required
@@ -30,5 +30,6 @@ passfile=/var/lib/postgresql/.pgpass
 chown postgres:postgres $passfile
 
 cat >/etc/postgresql/pgsqlms-node.conf <<CONF
+cluster_name = '$NODE'
 primary_conninfo = 'host=$VIP port=5432 user=replicator application_name=$NODE passfile=$passfile connect_timeout=3 keepalives_idle=2 keepalives_interval=1 keepalives_count=3'
 CONF

@@ -50,7 +50,7 @@ log_directory = '/var/log/postgresql'
 log_filename = 'postgresql.log'
 log_line_prefix = '%m [%p] %q%u@%d %a '
 log_replication_commands = on
-# What differs from node to node: primary_conninfo.
+# What differs from node to node: cluster_name and primary_conninfo.
 include_if_exists = '/etc/postgresql/pgsqlms-node.conf'
 CONF
 
@@ -72,5 +72,7 @@ GRANT EXECUTE ON FUNCTION pg_catalog.pg_stat_file(text, boolean) TO replicator;
 GRANT EXECUTE ON FUNCTION pg_catalog.pg_read_binary_file(text) TO replicator;
 GRANT EXECUTE ON FUNCTION pg_catalog.pg_read_binary_file(text, bigint, bigint, boolean) TO replicator;
 CREATE ROLE app LOGIN PASSWORD :'app_password';
+-- To look at the state of replication.
+GRANT pg_monitor TO app;
 CREATE DATABASE app OWNER app;
 SQL
