@@ -69,10 +69,10 @@ impl Builder {
 
     /// Begins a page if it is time.
     pub(super) fn page_head(&mut self, flags: u16, remaining: u32) {
-        if !self.at.is_multiple_of(u64::from(PAGE)) {
+        if self.at % u64::from(PAGE) != 0 {
             return;
         }
-        let long = self.at.is_multiple_of(u64::from(SEGMENT));
+        let long = self.at % u64::from(SEGMENT) == 0;
         let mut head = Vec::new();
         head.extend(self.magic.to_ne_bytes());
         head.extend((flags | if long { 2 } else { 0 }).to_ne_bytes());
