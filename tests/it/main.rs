@@ -3,9 +3,17 @@
 #![allow(missing_docs)]
 #![allow(clippy::unwrap_used, clippy::disallowed_methods)]
 
+/// The binary and its environment.
+mod agent;
+/// The rules stay pure.
+mod architecture;
 /// What the documents say is what the program does.
 mod docs;
+/// The binary and a real instance of PostgreSQL.
+mod instance;
 /// The meta-data, and the tools that read it.
 mod metadata;
 /// Values of parameters, good and bad.
 mod parameters;
+/// The binary, run.
+mod run;
