@@ -3,10 +3,11 @@
 //! Each may be repeated and may be killed between any two steps: the next one starts from what is there, never from
 //! what was meant.
 
-pub mod candidate;
 pub mod demote;
+pub mod election;
 pub mod monitor;
 pub mod notify;
+pub mod primary;
 pub mod promote;
 pub mod start;
 pub mod stop;

@@ -1,15 +1,20 @@
 //! Why an action failed: what Pacemaker and a person are told.
 
+use std::fmt;
 use std::time::Duration;
 
 use crate::exit::OcfExitCode;
+use crate::node::NodeName;
 use crate::pacemaker::PacemakerError;
 use crate::parameters::BadParameter;
 use crate::postgres::PostgresError;
 use crate::privileges::PrivilegeError;
-use crate::rules::election::Better;
+use crate::record::BadRecord;
+use crate::rules::promotion::Refusal;
 use crate::rules::setup::Unfit;
 use crate::rules::status::Status;
+use crate::rules::synchronous::BadSetting;
+use crate::vote::Vote;
 
 /// Why an action failed. Its text is the exit reason: what is wrong, where, and what helps.
 #[derive(Debug, thiserror::Error)]
@@ -44,7 +49,16 @@ pub enum Failure {
     },
     /// Another node should be promoted.
     #[error("not promoting this node: {0}")]
-    BetterCandidate(Box<Better>),
+    BetterCandidate(Better),
+    /// No node is to be promoted.
+    #[error("not promoting this node: {0}")]
+    NotPromotable(Box<Refusal>),
+    /// The cluster's record of promotions makes no sense.
+    #[error("{0}: remove the cluster property pgsqlms-<resource>-promotions if you know which node was promoted last")]
+    Record(#[from] BadRecord),
+    /// PostgreSQL's setting for synchronous replication makes no sense to us.
+    #[error("synchronous_standby_names: {0}")]
+    Setting(#[from] BadSetting),
     /// PostgreSQL did not do what it was asked.
     #[error(transparent)]
     Postgres(#[from] PostgresError),
@@ -76,9 +90,32 @@ impl Failure {
             | Failure::Died(_)
             | Failure::Deadline { .. }
             | Failure::BetterCandidate(_)
+            | Failure::NotPromotable(_)
+            | Failure::Record(_)
+            | Failure::Setting(_)
             | Failure::Postgres(_)
             | Failure::NoRuntime(_)
             | Failure::Pacemaker(_) => OcfExitCode::GenericError,
         }
+    }
+}
+
+/// A node that should be promoted instead of this one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Better {
+    /// The node.
+    pub node: NodeName,
+    /// What it holds, if it is known.
+    pub theirs: Option<Box<Vote>>,
+    /// What this node holds.
+    pub ours: Box<Vote>,
+}
+
+impl fmt::Display for Better {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Better { node, theirs, ours } = self;
+        let reach = |vote: &Vote| format!("{} on timeline {}", vote.lsn(), vote.timeline());
+        let theirs = theirs.as_ref().map_or("an unknown position".to_owned(), |vote| reach(vote));
+        write!(f, "{node} is the best candidate: its WAL reaches {theirs}, ours {}", reach(ours))
     }
 }

@@ -35,6 +35,7 @@ pub mod parameters;
 pub mod postgres;
 pub mod privileges;
 pub mod program;
+pub mod record;
 pub mod rules;
 pub mod score;
 pub mod vote;

@@ -1,11 +1,13 @@
 //! What the agent asks of the cluster.
 
+pub mod cib;
 pub mod tools;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::command::CommandError;
 use crate::node::NodeName;
+use cib::Cib;
 
 /// The cluster, as far as an agent needs it.
 ///
@@ -31,6 +33,27 @@ pub trait Pacemaker {
     ///
     /// When the cluster does not take it.
     fn delete_attribute(&mut self, name: &str, node: &NodeName) -> Result<(), PacemakerError>;
+
+    /// Everything that the cluster's configuration and status say about this resource's nodes, in one question.
+    ///
+    /// # Errors
+    ///
+    /// When the cluster does not answer.
+    fn cib(&mut self) -> Result<Cib, PacemakerError>;
+
+    /// Sets one of the agent's own cluster properties, which outlive every node; removes it if there is no value.
+    ///
+    /// # Errors
+    ///
+    /// When the cluster does not take it.
+    fn set_property(&mut self, name: &str, value: Option<&str>) -> Result<(), PacemakerError>;
+
+    /// Removes a permanent attribute of a node; it need not be there.
+    ///
+    /// # Errors
+    ///
+    /// When the cluster does not take it.
+    fn delete_permanent_attribute(&mut self, name: &str, node: &NodeName) -> Result<(), PacemakerError>;
 
     /// The nodes in this partition of the cluster.
     ///
@@ -67,6 +90,35 @@ impl Attribute {
         }
     }
 }
+
+/// What one resource keeps in the cluster's configuration, where it outlives every node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Property {
+    /// The promotions so far: [`crate::record::Record`].
+    Promotions,
+    /// What the primary promised about synchronous replication: [`crate::rules::synchronous::Published`].
+    Synchronous,
+    /// The node that an operator wants to be promoted whatever is lost.
+    Order,
+}
+
+impl Property {
+    /// The property's name for the resource `instance`.
+    pub fn of(self, instance: &str) -> String {
+        let name = match self {
+            Property::Promotions => "promotions",
+            Property::Synchronous => "synchronous",
+            Property::Order => "promote-anyway",
+        };
+        format!("pgsqlms-{instance}-{name}")
+    }
+}
+
+/// The permanent node attribute by which an operator keeps a node from being promoted: `true`.
+pub const NO_FAILOVER: &str = "pgsqlms-nofailover";
+
+/// The permanent node attribute that decides between nodes that hold the same: a number, the greater the better.
+pub const PRIORITY: &str = "pgsqlms-priority";
 
 /// The cluster did not do what it was asked.
 #[derive(Debug, thiserror::Error)]

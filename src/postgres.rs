@@ -14,12 +14,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::command::CommandError;
-use crate::location::Lsn;
+use crate::location::{Lsn, Timeline};
 use crate::privileges::PrivilegeError;
 use crate::rules::scores::Replica;
 use crate::rules::setup;
 use crate::rules::status::{Evidence, Phase};
 use crate::vote::Vote;
+use history::TimelineHistory;
 
 /// The local instance.
 pub trait Postgres {
@@ -37,12 +38,26 @@ pub trait Postgres {
     /// and no burden on the server, so this is what waits ask.
     fn phase(&mut self) -> Option<Phase>;
 
-    /// How far its WAL reaches. It must run.
+    /// How far its WAL reaches, whether it runs or not.
     ///
     /// # Errors
     ///
     /// When nobody can tell.
     fn vote(&mut self) -> Result<Vote, PostgresError>;
+
+    /// How `timeline` came about.
+    ///
+    /// # Errors
+    ///
+    /// When its history file cannot be read or understood.
+    fn history(&mut self, timeline: Timeline) -> Result<TimelineHistory, PostgresError>;
+
+    /// Its `synchronous_standby_names`. It must run.
+    ///
+    /// # Errors
+    ///
+    /// When it does not say.
+    fn synchronous_standby_names(&mut self) -> Result<String, PostgresError>;
 
     /// Who replicates from it. It must be the primary.
     ///
@@ -106,6 +121,10 @@ pub enum End {
 pub struct Replication {
     /// Where the primary writes now.
     pub current: Lsn,
+    /// Its timeline.
+    pub timeline: Timeline,
+    /// Its `synchronous_standby_names`.
+    pub synchronous_standby_names: String,
     /// All rows of `pg_stat_replication`.
     pub replicas: Vec<Replica>,
 }

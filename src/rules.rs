@@ -5,7 +5,9 @@
 //! An `if` in an action that compares domain values belongs here.
 
 pub mod cold_start;
-pub mod election;
+pub mod lineage;
+pub mod primary;
+pub mod promotion;
 pub mod scores;
 pub mod setup;
 pub mod status;

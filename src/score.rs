@@ -26,6 +26,17 @@ impl Score {
     /// Never, whatever constraint an operator has set.
     pub const NEVER: Score = Score(-1_000_000);
 
+    /// The score of a standby that would be worth `self` and is further behind than `maxlag` allows. PAF negates it; one
+    /// less tells the best of them from a node that is not connected.
+    pub fn too_far_behind(self) -> Score {
+        Score(-self.0 - 1)
+    }
+
+    /// Whether a node with this score was further behind than `maxlag` allows.
+    pub fn is_too_far_behind(self) -> bool {
+        self < Score::NOT_READY && self > Score::NEVER && self != Score::DISCONNECTED
+    }
+
     /// Whether a node with this score may be promoted.
     pub fn allows_promotion(self) -> bool {
         self.0 >= 0

@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use crate::agent::{Agent, Outcome};
 use crate::failure::Failure;
-use crate::pacemaker::{Attribute, Reach};
+use crate::notification::Transition;
+use crate::pacemaker::Attribute;
+use crate::rules::status::Role;
 use crate::rules::steps::{self, Part};
-use crate::score::Score;
 
-use super::candidate;
+use super::{election, monitor, primary};
 
 /// How long the instances that were started together wait for each other's votes.
 const COLD_START_PATIENCE: Duration = Duration::from_secs(5);
@@ -25,19 +26,26 @@ pub fn run(agent: &mut Agent) -> Result<Outcome, Failure> {
     };
     match steps::part(notification) {
         Part::None => {}
-        Part::Vote => candidate::vote(agent)?,
+        Part::Vote => election::vote(agent)?,
         Part::Forget => after_promotion(agent)?,
-        Part::FindCandidate => candidate::find(agent, &notification.transition.voters(), COLD_START_PATIENCE)?,
+        Part::FindCandidate => find_candidate(agent, &notification.transition)?,
     }
     Ok(Outcome::SUCCESS)
 }
 
+/// The promotion is over: the vote is void, and the new primary tells the cluster what it is.
 fn after_promotion(agent: &mut Agent) -> Result<(), Failure> {
     let me = &agent.request.me;
     agent.pacemaker.delete_attribute(&agent.attribute(Attribute::Vote), me)?;
-    if agent.request.transition.promote.contains(me) {
-        let (name, score) = (agent.attribute(Attribute::Score), Score::PRIMARY.to_string());
-        agent.pacemaker.set_attribute(&name, me, &score, Reach::Scheduler)?;
+    if agent.request.transition.promote.contains(me) && monitor::runs_as(agent, Role::Primary) {
+        primary::publish(agent)?;
+    }
+    Ok(())
+}
+
+fn find_candidate(agent: &mut Agent, transition: &Transition) -> Result<(), Failure> {
+    if let Some(refusal) = election::find_candidate(agent, &transition.voters(), COLD_START_PATIENCE)? {
+        log::warn!("there is no primary, and none can be promoted: {refusal}");
     }
     Ok(())
 }

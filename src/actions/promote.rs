@@ -4,16 +4,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::agent::{Agent, Outcome};
-use crate::failure::Failure;
+use crate::failure::{Better, Failure};
 use crate::node::NodeName;
-use crate::pacemaker::{Attribute, Reach};
-use crate::rules::election::{self, Better, Election};
+use crate::notification::Transition;
+use crate::rules::promotion::{self, Choice, Facts};
 use crate::rules::status::{self, Role};
 use crate::rules::steps::{self, Promote};
+use crate::rules::synchronous::Published;
 use crate::score::Score;
 use crate::vote::Vote;
 
-use super::{candidate, monitor, start, validate};
+use super::{election, monitor, primary, start, validate};
 
 /// The votes were cast before promote began; this is for one that is late.
 const VOTES_PATIENCE: Duration = Duration::from_secs(5);
@@ -40,24 +41,40 @@ pub fn run(agent: &mut Agent) -> Result<Outcome, Failure> {
     Ok(Outcome::SUCCESS)
 }
 
+/// Decides whether this node is to be promoted, and publishes what its being the primary will mean.
 fn hold_election(agent: &mut Agent) -> Result<(), Failure> {
+    let me = &agent.request.me;
+    let mut facts = circumstances(agent)?;
     let ours = agent.postgres.vote()?;
     let mut voters = agent.request.transition.voters();
-    voters.remove(&agent.request.me);
-    let votes = others_votes(agent, &voters);
-    match election::elect(&ours, &votes) {
-        Election::Won { silent } => {
-            for node in silent {
-                log::warn!("{node} did not vote: promoting without knowing what it holds");
-            }
-            log::info!("won the election with {ours} over {}", listed(&votes));
-            Ok(())
+    voters.remove(me);
+    facts.votes = others_votes(agent, &voters);
+    facts.votes.insert(me.clone(), Some(ours.clone()));
+    match promotion::choose(&facts, Some(me)) {
+        Choice::Node { node, warnings, .. } if node == *me => {
+            warnings.iter().for_each(|warning| log::warn!("{warning}"));
+            log::info!("won the election: {}", listed(&facts.votes));
+            primary::promise(agent, &facts)
         }
-        Election::Lost(better) => {
-            yield_to(agent, &better);
-            Err(Failure::BetterCandidate(better.into()))
+        Choice::Node { node, vote, .. } => {
+            log::info!("lost the election to {node}: {}", listed(&facts.votes));
+            give_up(agent, Some(&node));
+            Err(Failure::BetterCandidate(Better { node, theirs: vote.map(Box::new), ours: Box::new(ours) }))
+        }
+        Choice::Nobody(refusal) => {
+            give_up(agent, None);
+            Err(Failure::NotPromotable(Box::new(refusal)))
         }
     }
+}
+
+/// What the election depends on apart from the votes. By hand, without a cluster, it depends on nothing.
+fn circumstances(agent: &mut Agent) -> Result<Facts, Failure> {
+    if agent.request.meta.feature_set.is_none() && agent.request.transition == Transition::default() {
+        return Ok(Facts { published: Some(Published::default()), ..Facts::default() });
+    }
+    let cib = agent.pacemaker.cib()?;
+    election::circumstances(agent, &cib)
 }
 
 /// The votes of `voters`; of those that are late, as many as come in time.
@@ -66,7 +83,7 @@ fn others_votes(agent: &mut Agent, voters: &BTreeSet<NodeName>) -> BTreeMap<Node
     let patience = deadline.share(agent.clock, 0.3).or_after(agent.clock, VOTES_PATIENCE);
     let mut votes = BTreeMap::new();
     let complete = agent.wait_for("the others' votes", patience, |agent| {
-        votes = candidate::votes(agent, voters);
+        votes = election::votes(agent, voters);
         Ok(votes.values().all(Option::is_some).then_some(()))
     });
     if let Err(error) = complete {
@@ -75,13 +92,13 @@ fn others_votes(agent: &mut Agent, voters: &BTreeSet<NodeName>) -> BTreeMap<Node
     votes
 }
 
-/// Makes Pacemaker choose the better node in its next transition, also where a constraint prefers this one. The new
-/// primary's monitor gives this node its score back.
-fn yield_to(agent: &mut Agent, better: &Better) {
-    let name = agent.attribute(Attribute::Score);
-    let scores = [(agent.request.me.clone(), Score::NEVER), (better.node.clone(), Score::BEST_STANDBY)];
-    for (node, score) in scores {
-        if let Err(error) = agent.pacemaker.set_attribute(&name, &node, &score.to_string(), Reach::Scheduler) {
+/// Makes Pacemaker choose `better` in its next transition, also where a constraint prefers this node. The new primary's
+/// monitor, or the search for a candidate, gives this node its score back.
+fn give_up(agent: &mut Agent, better: Option<&NodeName>) {
+    let me = agent.request.me.clone();
+    let better = better.map(|node| (node.clone(), Score::BEST_STANDBY));
+    for (node, score) in [(me, Score::NEVER)].into_iter().chain(better) {
+        if let Err(error) = election::set_score(agent, &node, score) {
             log::warn!("cannot set the promotion score of {node} to {score}: {error}");
         }
     }
@@ -90,5 +107,5 @@ fn yield_to(agent: &mut Agent, better: &Better) {
 fn listed(votes: &BTreeMap<NodeName, Option<Vote>>) -> String {
     let vote = |vote: &Option<Vote>| vote.as_ref().map_or("no vote".to_owned(), Vote::to_string);
     let list: Vec<String> = votes.iter().map(|(node, cast)| format!("{node} ({})", vote(cast))).collect();
-    if list.is_empty() { "nobody".to_owned() } else { list.join(", ") }
+    list.join(", ")
 }

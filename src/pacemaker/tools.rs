@@ -7,6 +7,7 @@ use std::time::Duration;
 use quick_xml::events::Event;
 use tokio::runtime::Runtime;
 
+use super::cib::{self, Cib};
 use super::{Pacemaker, PacemakerError, Reach};
 use crate::clock::{Clock, Deadline};
 use crate::command::{CommandError, Invocation};
@@ -87,6 +88,26 @@ impl Pacemaker for Tools {
         Ok(())
     }
 
+    fn cib(&mut self) -> Result<Cib, PacemakerError> {
+        Cib::parse(&self.run(&Invocation::new("cibadmin").arg("--query").option("xpath", cib::XPATH))?)
+    }
+
+    fn set_property(&mut self, name: &str, value: Option<&str>) -> Result<(), PacemakerError> {
+        let ours = Invocation::new("crm_attribute").option("type", "crm_config").option("set-name", cib::PROPERTY_SET);
+        let property = ours.option("name", name);
+        self.run(&match value {
+            Some(value) => property.option("update", value),
+            None => property.arg("--delete"),
+        })?;
+        Ok(())
+    }
+
+    fn delete_permanent_attribute(&mut self, name: &str, node: &NodeName) -> Result<(), PacemakerError> {
+        let delete = Invocation::new("crm_attribute").option("type", "nodes").option("node", node.as_str());
+        self.run(&delete.option("name", name).arg("--delete"))?;
+        Ok(())
+    }
+
     fn members(&mut self) -> Result<BTreeSet<NodeName>, PacemakerError> {
         let names = self.run(&Invocation::new("crm_node").arg("--partition"))?;
         Ok(names.split_whitespace().map(NodeName::new).collect())
@@ -102,15 +123,7 @@ fn attributes_in(xml: &str) -> Result<BTreeMap<NodeName, String>, PacemakerError
         match reader.read_event().map_err(|error| unreadable(error.to_string()))? {
             Event::Eof => return Ok(values),
             Event::Empty(element) | Event::Start(element) if element.name().as_ref() == b"attribute" => {
-                let text = |name: &str| -> Result<Option<String>, PacemakerError> {
-                    let attribute = element.try_get_attribute(name).map_err(|error| unreadable(error.to_string()))?;
-                    attribute
-                        .map(|found| {
-                            found.normalized_value(quick_xml::XmlVersion::Implicit1_0).map(|value| value.into_owned())
-                        })
-                        .transpose()
-                        .map_err(|error| unreadable(error.to_string()))
-                };
+                let text = |name: &str| cib::text(&element, name).map_err(unreadable);
                 if let (Some(host), Some(value)) = (text("host")?, text("value")?) {
                     if !value.is_empty() {
                         values.insert(NodeName::new(host), value);

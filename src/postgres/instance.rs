@@ -11,13 +11,14 @@ use nix::sys::signal::Signal;
 use tokio::runtime::Runtime;
 
 use super::control::{ControlData, DbState, WalLevel};
+use super::history::TimelineHistory;
 use super::layout::DataDirectory;
 use super::processes::{self, Processes, ServerProcess};
 use super::session::{self, Address, Row, Session};
 use super::{End, Postgres, PostgresError, Replication, Upstream, wal_end};
 use crate::clock::{Clock, Deadline};
 use crate::command::Invocation;
-use crate::location::Lsn;
+use crate::location::{Lsn, Timeline};
 use crate::parameters::{Config, Host};
 use crate::privileges::{PrivilegeError, SystemUser};
 use crate::rules::scores::{Replica, SenderState};
@@ -27,9 +28,13 @@ use crate::vote::{Reach, Vote};
 
 const ROLE: &str = "SELECT pg_catalog.pg_is_in_recovery()";
 
-const REPLICATION: &str = "SELECT pg_catalog.pg_current_wal_lsn(), application_name, state, flush_lsn, \
+const REPLICATION: &str = "SELECT pg_catalog.pg_current_wal_lsn(), \
+     pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_lsn()), \
+     pg_catalog.current_setting('synchronous_standby_names'), application_name, state, flush_lsn, \
      sync_state IN ('sync', 'quorum') \
      FROM (SELECT 1) one LEFT JOIN pg_catalog.pg_stat_replication ON true";
+
+const SYNCHRONOUS: &str = "SELECT pg_catalog.current_setting('synchronous_standby_names')";
 
 const UPSTREAM: &str = "SELECT (SELECT status FROM pg_catalog.pg_stat_wal_receiver), \
      pg_catalog.current_setting('primary_conninfo') = ''";
@@ -132,6 +137,19 @@ impl Instance {
         Ok(())
     }
 
+    /// Asks again if no answer came: a machine that stood still for a moment, as a virtual one does when it is moved,
+    /// must not be taken for a dead instance.
+    fn patient_answer(&mut self) -> Answer {
+        match self.answer() {
+            Answer::Silent(first) if self.deadline.left(self.clock.as_ref()) > session::PATIENCE => match self.answer()
+            {
+                Answer::Silent(second) => Answer::Silent(first + second),
+                answer => answer,
+            },
+            answer => answer,
+        }
+    }
+
     fn answer(&mut self) -> Answer {
         if let Err(answer) = self.connect() {
             return answer;
@@ -201,7 +219,7 @@ impl Postgres for Instance {
             return Evidence::NoProcess { control: self.control_state(), backup_label, standby_signal };
         };
         let phase = self.phase_of(postmaster);
-        let answer = if postmaster.frozen { Answer::NotYet } else { self.answer() };
+        let answer = if postmaster.frozen { Answer::NotYet } else { self.patient_answer() };
         let control = if matches!(answer, Answer::Role(_)) { None } else { self.control_state() };
         Evidence::Postmaster { pid: postmaster.pid, frozen: postmaster.frozen, phase, answer, control }
     }
@@ -217,7 +235,7 @@ impl Postgres for Instance {
     fn vote(&mut self) -> Result<Vote, PostgresError> {
         let control = self.control()?;
         let row = self.ask(REACH).unwrap_or_else(|error| {
-            log::warn!("voting by the WAL on disk alone: {error}");
+            log::debug!("voting by the WAL on disk alone: {error}");
             Row::new()
         });
         let lsn = |column: usize| -> Option<Lsn> { row.get(column)?.as_deref()?.parse().ok() };
@@ -232,11 +250,25 @@ impl Postgres for Instance {
         })
     }
 
+    fn history(&mut self, timeline: Timeline) -> Result<TimelineHistory, PostgresError> {
+        self.as_user(|data| data.history(timeline))
+    }
+
+    fn synchronous_standby_names(&mut self) -> Result<String, PostgresError> {
+        Ok(self.ask(SYNCHRONOUS)?.into_iter().next().flatten().unwrap_or_default())
+    }
+
     fn replication(&mut self) -> Result<Replication, PostgresError> {
         let rows = self.ask_all(REPLICATION)?;
-        let current = rows.first().and_then(|row| row.first()?.as_deref()?.parse().ok());
         let missing = || PostgresError::Sql { what: REPLICATION, why: "no current position".to_owned() };
-        Ok(Replication { current: current.ok_or_else(missing)?, replicas: rows.iter().filter_map(replica).collect() })
+        let column = |number: usize| rows.first()?.get(number)?.as_deref();
+        let timeline = |file: &str| u32::from_str_radix(file.get(..8)?, 16).ok().map(Timeline);
+        Ok(Replication {
+            current: column(0).and_then(|lsn| lsn.parse().ok()).ok_or_else(missing)?,
+            timeline: column(1).and_then(timeline).ok_or_else(missing)?,
+            synchronous_standby_names: column(2).unwrap_or_default().to_owned(),
+            replicas: rows.iter().filter_map(replica).collect(),
+        })
     }
 
     fn upstream(&mut self) -> Result<Upstream, PostgresError> {
@@ -317,14 +349,14 @@ impl Postgres for Instance {
 fn replica(row: &Row) -> Option<Replica> {
     let column = |number: usize| row.get(number)?.as_deref();
     Some(Replica {
-        name: column(1)?.to_owned(),
-        state: match column(2) {
+        name: column(3)?.to_owned(),
+        state: match column(4) {
             Some("streaming") => SenderState::Streaming,
             Some("catchup") => SenderState::Catchup,
             _ => SenderState::NotReplicating,
         },
-        flushed: column(3).and_then(|lsn| lsn.parse().ok()),
-        synchronous: column(4) == Some("t"),
+        flushed: column(5).and_then(|lsn| lsn.parse().ok()),
+        synchronous: column(6) == Some("t"),
     })
 }
 

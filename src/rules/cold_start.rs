@@ -7,9 +7,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::node::NodeName;
-use crate::rules::election;
+use crate::rules::promotion::{self, Choice, Facts, Refusal};
 use crate::score::Score;
-use crate::vote::Vote;
 
 /// What an instance should do about the missing candidate.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,6 +19,8 @@ pub enum Claim {
     Leave(NodeName),
     /// Become a candidate.
     Claim,
+    /// Nothing: nobody is to be promoted.
+    Nobody(Refusal),
 }
 
 /// A node among `voters` that may be promoted already.
@@ -28,15 +29,17 @@ pub fn promotable<'a>(scores: &BTreeMap<NodeName, Score>, voters: &'a BTreeSet<N
 }
 
 /// Whether `me` should become the candidate, given the votes of all that run an instance, none of which is promotable.
-pub fn claim(me: &NodeName, votes: &BTreeMap<NodeName, Option<Vote>>, patience: Patience) -> Claim {
-    let silent: Vec<NodeName> = votes.iter().filter(|(_, vote)| vote.is_none()).map(|(node, _)| node.clone()).collect();
+/// A node that the election would refuse does not even become one.
+pub fn claim(me: &NodeName, facts: &Facts, patience: Patience) -> Claim {
+    let silent: Vec<NodeName> =
+        facts.votes.iter().filter(|(_, vote)| vote.is_none()).map(|(node, _)| node.clone()).collect();
     if !silent.is_empty() && patience == Patience::Left {
         return Claim::Wait(silent);
     }
-    match election::best(votes.iter().filter_map(|(node, vote)| Some((node, vote.as_ref()?)))) {
-        Some((best, _)) if best == me => Claim::Claim,
-        Some((best, _)) => Claim::Leave(best.clone()),
-        None => Claim::Wait(silent),
+    match promotion::choose(facts, None) {
+        Choice::Node { node, .. } if node == *me => Claim::Claim,
+        Choice::Node { node, .. } => Claim::Leave(node),
+        Choice::Nobody(refusal) => Claim::Nobody(refusal),
     }
 }
 
@@ -52,13 +55,15 @@ pub enum Patience {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rules::synchronous::Published;
     use crate::rules::table;
 
     /// Votes of the running nodes (`-` for none), patience → what srv1 does.
     fn srv1((votes, patience): (&str, Patience)) -> Claim {
         let votes = votes.split_whitespace().map(|word| word.split_once('=').unwrap());
         let votes = votes.map(|(node, vote)| (NodeName::new(node), vote.parse().ok())).collect();
-        claim(&NodeName::new("srv1"), &votes, patience)
+        let facts = Facts { votes, published: Some(Published::default()), ..Facts::default() };
+        claim(&NodeName::new("srv1"), &facts, patience)
     }
 
     fn nodes(names: &[&str]) -> Vec<NodeName> {
@@ -76,7 +81,7 @@ mod tests {
         not_everybody_has_voted: ("srv1=1#9 srv2=-", Left) => Claim::Wait(nodes(&["srv2"]));
         they_never_will: ("srv1=1#9 srv2=-", Spent) => Claim::Claim;
         we_could_not_vote: ("srv1=- srv2=1#9", Spent) => Claim::Leave(NodeName::new("srv2"));
-        nobody_could: ("srv1=- srv2=-", Spent) => Claim::Wait(nodes(&["srv1", "srv2"]));
+        nobody_could: ("srv1=- srv2=-", Spent) => Claim::Nobody(Refusal::NoVotes);
     }
 
     /// The scores of nodes; srv1 and srv2 run an instance → which of them is promotable.

@@ -52,13 +52,20 @@ pub struct Standing<'a> {
     pub max_lag: Option<u64>,
     /// The scores as they are.
     pub scores: &'a BTreeMap<NodeName, Score>,
+    /// Nodes that an operator keeps from being promoted.
+    pub barred: &'a BTreeSet<NodeName>,
+    /// What decides between standbys that are about equal; 0 unless set.
+    pub priority: &'a BTreeMap<NodeName, i32>,
+    /// Whether this primary is so new that its standbys may not have found it yet.
+    pub new: bool,
 }
 
 /// The score that each member should have.
 ///
 /// Only exact node names are ranked: `pg_receivewal` and `srv10` are not `srv1`. A node that appears twice counts with its
 /// better connection. When no standby is promotable, the one that was so last stays a candidate: a short break of
-/// the replication network must not leave the cluster without any (PAF #26, #220).
+/// the replication network must not leave the cluster without any (PAF #26, #220). While the primary is new, those that
+/// have not connected yet keep their scores.
 pub fn scores(standing: &Standing) -> BTreeMap<NodeName, Score> {
     let mut wanted: BTreeMap<NodeName, Score> =
         standing.members.iter().map(|node| (node.clone(), Score::DISCONNECTED)).collect();
@@ -70,7 +77,16 @@ pub fn scores(standing: &Standing) -> BTreeMap<NodeName, Score> {
     for (rank, (node, flushed)) in (0..).zip(ranked(standing)) {
         let score = (Score::BEST_STANDBY.0 - rank * Score::STEP).max(Score::CANDIDATE.0);
         let too_far = standing.max_lag.is_some_and(|most| standing.current.bytes_after(flushed) > most);
-        wanted.insert(node, Score(if too_far { -score } else { score }));
+        wanted.insert(node, if too_far { Score(score).too_far_behind() } else { Score(score) });
+    }
+    if standing.new {
+        for (node, score) in wanted.iter_mut().filter(|(_, score)| **score == Score::DISCONNECTED) {
+            let before = standing.scores.get(node).copied().filter(|before| before.allows_promotion());
+            *score = before.map_or(*score, |before| before.min(Score::BEST_STANDBY));
+        }
+    }
+    for node in standing.barred {
+        wanted.entry(node.clone()).and_modify(|score| *score = Score::NEVER);
     }
     keep_one_candidate(standing, &mut wanted);
     wanted.insert(standing.me.clone(), Score::PRIMARY);
@@ -105,9 +121,11 @@ fn ranked(standing: &Standing) -> Vec<(NodeName, Lsn)> {
     ranked.sort_by_key(|(node, flushed, synchronous)| {
         let close = furthest.bytes_after(*flushed) <= CLOSE;
         let held = standing.scores.get(node).copied().filter(|_| close);
+        let priority = standing.priority.get(node).copied().filter(|_| close).unwrap_or(0);
         (
             Reverse(close),
             Reverse(*synchronous && close),
+            Reverse(priority),
             Reverse(held),
             Reverse((!close).then_some(*flushed)),
             node.clone(),
@@ -157,20 +175,27 @@ mod tests {
         Replica { name: name.to_owned(), state, flushed, synchronous: place.ends_with('+') }
     }
 
-    /// maxlag in MB, the replicas of srv1 at 1000 MB, the scores before → the scores after.
+    /// maxlag in MB, the replicas of srv1 at 1000 MB, the scores before → the scores after. Among the replicas: `!srv2` is
+    /// barred, `^srv2` has priority 1, and `new` says that srv1 was just promoted.
     fn given((max_lag, replicas, before): (Option<u64>, &str, &str)) -> String {
         let before: BTreeMap<NodeName, Score> = before
             .split_whitespace()
             .map(|pair| pair.split_once('=').unwrap())
             .map(|(node, score)| (NodeName::new(node), score.parse().unwrap()))
             .collect();
+        let nodes = |sign: char| -> BTreeSet<NodeName> {
+            replicas.split_whitespace().filter_map(|word| word.strip_prefix(sign)).map(NodeName::new).collect()
+        };
         let wanted = scores(&Standing {
             me: &NodeName::new("srv1"),
             members: &["srv1", "srv2", "srv3"].into_iter().map(NodeName::new).collect(),
-            replicas: &replicas.split_whitespace().map(replica).collect::<Vec<_>>(),
+            replicas: &replicas.split_whitespace().filter(|word| word.contains('@')).map(replica).collect::<Vec<_>>(),
             current: Lsn(1000 << 20),
             max_lag: max_lag.map(|mb| mb << 20),
             scores: &before,
+            barred: &nodes('!'),
+            priority: &nodes('^').into_iter().map(|node| (node, 1)).collect(),
+            new: replicas.contains("new"),
         });
         wanted.iter().map(|(node, score)| format!("{node}={score}")).collect::<Vec<_>>().join(" ")
     }
@@ -183,9 +208,9 @@ mod tests {
         a_clear_lead_changes_the_order: (None, "srv2@970 srv3@995", "srv2=1000 srv3=990") => "srv1=1001 srv2=990 srv3=1000";
         synchronous_goes_first: (None, "srv2@995 srv3@990+", "srv2=1000 srv3=990") => "srv1=1001 srv2=990 srv3=1000";
         one_is_gone: (None, "srv3@990", "srv2=1000 srv3=990") => "srv1=1001 srv2=-1000 srv3=1000";
-        too_far_behind: (Some(20), "srv2@970 srv3@995", "") => "srv1=1001 srv2=-990 srv3=1000";
+        too_far_behind: (Some(20), "srv2@970 srv3@995", "") => "srv1=1001 srv2=-991 srv3=1000";
         at_the_bound: (Some(20), "srv2@980 srv3@995", "") => "srv1=1001 srv2=1000 srv3=990";
-        all_too_far_behind: (Some(1), "srv2@970 srv3@995", "") => "srv1=1001 srv2=-990 srv3=-1000";
+        all_too_far_behind: (Some(1), "srv2@970 srv3@995", "") => "srv1=1001 srv2=-991 srv3=-1001";
         a_backup_takes_no_rank: (None, "srv2@990 srv3@995!", "") => "srv1=1001 srv2=1000 srv3=-1";
         catching_up_and_reporting: (None, "srv2@500~ srv3@995", "") => "srv1=1001 srv2=990 srv3=1000";
         // SQL sorts NULL first: PAF gave such a standby 1000.
@@ -199,6 +224,13 @@ mod tests {
         last_good_stays_a_candidate: (None, "", "srv2=990 srv3=1000") => "srv1=1001 srv2=-1000 srv3=1";
         last_good_stays_for_long: (None, "", "srv2=-1000 srv3=1") => "srv1=1001 srv2=-1000 srv3=1";
         nobody_ever_was_good: (None, "", "srv2=-1000 srv3=-1000") => "srv1=1001 srv2=-1000 srv3=-1000";
+        new_primaries_wait_for_their_standbys: (None, "new srv3@990", "srv1=1000 srv2=1001 srv3=990") => "srv1=1001 srv2=1000 srv3=1000";
+        but_invent_no_candidates: (None, "new srv3@990", "srv2=-1000") => "srv1=1001 srv2=-1000 srv3=1000";
+        barred: (None, "srv2@990 srv3@900 !srv2", "") => "srv1=1001 srv2=-1000000 srv3=990";
+        all_others_barred: (None, "srv2@990 !srv2 !srv3", "srv3=1000") => "srv1=1001 srv2=-1000000 srv3=-1000000";
+        the_primary_itself_barred: (None, "srv2@990 srv3@990 !srv1", "") => "srv1=1001 srv2=1000 srv3=990";
+        priority_decides_between_equals: (None, "srv2@990 srv3@985 ^srv3", "srv2=1000 srv3=990") => "srv1=1001 srv2=990 srv3=1000";
+        priority_does_not_beat_wal: (None, "srv2@990 srv3@900 ^srv3", "") => "srv1=1001 srv2=1000 srv3=990";
         a_backup_is_no_last_good: (None, "srv3@995!", "srv2=-1000 srv3=1000") => "srv1=1001 srv2=-1000 srv3=-1";
     }
 
@@ -215,6 +247,9 @@ mod tests {
             replicas: &replicas,
             current: Lsn(0),
             max_lag: None,
+            barred: &BTreeSet::new(),
+            priority: &BTreeMap::new(),
+            new: false,
             scores: &before,
         };
         assert!(scores(&standing).values().all(|score| *score >= Score::CANDIDATE));

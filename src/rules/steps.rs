@@ -39,12 +39,14 @@ pub enum Demote {
     Done,
     /// Stop it, then start it as a standby.
     StopThenStart,
+    /// Stop it: this transition does not want it to run at all.
+    Stop,
     /// Start it as a standby.
     Start,
 }
 
-/// What demote has to do. A dead primary that this transition also stops needs nothing: starting it only to stop it
-/// again would cost the cluster its crash recovery twice.
+/// What demote has to do. An instance that this transition also stops is not started in between: that would only make
+/// the outage longer, and cost a dead primary its crash recovery twice.
 pub fn demote(status: &Status, transition: &Transition, me: &NodeName) -> Demote {
     match status {
         Status::Running { role: Role::Standby, .. } => Demote::Done,
@@ -54,7 +56,13 @@ pub fn demote(status: &Status, transition: &Transition, me: &NodeName) -> Demote
         | Status::Stopping
         | Status::Starting(Role::Primary)
         | Status::Running { role: Role::Primary, .. }
-        | Status::Unresponsive { .. } => Demote::StopThenStart,
+        | Status::Unresponsive { .. } => {
+            if transition.stop.contains(me) {
+                Demote::Stop
+            } else {
+                Demote::StopThenStart
+            }
+        }
     }
 }
 
@@ -144,7 +152,7 @@ mod tests {
 
     table! { demoting;
         demote_primary: (PRIMARY, "") => Demote::StopThenStart;
-        demote_primary_to_be_stopped: (PRIMARY, "srv1") => Demote::StopThenStart;
+        demote_primary_to_be_stopped: (PRIMARY, "srv1") => Demote::Stop;
         demote_full_primary: (FULL, "") => Demote::StopThenStart;
         demote_frozen: (FROZEN, "") => Demote::StopThenStart;
         demote_orphaned: (Status::Orphaned { count: 1 }, "") => Demote::StopThenStart;

@@ -1,0 +1,142 @@
+//! The votes, what else an election depends on, and finding a candidate when no node is promotable.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use crate::agent::Agent;
+use crate::failure::Failure;
+use crate::node::NodeName;
+use crate::pacemaker::cib::Cib;
+use crate::pacemaker::{Attribute, NO_FAILOVER, PRIORITY, Property, Reach};
+use crate::rules::cold_start::{self, Claim, Patience};
+use crate::rules::promotion::{Bar, Facts, Refusal};
+use crate::rules::synchronous::Published;
+use crate::score::Score;
+use crate::vote::Vote;
+
+/// Publishes how far this node's WAL reaches. An older vote must not stand in for one that cannot be cast.
+///
+/// # Errors
+///
+/// When the vote cannot be cast.
+pub fn vote(agent: &mut Agent) -> Result<(), Failure> {
+    let name = agent.attribute(Attribute::Vote);
+    match agent.postgres.vote() {
+        Ok(vote) => {
+            log::info!("votes with {vote}");
+            Ok(agent.pacemaker.set_attribute(&name, &agent.request.me, &vote.to_string(), Reach::Private)?)
+        }
+        Err(error) => {
+            agent.pacemaker.delete_attribute(&name, &agent.request.me)?;
+            Err(error.into())
+        }
+    }
+}
+
+/// The votes that `voters` have cast.
+pub fn votes(agent: &mut Agent, voters: &BTreeSet<NodeName>) -> BTreeMap<NodeName, Option<Vote>> {
+    if voters.is_empty() {
+        return BTreeMap::new();
+    }
+    let name = agent.attribute(Attribute::Vote);
+    let cast = agent.pacemaker.attributes(&name).unwrap_or_else(|error| {
+        log::warn!("cannot read the votes: {error}");
+        BTreeMap::new()
+    });
+    let vote = |node: &NodeName| {
+        let text = cast.get(node)?;
+        text.parse().map_err(|error| log::warn!("{node}: {error}")).ok()
+    };
+    voters.iter().map(|node| (node.clone(), vote(node))).collect()
+}
+
+/// The promotion scores in `cib`. What is no number counts as 0, as it does for Pacemaker.
+pub fn scores(agent: &Agent, cib: &Cib) -> BTreeMap<NodeName, Score> {
+    let values = cib.transient(&agent.attribute(Attribute::Score)).into_iter();
+    values.map(|(node, value)| (node, value.parse().unwrap_or(Score(0)))).collect()
+}
+
+/// What an operator has said about nodes: who must not be promoted, and whom to prefer.
+pub fn wishes(cib: &Cib) -> (BTreeSet<NodeName>, BTreeMap<NodeName, i32>) {
+    let no_failover = cib.permanent(NO_FAILOVER).into_iter();
+    let no_failover = no_failover.filter(|(_, value)| !matches!(*value, "false" | "no" | "off" | "0" | ""));
+    let priority = cib.permanent(PRIORITY).into_iter();
+    let priority = priority.filter_map(|(node, value)| Some((node, value.parse().ok()?)));
+    (no_failover.map(|(node, _)| node).collect(), priority.collect())
+}
+
+/// What the choice of a primary depends on, apart from the votes.
+///
+/// # Errors
+///
+/// When the record of promotions cannot be understood: nobody can tell whose history counts.
+pub fn circumstances(agent: &Agent, cib: &Cib) -> Result<Facts, Failure> {
+    let property = |property: Property| cib.properties.get(&property.of(&agent.request.instance));
+    let record = property(Property::Promotions).map(|text| text.parse()).transpose()?;
+    let published = match property(Property::Synchronous) {
+        None => Some(Published::default()),
+        Some(text) => text.parse().map_err(|error| log::error!("{error}")).ok(),
+    };
+    let (no_failover, priority) = wishes(cib);
+    let too_far = scores(agent, cib).into_iter().filter(|(_, score)| score.is_too_far_behind());
+    let too_far = too_far.map(|(node, _)| (node, Bar::TooFarBehind));
+    Ok(Facts {
+        votes: BTreeMap::new(),
+        members: cib.nodes.clone(),
+        record: record.unwrap_or_default(),
+        published,
+        barred: too_far.chain(no_failover.into_iter().map(|node| (node, Bar::NoFailover))).collect(),
+        priority,
+        ordered: property(Property::Order).map(NodeName::new),
+    })
+}
+
+/// Sees that one of `voters` becomes a candidate when none of them is, waiting `patience` for the votes of all. Why none
+/// may become one, if so.
+///
+/// # Errors
+///
+/// When the cluster does not answer.
+pub fn find_candidate(
+    agent: &mut Agent,
+    voters: &BTreeSet<NodeName>,
+    patience: Duration,
+) -> Result<Option<Refusal>, Failure> {
+    let (clock, me, deadline) = (agent.clock, agent.request.me.clone(), agent.request.deadline);
+    let cib = agent.pacemaker.cib()?;
+    if let Some(node) = cold_start::promotable(&scores(agent, &cib), voters) {
+        log::debug!("{node} is promotable");
+        return Ok(None);
+    }
+    vote(agent)?;
+    let mut facts = circumstances(agent, &cib)?;
+    let until = deadline.or_after(clock, patience);
+    let claim = agent.wait_for("the votes of the other instances", deadline, |agent| {
+        let patience = if until.has_passed(clock) { Patience::Spent } else { Patience::Left };
+        facts.votes = votes(agent, voters);
+        Ok(match cold_start::claim(&me, &facts, patience) {
+            Claim::Wait(_) => None,
+            claim => Some(claim),
+        })
+    })?;
+    match claim {
+        Claim::Claim => {
+            log::info!("no node is promotable and this one should be promoted: it becomes the candidate");
+            set_score(agent, &me, Score::CANDIDATE)?;
+        }
+        Claim::Leave(node) => log::info!("no node is promotable and {node} should be promoted: leaving it to {node}"),
+        Claim::Nobody(refusal) => return Ok(Some(refusal)),
+        Claim::Wait(_) => {}
+    }
+    Ok(None)
+}
+
+/// Tells Pacemaker what `node` is worth.
+///
+/// # Errors
+///
+/// When the cluster does not take it.
+pub fn set_score(agent: &mut Agent, node: &NodeName, score: Score) -> Result<(), Failure> {
+    let name = agent.attribute(Attribute::Score);
+    Ok(agent.pacemaker.set_attribute(&name, node, &score.to_string(), Reach::Scheduler)?)
+}

@@ -1,0 +1,180 @@
+//! What a primary keeps up to date in the cluster: everybody's score, the record of its promotion, and its promises.
+//!
+//! All of it is read in one question and written only where it has changed.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::agent::Agent;
+use crate::clock;
+use crate::failure::Failure;
+use crate::location::Timeline;
+use crate::node::NodeName;
+use crate::pacemaker::cib::Cib;
+use crate::pacemaker::{Attribute, Property};
+use crate::postgres::Replication;
+use crate::record::Record;
+use crate::rules::primary::{self, Reign};
+use crate::rules::promotion::Facts;
+use crate::rules::scores::{self, Replica, SenderState, Standing};
+use crate::rules::synchronous::{self, Management, PrimaryFacts, Step, SyncSetting};
+use crate::score::Score;
+
+use super::election;
+
+/// Brings everything up to date that the others rely on when this primary is gone.
+///
+/// # Errors
+///
+/// When PostgreSQL or the cluster does not answer.
+pub fn publish(agent: &mut Agent) -> Result<(), Failure> {
+    let replication = agent.postgres.replication()?;
+    let cib = agent.pacemaker.cib()?;
+    let circumstances = election::circumstances(agent, &cib)?;
+    publish_promises(agent, &circumstances, &replication)?;
+    publish_record(agent, &circumstances, &replication)?;
+    publish_scores(agent, &cib, &circumstances.record, &replication)?;
+    if circumstances.ordered.is_some() {
+        agent.pacemaker.set_property(&Property::Order.of(&agent.request.instance), None)?;
+    }
+    Ok(())
+}
+
+/// Writes the scores that have changed, and removes those that PAF left for ever.
+fn publish_scores(agent: &mut Agent, cib: &Cib, record: &Record, replication: &Replication) -> Result<(), Failure> {
+    let before = election::scores(agent, cib);
+    let (barred, priority) = election::wishes(cib);
+    let wanted = scores::scores(&Standing {
+        me: &agent.request.me,
+        members: &members(agent, cib, &before, &replication.replicas),
+        replicas: &replication.replicas,
+        current: replication.current,
+        max_lag: agent.request.config.maxlag,
+        scores: &before,
+        barred: &barred,
+        priority: &priority,
+        new: primary::is_new(replication.timeline, record),
+    });
+    for (node, score) in scores::changes(&wanted, &before) {
+        let was = before.get(&node).map_or("none".to_owned(), Score::to_string);
+        log::info!("promotion score of {node}: {score} (was {was})");
+        election::set_score(agent, &node, score)?;
+    }
+    let name = agent.attribute(Attribute::Score);
+    for node in cib.permanent(&name).into_keys() {
+        log::info!("removing the permanent promotion score of {node}: this agent's vanish with the node");
+        agent.pacemaker.delete_permanent_attribute(&name, &node)?;
+    }
+    Ok(())
+}
+
+/// The nodes to rank: those that have a score, and those of the cluster that are connected.
+fn members(agent: &Agent, cib: &Cib, scores: &BTreeMap<NodeName, Score>, replicas: &[Replica]) -> BTreeSet<NodeName> {
+    let connected = replicas.iter().map(|replica| NodeName::new(replica.name.as_str()));
+    let connected = connected.filter(|node| cib.nodes.contains(node));
+    scores.keys().cloned().chain(connected).chain([agent.request.me.clone()]).collect()
+}
+
+/// Records this primary's promotion.
+fn publish_record(agent: &mut Agent, circumstances: &Facts, replication: &Replication) -> Result<(), Failure> {
+    let known = &circumstances.record;
+    let recorded = known.last().filter(|last| last.timeline == replication.timeline);
+    let switch = match recorded {
+        Some(last) if last.node == agent.request.me => Some(last.switch),
+        _ => beginning(agent, replication.timeline)?,
+    };
+    let is_follower = |replica: &Replica| {
+        replica.state == SenderState::Streaming && circumstances.members.contains(&NodeName::new(replica.name.as_str()))
+    };
+    let reign = Reign {
+        node: agent.request.me.clone(),
+        timeline: replication.timeline,
+        switch,
+        followed: replication.replicas.iter().any(is_follower),
+        now: clock::unix_time(),
+    };
+    if let Some(record) = primary::record(&reign, known) {
+        log::info!("record of promotions: {record}");
+        agent.pacemaker.set_property(&Property::Promotions.of(&agent.request.instance), Some(&record.to_string()))?;
+    }
+    Ok(())
+}
+
+fn beginning(agent: &mut Agent, timeline: Timeline) -> Result<Option<crate::location::Lsn>, Failure> {
+    Ok(agent.postgres.history(timeline)?.begin(timeline))
+}
+
+/// Records where the WAL of this primary ended, now that it is shut down cleanly: whoever is promoted next must have it.
+///
+/// # Errors
+///
+/// When the end cannot be found, or the cluster does not take it.
+pub fn publish_end(agent: &mut Agent) -> Result<(), Failure> {
+    let vote = agent.postgres.vote()?;
+    let cib = agent.pacemaker.cib()?;
+    let known = election::circumstances(agent, &cib)?.record;
+    if let Some(record) = primary::shut_down(&known, vote.timeline(), vote.lsn()) {
+        log::info!("record of promotions: {record}");
+        agent.pacemaker.set_property(&Property::Promotions.of(&agent.request.instance), Some(&record.to_string()))?;
+    }
+    Ok(())
+}
+
+/// Publishes what commits wait for.
+fn publish_promises(agent: &mut Agent, circumstances: &Facts, replication: &Replication) -> Result<(), Failure> {
+    let effective = setting(&replication.synchronous_standby_names)?;
+    let published = circumstances.published.clone().unwrap_or_default();
+    if effective == SyncSetting::Off && published.0.iter().all(|guard| guard.setting == SyncSetting::Off) {
+        return Ok(());
+    }
+    let streaming = |replica: &&Replica| replica.state == SenderState::Streaming;
+    let flushed = replication.replicas.iter().filter(streaming);
+    let step = synchronous::next_step(
+        &PrimaryFacts {
+            primary: agent.request.me.clone(),
+            members: circumstances.members.clone(),
+            published,
+            effective,
+            now: replication.current,
+            flushed: flushed
+                .filter_map(|replica| Some((NodeName::new(replica.name.as_str()), replica.flushed?)))
+                .collect(),
+            connected: replication.replicas.iter().map(|replica| replica.name.clone()).collect(),
+        },
+        Management::Observed,
+    );
+    match step {
+        Step::Publish(published) => {
+            log::info!("synchronous replication: {published}");
+            let name = Property::Synchronous.of(&agent.request.instance);
+            Ok(agent.pacemaker.set_property(&name, Some(&published.to_string()))?)
+        }
+        Step::Apply(_) | Step::Nothing => Ok(()),
+    }
+}
+
+/// Publishes what commits will wait for once this node, the winner of an election, is the primary.
+///
+/// # Errors
+///
+/// When the setting cannot be read, or the cluster does not take it: then it must not be promoted.
+pub fn promise(agent: &mut Agent, circumstances: &Facts) -> Result<(), Failure> {
+    let effective = setting(&agent.postgres.synchronous_standby_names()?)?;
+    let published = circumstances.published.clone().unwrap_or_default();
+    if effective == SyncSetting::Off && published.0.iter().all(|guard| guard.setting == SyncSetting::Off) {
+        return Ok(());
+    }
+    let next = match &circumstances.ordered {
+        Some(_) => synchronous::Published::starting_over(&agent.request.me, effective),
+        None => published.clone().succeeded_by(&agent.request.me, effective),
+    };
+    if next != published {
+        log::info!("synchronous replication: {next}");
+        let name = Property::Synchronous.of(&agent.request.instance);
+        agent.pacemaker.set_property(&name, Some(&next.to_string()))?;
+    }
+    Ok(())
+}
+
+fn setting(text: &str) -> Result<SyncSetting, Failure> {
+    Ok(text.parse()?)
+}

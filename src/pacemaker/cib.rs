@@ -1,0 +1,143 @@
+//! What the cluster information base says that concerns this agent, read in one query.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use quick_xml::events::{BytesStart, Event};
+
+use super::PacemakerError;
+use crate::node::NodeName;
+
+/// The set of cluster properties in which the agent keeps what must outlive every node.
+pub const PROPERTY_SET: &str = "pgsqlms";
+
+/// What [`Cib::parse`] understands: the nodes with their permanent attributes, their transient ones, and our properties.
+pub const XPATH: &str = "//nodes|//transient_attributes|//cluster_property_set[@id='pgsqlms']";
+
+/// A part of the cluster information base.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Cib {
+    /// The configured nodes, there or not.
+    pub nodes: BTreeSet<NodeName>,
+    /// Node attributes that last until the node leaves the cluster.
+    pub transient: BTreeMap<NodeName, BTreeMap<String, String>>,
+    /// Node attributes that last for ever.
+    pub permanent: BTreeMap<NodeName, BTreeMap<String, String>>,
+    /// The agent's own cluster properties.
+    pub properties: BTreeMap<String, String>,
+}
+
+/// Whose name-value pairs are being read.
+enum Owner {
+    Permanent(NodeName),
+    Transient(String),
+    Properties,
+}
+
+impl Cib {
+    /// Reads the output of `cibadmin --query --xpath=`[`XPATH`].
+    ///
+    /// # Errors
+    ///
+    /// When it is no XML.
+    pub fn parse(xml: &str) -> Result<Self, PacemakerError> {
+        let unreadable = |why: String| PacemakerError::Output { tool: "cibadmin", why };
+        let mut reader = quick_xml::Reader::from_str(xml);
+        let (mut cib, mut ids, mut by_id) = (Cib::default(), BTreeMap::new(), BTreeMap::new());
+        let mut owner = None;
+        loop {
+            let event = reader.read_event().map_err(|error| unreadable(error.to_string()))?;
+            let (Event::Empty(element) | Event::Start(element)) = event else {
+                if matches!(event, Event::Eof) {
+                    break;
+                }
+                continue;
+            };
+            let text = |name: &str| text(&element, name).map_err(unreadable);
+            match element.name().as_ref() {
+                b"node" => {
+                    let (id, name) =
+                        (text("id")?.unwrap_or_default(), NodeName::new(text("uname")?.unwrap_or_default()));
+                    ids.insert(id, name.clone());
+                    cib.nodes.insert(name.clone());
+                    owner = Some(Owner::Permanent(name));
+                }
+                b"transient_attributes" => owner = Some(Owner::Transient(text("id")?.unwrap_or_default())),
+                b"cluster_property_set" => owner = Some(Owner::Properties),
+                b"nvpair" => {
+                    if let (Some(owner), Some(name), Some(value)) = (&owner, text("name")?, text("value")?) {
+                        let pairs = match owner {
+                            Owner::Permanent(node) => cib.permanent.entry(node.clone()).or_default(),
+                            Owner::Transient(id) => by_id.entry(id.clone()).or_default(),
+                            Owner::Properties => &mut cib.properties,
+                        };
+                        pairs.insert(name, value);
+                    }
+                }
+                _ => {}
+            }
+        }
+        let named = by_id.into_iter().filter_map(|(id, pairs)| Some((ids.get(&id)?.clone(), pairs)));
+        cib.transient = named.collect();
+        Ok(cib)
+    }
+
+    /// The transient attribute `name` of each node that has one.
+    pub fn transient(&self, name: &str) -> BTreeMap<NodeName, &str> {
+        let values = self.transient.iter();
+        values.filter_map(|(node, pairs)| Some((node.clone(), pairs.get(name)?.as_str()))).collect()
+    }
+
+    /// The permanent attribute `name` of each node that has one.
+    pub fn permanent(&self, name: &str) -> BTreeMap<NodeName, &str> {
+        let values = self.permanent.iter();
+        values.filter_map(|(node, pairs)| Some((node.clone(), pairs.get(name)?.as_str()))).collect()
+    }
+}
+
+/// The XML attribute `name` of `element`, unescaped.
+///
+/// # Errors
+///
+/// When it is malformed.
+pub(super) fn text(element: &BytesStart, name: &str) -> Result<Option<String>, String> {
+    let attribute = element.try_get_attribute(name).map_err(|error| error.to_string())?;
+    let value = attribute
+        .map(|found| found.normalized_value(quick_xml::XmlVersion::Implicit1_0).map(|value| value.into_owned()));
+    value.transpose().map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nodes_attributes_and_properties_are_told_apart() {
+        let xml = r#"<xpath-query>
+            <cluster_property_set id="pgsqlms">
+              <nvpair id="p" name="pgsqlms-pgsqld-promotions" value="5@0/1 &lt;x&gt;"/>
+            </cluster_property_set>
+            <nodes>
+              <node id="1" uname="srv1">
+                <instance_attributes id="nodes-1"><nvpair id="n" name="master-pgsqld" value="1001"/></instance_attributes>
+              </node>
+              <node id="2" uname="srv2"/>
+            </nodes>
+            <transient_attributes id="2">
+              <instance_attributes id="status-2"><nvpair id="s" name="master-pgsqld" value="990"/></instance_attributes>
+            </transient_attributes>
+            <transient_attributes id="9">
+              <instance_attributes id="status-9"><nvpair id="t" name="master-pgsqld" value="1"/></instance_attributes>
+            </transient_attributes>
+          </xpath-query>"#;
+        let cib = Cib::parse(xml).unwrap();
+        assert_eq!(cib.nodes, ["srv1", "srv2"].into_iter().map(NodeName::new).collect());
+        assert_eq!(cib.transient("master-pgsqld"), [(NodeName::new("srv2"), "990")].into_iter().collect());
+        assert_eq!(cib.permanent("master-pgsqld"), [(NodeName::new("srv1"), "1001")].into_iter().collect());
+        assert_eq!(cib.properties["pgsqlms-pgsqld-promotions"], "5@0/1 <x>");
+    }
+
+    #[test]
+    fn what_is_not_xml_is_an_error() {
+        assert!(Cib::parse("<nodes><node uname=").is_err());
+    }
+}

@@ -1,0 +1,98 @@
+//! What a primary keeps up to date in the cluster's record of promotions.
+
+use crate::location::{Lsn, Timeline};
+use crate::node::NodeName;
+use crate::record::{Promotion, Record};
+
+/// For how long a promotion may be without a standby before it counts all the same, in seconds.
+const TRIAL: u64 = 30;
+
+/// What a primary knows of its own promotion.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reign {
+    /// The primary.
+    pub node: NodeName,
+    /// Its timeline.
+    pub timeline: Timeline,
+    /// Where that began; nothing for a timeline without a beginning, which nobody was promoted to.
+    pub switch: Option<Lsn>,
+    /// Whether a standby of the cluster streams from it.
+    pub followed: bool,
+    /// Now, in seconds since 1970.
+    pub now: u64,
+}
+
+/// The record as it should be; none if it is so already.
+///
+/// A promotion is recorded at once, and counts once a standby has joined it or it has been written to for a while. The
+/// end of a former clean shutdown is forgotten: it is written to again.
+pub fn record(reign: &Reign, known: &Record) -> Option<Record> {
+    let Reign { node, timeline, switch, followed, now } = reign;
+    let switch = (*switch)?;
+    let ours = known.last().filter(|last| last.timeline == *timeline && last.switch == switch);
+    let time = ours.map_or(*now, |ours| ours.time);
+    let kept = *followed || ours.is_some_and(|ours| ours.kept || *now >= ours.time + TRIAL);
+    let promotion = Promotion { timeline: *timeline, switch, node: node.clone(), time, kept, end: None };
+    (ours != Some(&promotion)).then(|| known.with(promotion))
+}
+
+/// The record after the primary was shut down cleanly, with its WAL ending at `end` on `timeline`; none if that promotion
+/// is not recorded.
+pub fn shut_down(known: &Record, timeline: Timeline, end: Lsn) -> Option<Record> {
+    let last = known.last().filter(|last| last.timeline == timeline && last.end != Some(end))?;
+    Some(known.with(Promotion { end: Some(end), ..last.clone() }))
+}
+
+/// Whether the primary is so new that its standbys may not have found it yet. Nobody is promoted to the first timeline.
+pub fn is_new(timeline: Timeline, known: &Record) -> bool {
+    timeline > Timeline(1)
+        && known.last().is_none_or(|last| last.timeline < timeline || (last.timeline == timeline && !last.kept))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rules::table;
+
+    /// srv1's timeline, whether it is followed, the time; the record before → after, `-` for unchanged.
+    fn recorded((timeline, followed, now, known): (u32, bool, u64, &str)) -> String {
+        let known = if known.is_empty() { Record::default() } else { known.parse().unwrap() };
+        let reign = Reign {
+            node: NodeName::new("srv1"),
+            timeline: Timeline(timeline),
+            switch: (timeline > 1).then_some(Lsn(0x100)),
+            followed,
+            now,
+        };
+        record(&reign, &known).map_or("-".to_owned(), |record| record.to_string())
+    }
+
+    table! { recorded;
+        never_promoted: (1, true, 500, "") => "-";
+        just_promoted: (2, false, 500, "") => "2@0/100 srv1 500";
+        still_alone: (2, false, 529, "2@0/100 srv1 500") => "-";
+        a_standby_has_joined: (2, true, 501, "2@0/100 srv1 500") => "2@0/100 srv1 500 kept";
+        alone_for_long: (2, false, 530, "2@0/100 srv1 500") => "2@0/100 srv1 500 kept";
+        alone_again: (2, false, 900, "2@0/100 srv1 500 kept") => "-";
+        promoted_again: (3, false, 900, "2@0/50 srv2 500 kept") => "3@0/100 srv1 900; 2@0/50 srv2 500 kept";
+        started_after_a_clean_end: (2, true, 900, "2@0/100 srv1 500 kept end=0/200") => "2@0/100 srv1 500 kept";
+        a_namesake_of_another_beginning: (2, false, 900, "2@0/90 srv2 500") => "2@0/100 srv1 900; 2@0/90 srv2 500";
+    }
+
+    #[test]
+    fn a_clean_shutdown_is_recorded_once() {
+        let known: Record = "2@0/100 srv1 500 kept".parse().unwrap();
+        let ended = shut_down(&known, Timeline(2), Lsn(0x200)).unwrap();
+        assert_eq!(ended.to_string(), "2@0/100 srv1 500 kept end=0/200");
+        assert_eq!(shut_down(&ended, Timeline(2), Lsn(0x200)), None);
+        assert_eq!(shut_down(&known, Timeline(3), Lsn(0x200)), None);
+    }
+
+    #[test]
+    fn a_primary_is_new_until_its_promotion_counts() {
+        let known: Record = "2@0/100 srv1 500".parse().unwrap();
+        assert!(is_new(Timeline(2), &known) && is_new(Timeline(3), &known) && is_new(Timeline(2), &Record::default()));
+        assert!(!is_new(Timeline(1), &Record::default()));
+        assert!(!is_new(Timeline(2), &"2@0/100 srv1 500 kept".parse().unwrap()));
+    }
+}
