@@ -22,6 +22,9 @@ pub enum Failure {
     /// The caller asked for something that is no action.
     #[error("{0:?} is not an action of this agent")]
     NoSuchAction(String),
+    /// No node is called so.
+    #[error("{0} is not a node of this cluster: `crm_node --list` shows them")]
+    NoSuchNode(NodeName),
     /// A parameter's value cannot be used.
     #[error(transparent)]
     Parameter(#[from] BadParameter),
@@ -88,6 +91,7 @@ impl Failure {
             | Failure::Postgres(PostgresError::Privileges(PrivilegeError::Refused { .. })) => OcfExitCode::NoPermission,
             Failure::Unexpected { .. }
             | Failure::Died(_)
+            | Failure::NoSuchNode(_)
             | Failure::Deadline { .. }
             | Failure::BetterCandidate(_)
             | Failure::NotPromotable(_)

@@ -15,6 +15,8 @@
 //! [`notification`] understand, [`action`] dispatches, [`logging`] tells. Only [`env`](mod@env) reads the environment,
 //! only [`command`] starts processes, only [`clock`] waits, only [`privileges`] changes who we are; `clippy.toml` sees to it.
 //!
+//! [`operator`] holds the commands for a person.
+//!
 //! The nouns are [`node::NodeName`], [`location::Lsn`], [`location::Timeline`], [`score::Score`] and [`vote::Vote`].
 
 pub mod action;
@@ -30,6 +32,7 @@ pub mod logging;
 pub mod metadata;
 pub mod node;
 pub mod notification;
+pub mod operator;
 pub mod pacemaker;
 pub mod parameters;
 pub mod postgres;

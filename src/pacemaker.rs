@@ -48,6 +48,13 @@ pub trait Pacemaker {
     /// When the cluster does not take it.
     fn set_property(&mut self, name: &str, value: Option<&str>) -> Result<(), PacemakerError>;
 
+    /// Makes Pacemaker forget the failures of the resource `instance`, which may keep it from being promoted.
+    ///
+    /// # Errors
+    ///
+    /// When the cluster does not answer.
+    fn clean_up(&mut self, instance: &str) -> Result<(), PacemakerError>;
+
     /// Removes a permanent attribute of a node; it need not be there.
     ///
     /// # Errors

@@ -1,5 +1,6 @@
 //! From the process's arguments and environment to its exit code.
 
+use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::time::Duration;
@@ -15,6 +16,7 @@ use crate::failure::Failure;
 use crate::logging;
 use crate::node::NodeName;
 use crate::notification::{Notification, Transition};
+use crate::operator::{self, PromoteAnyway};
 use crate::pacemaker::tools::Tools;
 use crate::parameters::Config;
 use crate::postgres::instance::Instance;
@@ -27,11 +29,12 @@ use crate::rules::status;
 #[derive(Debug, Parser)]
 #[command(name = "pgsqlms", version)]
 struct Arguments {
-    /// start, stop, monitor, promote, demote, notify, reload, reload-agent, validate-all, meta-data or methods.
+    /// start, stop, monitor, promote, demote, notify, reload, reload-agent, validate-all, meta-data or methods; or, for a
+    /// person, promote-anyway.
     action: String,
-    /// Pacemaker may pass more; OCF says to ignore it.
+    /// The options of a command for a person. For an action, OCF says to ignore them.
     #[arg(hide = true, trailing_var_arg = true, allow_hyphen_values = true)]
-    ignored: Vec<String>,
+    rest: Vec<String>,
 }
 
 /// Does what the command line asks; the exit code.
@@ -40,11 +43,11 @@ struct Arguments {
 pub fn run(arguments: impl IntoIterator<Item = std::ffi::OsString>, environment: &Environment) -> OcfExitCode {
     let arguments = match Arguments::try_parse_from(arguments) {
         Ok(arguments) => arguments,
-        Err(usage) => {
-            let _ = usage.print();
-            return if usage.use_stderr() { OcfExitCode::Unimplemented } else { OcfExitCode::Success };
-        }
+        Err(usage) => return show(&usage),
     };
+    if arguments.action == "promote-anyway" {
+        return promote_anyway(&arguments, environment);
+    }
     match Asked::named(&arguments.action) {
         Ok(Asked::Printout(printout)) => match printout.write(std::io::stdout().lock()) {
             Ok(()) => OcfExitCode::Success,
@@ -53,6 +56,36 @@ pub fn run(arguments: impl IntoIterator<Item = std::ffi::OsString>, environment:
         Ok(Asked::Action(action)) => carry_out(action, environment),
         Err(failure) => {
             logging::tell_reason(&failure.to_string());
+            failure.exit_code()
+        }
+    }
+}
+
+/// Shows how the program is called; an error unless that was asked for.
+fn show(usage: &clap::Error) -> OcfExitCode {
+    let _ = usage.print();
+    if usage.use_stderr() { OcfExitCode::Unimplemented } else { OcfExitCode::Success }
+}
+
+fn promote_anyway(arguments: &Arguments, environment: &Environment) -> OcfExitCode {
+    let words = std::iter::once(&arguments.action).chain(&arguments.rest);
+    let command = match PromoteAnyway::try_parse_from(words) {
+        Ok(command) => command,
+        Err(usage) => return show(&usage),
+    };
+    logging::begin(environment, &command.resource);
+    let clock: Rc<dyn Clock> = Rc::new(SystemClock::start());
+    let deadline = Deadline::within(operator::TIMEOUT);
+    let told = with_agent(environment, command.resource.clone(), clock, deadline, |agent| {
+        operator::promote_anyway(agent, &command)
+    });
+    match told {
+        Ok(told) => {
+            let _ = writeln!(std::io::stdout(), "{told}");
+            OcfExitCode::Success
+        }
+        Err(failure) => {
+            let _ = writeln!(std::io::stderr(), "pgsqlms: {failure}");
             failure.exit_code()
         }
     }
@@ -67,7 +100,11 @@ fn carry_out(action: Action, environment: &Environment) -> OcfExitCode {
     let _ = nix::unistd::chdir("/");
     std::panic::set_hook(Box::new(|panic| log::error!("this is a bug in pgsqlms: {panic}")));
     let clock: Rc<dyn Clock> = Rc::new(SystemClock::start());
-    let ended = catch_unwind(AssertUnwindSafe(|| act(action, environment, instance, Rc::clone(&clock))));
+    let timeout = environment.milliseconds("OCF_RESKEY_CRM_meta_timeout").filter(|timeout| !timeout.is_zero());
+    let deadline = Deadline::within(timeout.unwrap_or(Duration::from_secs(action.usual_timeout())));
+    let ended = catch_unwind(AssertUnwindSafe(|| {
+        with_agent(environment, instance, Rc::clone(&clock), deadline, |agent| action.run(agent))
+    }));
     let (code, reason) = match ended {
         Ok(Ok(Outcome { code, reason })) => (code, reason),
         Ok(Err(failure)) => (failure.exit_code(), Some(failure.to_string())),
@@ -81,9 +118,14 @@ fn carry_out(action: Action, environment: &Environment) -> OcfExitCode {
     code
 }
 
-fn act(action: Action, environment: &Environment, instance: String, clock: Rc<dyn Clock>) -> Result<Outcome, Failure> {
-    let timeout = environment.milliseconds("OCF_RESKEY_CRM_meta_timeout").filter(|timeout| !timeout.is_zero());
-    let deadline = Deadline::within(timeout.unwrap_or(Duration::from_secs(action.usual_timeout())));
+/// Does `work` with an agent for the resource `instance`, with the real PostgreSQL and the real cluster.
+fn with_agent<T>(
+    environment: &Environment,
+    instance: String,
+    clock: Rc<dyn Clock>,
+    deadline: Deadline,
+    work: impl FnOnce(&mut Agent) -> Result<T, Failure>,
+) -> Result<T, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::NoRuntime)?;
     let runtime = Rc::new(runtime);
     let mut tools = Tools::new(Rc::clone(&runtime), Rc::clone(&clock), deadline);
@@ -103,7 +145,7 @@ fn act(action: Action, environment: &Environment, instance: String, clock: Rc<dy
         deadline,
     };
     let clock = clock.as_ref();
-    action.run(&mut Agent { request: &request, postgres: &mut postgres, pacemaker: &mut tools, clock })
+    work(&mut Agent { request: &request, postgres: &mut postgres, pacemaker: &mut tools, clock })
 }
 
 /// The resource's name. An anonymous clone's instances share it; the number that some tools append is left out.

@@ -91,25 +91,31 @@ pub fn circumstances(agent: &Agent, cib: &Cib) -> Result<Facts, Failure> {
     })
 }
 
-/// Sees that one of `voters` becomes a candidate when none of them is, waiting `patience` for the votes of all. Why none
-/// may become one, if so.
+/// How the search for a candidate ended.
+#[derive(Debug, Clone)]
+pub enum Search {
+    /// There is one already; these were the circumstances.
+    NotNeeded(Box<Facts>),
+    /// There is one now, or another node makes itself one.
+    Done,
+    /// No node may become one.
+    Refused(Refusal),
+}
+
+/// Sees that one of `voters` becomes a candidate when none of them is, waiting `patience` for the votes of all.
 ///
 /// # Errors
 ///
 /// When the cluster does not answer.
-pub fn find_candidate(
-    agent: &mut Agent,
-    voters: &BTreeSet<NodeName>,
-    patience: Duration,
-) -> Result<Option<Refusal>, Failure> {
+pub fn find_candidate(agent: &mut Agent, voters: &BTreeSet<NodeName>, patience: Duration) -> Result<Search, Failure> {
     let (clock, me, deadline) = (agent.clock, agent.request.me.clone(), agent.request.deadline);
     let cib = agent.pacemaker.cib()?;
+    let mut facts = circumstances(agent, &cib)?;
     if let Some(node) = cold_start::promotable(&scores(agent, &cib), voters) {
         log::debug!("{node} is promotable");
-        return Ok(None);
+        return Ok(Search::NotNeeded(Box::new(facts)));
     }
     vote(agent)?;
-    let mut facts = circumstances(agent, &cib)?;
     let until = deadline.or_after(clock, patience);
     let claim = agent.wait_for("the votes of the other instances", deadline, |agent| {
         let patience = if until.has_passed(clock) { Patience::Spent } else { Patience::Left };
@@ -125,10 +131,10 @@ pub fn find_candidate(
             set_score(agent, &me, Score::CANDIDATE)?;
         }
         Claim::Leave(node) => log::info!("no node is promotable and {node} should be promoted: leaving it to {node}"),
-        Claim::Nobody(refusal) => return Ok(Some(refusal)),
+        Claim::Nobody(refusal) => return Ok(Search::Refused(refusal)),
         Claim::Wait(_) => {}
     }
-    Ok(None)
+    Ok(Search::Done)
 }
 
 /// Tells Pacemaker what `node` is worth.

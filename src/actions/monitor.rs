@@ -8,10 +8,12 @@ use crate::agent::{Agent, Outcome};
 use crate::exit::OcfExitCode;
 use crate::failure::Failure;
 use crate::postgres::Upstream;
-use crate::rules::promotion::Refusal;
+use crate::rules::lineage::{self, Standing};
+use crate::rules::promotion::Facts;
 use crate::rules::status::{self, Asked, Role};
 
-use super::{election, primary};
+use super::election::{self, Search};
+use super::primary;
 
 /// Tells what the instance is doing.
 ///
@@ -28,10 +30,7 @@ pub fn run(agent: &mut Agent) -> Result<Outcome, Failure> {
     };
     match trouble {
         Ok(None) => {}
-        Ok(Some(refusal)) => {
-            let reason = format!("there is no primary, and none can be promoted: {refusal}");
-            return Ok(Outcome { code: OcfExitCode::Degraded, reason: Some(reason) });
-        }
+        Ok(Some(trouble)) => return Ok(Outcome { code: OcfExitCode::Degraded, reason: Some(trouble) }),
         Err(error) => log::warn!("{error}"),
     }
     // A probe that finds nothing is no news (OCF's Dummy agent does the same).
@@ -40,13 +39,30 @@ pub fn run(agent: &mut Agent) -> Result<Outcome, Failure> {
     Ok(Outcome { code, reason })
 }
 
-/// A standby that nobody sends WAL to sees that there is somebody to promote; why there is nobody, if so.
-fn look_for_a_primary(agent: &mut Agent) -> Result<Option<Refusal>, Failure> {
+/// A standby that nobody sends WAL to sees that there is somebody to promote, and whether it can follow who was. What a
+/// person should know, if anything.
+fn look_for_a_primary(agent: &mut Agent) -> Result<Option<String>, Failure> {
     if agent.postgres.upstream()? == Upstream::Streaming {
         return Ok(None);
     }
     let members = agent.pacemaker.members()?;
-    election::find_candidate(agent, &members, Duration::ZERO)
+    Ok(match election::find_candidate(agent, &members, Duration::ZERO)? {
+        Search::Refused(refusal) => Some(format!("there is no primary, and none can be promoted: {refusal}")),
+        Search::NotNeeded(facts) => diverged(agent, &facts)?,
+        Search::Done => None,
+    })
+}
+
+/// Why this standby cannot follow the primary there is, and what helps.
+fn diverged(agent: &mut Agent, facts: &Facts) -> Result<Option<String>, Failure> {
+    let standing = lineage::standing(&agent.postgres.vote()?, &facts.record);
+    let datadir = agent.request.config.datadir().display();
+    Ok(matches!(standing, Standing::Strayed { .. }).then(|| {
+        format!(
+            "this standby cannot follow the primary: {standing}. With the resource stopped here, rebuild {datadir} by \
+             pg_rewind or pg_basebackup"
+        )
+    }))
 }
 
 /// Whether the instance now runs in `role`.

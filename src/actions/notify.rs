@@ -9,7 +9,8 @@ use crate::pacemaker::Attribute;
 use crate::rules::status::Role;
 use crate::rules::steps::{self, Part};
 
-use super::{election, monitor, primary};
+use super::election::{self, Search};
+use super::{monitor, primary};
 
 /// How long the instances that were started together wait for each other's votes.
 const COLD_START_PATIENCE: Duration = Duration::from_secs(5);
@@ -44,7 +45,7 @@ fn after_promotion(agent: &mut Agent) -> Result<(), Failure> {
 }
 
 fn find_candidate(agent: &mut Agent, transition: &Transition) -> Result<(), Failure> {
-    if let Some(refusal) = election::find_candidate(agent, &transition.voters(), COLD_START_PATIENCE)? {
+    if let Search::Refused(refusal) = election::find_candidate(agent, &transition.voters(), COLD_START_PATIENCE)? {
         log::warn!("there is no primary, and none can be promoted: {refusal}");
     }
     Ok(())

@@ -102,6 +102,11 @@ impl Pacemaker for Tools {
         Ok(())
     }
 
+    fn clean_up(&mut self, instance: &str) -> Result<(), PacemakerError> {
+        self.run(&Invocation::new("crm_resource").arg("--cleanup").option("resource", instance))?;
+        Ok(())
+    }
+
     fn delete_permanent_attribute(&mut self, name: &str, node: &NodeName) -> Result<(), PacemakerError> {
         let delete = Invocation::new("crm_attribute").option("type", "nodes").option("node", node.as_str());
         self.run(&delete.option("name", name).arg("--delete"))?;
