@@ -9,8 +9,10 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use nix::mount::{MsFlags, mount};
 
+use crate::cgroup::Cgroup;
 use crate::command::Command;
 use crate::hypervisor::{self, Hypervisor};
+use crate::interrupt::{self, Mine};
 use crate::lab::{Agent, Lab, Owner, lock};
 use crate::layout::Layout;
 use crate::node::Node;
@@ -162,14 +164,15 @@ impl Builder {
         host::check()?;
         let layout = Layout::new(&self.name)?;
         let lock = lock(&layout)?;
-        if State::load(&layout).is_ok_and(|state| state.is_some_and(|state| state.phase == Phase::Up)) {
+        let left_running = State::load(&layout).is_ok_and(|state| state.is_some_and(|state| state.phase == Phase::Up));
+        if left_running && Cgroup::new(layout.cgroup()).populated() {
             bail!("the lab `{0}` is already up; `lab down --name {0}` removes it", self.name);
         }
         let agent_binary = self.find_agent_binary()?;
-        teardown::teardown(&layout)?;
+        teardown::lab(&layout)?;
         teardown::remove_logs(&layout)?;
         let tree = Tree::ensure(&self.suite)?;
-        teardown::register(&layout)?;
+        interrupt::register(Mine::Lab(layout.clone()))?;
         let state = State {
             phase: Phase::Owned,
             postgres: tree.postgres_version()?,
@@ -296,7 +299,7 @@ fn newest_build() -> Option<PathBuf> {
 }
 
 fn start_hypervisor(layout: &Layout, program: &Path) -> Result<()> {
-    let group = crate::cgroup::Cgroup::new(layout.cgroup()).child("hypervisor");
+    let group = Cgroup::new(layout.cgroup()).child("hypervisor");
     group.create()?;
     let log = fs::File::create(layout.log_dir().join("hypervisor.log")).context("cannot create hypervisor.log")?;
     let argv = group.enter([&*program.to_string_lossy(), "hypervisor", "--name", layout.name()]);

@@ -90,6 +90,11 @@ impl Cgroup {
         })
     }
 
+    /// Whether everything in it is stopped.
+    pub fn frozen(&self) -> bool {
+        fs::read_to_string(self.dir().join("cgroup.events")).is_ok_and(|events| events.contains("frozen 1"))
+    }
+
     /// Processes directly in it.
     pub fn processes(&self) -> Vec<u32> {
         let listed = fs::read_to_string(self.dir().join("cgroup.procs")).unwrap_or_default();

@@ -209,6 +209,7 @@ fn interactive(lab: &Lab, node: &str, argv: &[&str]) -> Result<ExitCode> {
 fn status(lab: &Lab) -> Result<()> {
     for node in lab.nodes() {
         let power = match (node.is_on(), node.is_unplugged()) {
+            (true, _) if node.is_frozen() => "frozen",
             (true, _) => "on",
             (false, true) => "off, its plug is pulled",
             (false, false) => "off",
@@ -223,12 +224,12 @@ fn status(lab: &Lab) -> Result<()> {
     if !hypervisor::answers(lab.layout()) {
         println!("the hypervisor does not answer: nothing can be fenced; use `lab down` and `lab up`");
     }
-    let on = lab.nodes().iter().filter(|node| node.is_on());
+    let on = lab.nodes().iter().filter(|node| node.is_on() && !node.is_frozen());
     let answers: Vec<_> = on.map(|node| node.run(&["crm_mon", "--one-shot", "--show-node-attributes"])).collect();
     match answers.iter().find(|answer| answer.is_ok()).or(answers.first()) {
         Some(Ok(answer)) => print!("{answer}"),
         Some(Err(error)) => println!("no node can tell about the cluster: {error:#}"),
-        None => println!("all nodes are off"),
+        None => println!("all nodes are off or frozen"),
     }
     Ok(())
 }

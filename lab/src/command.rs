@@ -15,6 +15,7 @@ use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
 use crate::clock::Deadline;
+use crate::interrupt;
 
 /// How long a program may take unless told otherwise.
 const DEFAULT_LIMIT: Duration = Duration::from_secs(30);
@@ -135,6 +136,7 @@ impl Command {
         thread::spawn(move || sender.send(Event::Ended(child.wait())));
 
         let ended = self.wait(&events, &mut watcher);
+        interrupt::hold();
         if ended.is_err() {
             // Already gone is fine.
             let _ = killpg(group, Signal::SIGKILL);
@@ -195,6 +197,7 @@ impl Command {
     }
 
     fn std_command(&self) -> Result<std::process::Command> {
+        interrupt::hold();
         let (program, arguments) = self.argv.split_first().context("no program given")?;
         #[expect(clippy::disallowed_methods, reason = "this is the place")]
         let mut command = std::process::Command::new(program);

@@ -9,6 +9,7 @@ use std::time::Duration;
 use anyhow::{Result, anyhow, bail};
 
 use crate::clock::{self, Deadline};
+use crate::interrupt;
 
 /// How often conditions are looked at.
 const INTERVAL: Duration = Duration::from_millis(100);
@@ -29,6 +30,7 @@ const INTERVAL: Duration = Duration::from_millis(100);
 pub fn eventually<T>(limit: Duration, what: &str, mut attempt: impl FnMut() -> Result<T>) -> Result<T> {
     let deadline = Deadline::after(limit);
     loop {
+        interrupt::hold();
         match attempt() {
             Ok(value) => return Ok(value),
             Err(error) if deadline.passed() => {

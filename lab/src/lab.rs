@@ -13,6 +13,7 @@ use crate::builder::Builder;
 use crate::cluster::{Cluster, Role};
 use crate::eventually::eventually;
 use crate::hypervisor::{self, Fencing, Hypervisor};
+use crate::interrupt::{self, Mine};
 use crate::layout::Layout;
 use crate::network::{Cut, Network};
 use crate::node::Node;
@@ -73,8 +74,11 @@ impl Lab {
     /// A lab that somebody else has brought up; dropping this leaves it alone.
     pub fn open(name: &str) -> Result<Self> {
         let layout = Layout::new(name)?;
-        let state = State::load(&layout)?
-            .with_context(|| format!("there is no lab `{name}`; `lab up --name {name}` brings it up"))?;
+        let state = State::load(&layout)?.with_context(|| {
+            let others = Layout::names();
+            let others = if others.is_empty() { String::new() } else { format!("; there is {}", others.join(", ")) };
+            format!("there is no lab `{name}`{others}; `lab up --name {name}` brings it up")
+        })?;
         Ok(Self::assemble(layout, state, None))
     }
 
@@ -128,8 +132,8 @@ impl Lab {
 
     /// Repairs the whole network.
     pub fn heal(&self) -> Result<()> {
-        let ports = self.nodes.iter().filter(|node| node.is_on()).map(Node::name);
-        self.network.heal(ports.chain(["client"]))
+        let nodes = self.nodes.iter().map(|node| (node.name(), node.is_on()));
+        self.network.heal(nodes.chain([("client", true)]))
     }
 
     /// All fencings so far, the oldest first.
@@ -154,8 +158,8 @@ impl Lab {
 
     /// The cluster as the first node that can tell sees it; one that has quorum is believed more.
     pub fn cluster(&self) -> Result<Cluster> {
-        let mut without_quorum = Err(anyhow!("all nodes are off"));
-        for node in self.nodes.iter().filter(|node| node.is_on()) {
+        let mut without_quorum = Err(anyhow!("all nodes are off or frozen"));
+        for node in self.nodes.iter().filter(|node| node.is_on() && !node.is_frozen()) {
             match self.cluster_seen_by(node.name()) {
                 Ok(cluster) if cluster.quorate => return Ok(cluster),
                 Ok(cluster) => without_quorum = Ok(cluster),
@@ -197,7 +201,7 @@ impl Lab {
         })
     }
 
-    /// Waits until there is one primary with the virtual address, the nodes given are standbys, and they stream.
+    /// Waits until there is one primary with the virtual address and this many standbys, and all of them stream.
     pub fn wait_for_primary(&self, limit: Duration, standbys: usize) -> Result<&Node> {
         let what = format!("one primary with the virtual address and {standbys} standbys");
         self.wait_for(limit, &what, |cluster| {
@@ -229,6 +233,7 @@ impl Lab {
 
     /// Keeps the logs, because the lab did not come up; gives the error that says so.
     pub fn failed(&mut self, error: anyhow::Error) -> anyhow::Error {
+        interrupt::hold();
         self.keep_logs();
         error.context(format!("the lab `{}` did not come up", self.layout.name()))
     }
@@ -244,7 +249,7 @@ impl Lab {
         })?;
         self.state.phase = Phase::Up;
         self.state.save(&self.layout)?;
-        teardown::unregister(&self.layout);
+        interrupt::unregister(&Mine::Lab(self.layout.clone()));
         self.owner = None;
         Ok(())
     }
@@ -253,16 +258,17 @@ impl Lab {
 impl Drop for Lab {
     fn drop(&mut self) {
         if let Some(mut owner) = self.owner.take() {
+            interrupt::hold();
             owner.hypervisor = None;
             if std::thread::panicking() {
                 logs::keep(self);
             } else if !self.keep_logs {
                 let _ = teardown::remove_logs(&self.layout);
             }
-            if let Err(error) = teardown::teardown(&self.layout) {
+            if let Err(error) = teardown::lab(&self.layout) {
                 progress::step(format!("{error:#}; try `lab down --name {}`", self.layout.name()));
             }
-            teardown::unregister(&self.layout);
+            interrupt::unregister(&Mine::Lab(self.layout.clone()));
             drop(owner.lock);
         }
     }
@@ -282,7 +288,7 @@ pub(crate) fn lock(layout: &Layout) -> Result<Flock<File>> {
 pub fn down(name: &str, keep_logs: bool) -> Result<()> {
     let layout = Layout::new(name)?;
     let _lock = lock(&layout)?;
-    teardown::teardown(&layout)?;
+    teardown::lab(&layout)?;
     if !keep_logs {
         teardown::remove_logs(&layout)?;
     }

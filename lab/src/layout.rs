@@ -125,6 +125,11 @@ impl Layout {
         self.run_dir().join(format!("{node}.unplugged"))
     }
 
+    /// Exists while the cable of a port is out, whether its node is on or off.
+    pub fn cable_out(&self, port: &str) -> PathBuf {
+        self.run_dir().join(format!("{port}.cable-out"))
+    }
+
     /// The logs of all nodes.
     pub fn log_dir(&self) -> PathBuf {
         Path::new(LOG).join(&self.name)

@@ -17,7 +17,8 @@
 //! | [`history`] | what that record proves |
 //! | [`host`] | what the machine must offer |
 //! | [`layout`] | the names and places of everything, all derived from the lab's name |
-//! | [`cgroup`], [`command`], [`clock`], [`mod@env`], [`progress`], [`teardown`] | the rest |
+//! | [`interrupt`], [`teardown`] | how everything disappears again |
+//! | [`cgroup`], [`command`], [`clock`], [`mod@env`], [`progress`] | the rest |
 
 pub mod builder;
 pub mod cgroup;
@@ -31,6 +32,7 @@ pub mod eventually;
 pub mod history;
 pub mod host;
 pub mod hypervisor;
+pub mod interrupt;
 pub mod lab;
 pub mod layout;
 pub mod logs;

@@ -1,6 +1,7 @@
 //! The lab's network: a bridge in a namespace of its own is the switch; every node and the client have a namespace with
 //! one cable to it. The machine's own network is not touched.
 
+use std::fs::{self, File};
 use std::net::Ipv4Addr;
 use std::path::Path;
 
@@ -20,7 +21,7 @@ pub enum Cut {
     OneWay(String, String),
     /// PostgreSQL's port is closed between these two; the cluster's own messages pass.
     Postgres(String, String),
-    /// The cable of this one is unplugged, which its own kernel notices.
+    /// The cable of this one is pulled out, which its own kernel notices; it stays out over a power cycle.
     Link(String),
     /// This percentage of all packets from or to this one is lost.
     Loss(String, u8),
@@ -81,9 +82,10 @@ impl Network {
             &["-n", &switch],
             &format!(
                 "link add {port} type veth peer name eth0 netns {namespace}\n\
-                 link set {port} master bridge\nlink set {port} up\n"
+                 link set {port} master bridge\n"
             ),
         )?;
+        self.set_link(port, !self.layout.cable_out(port).exists())?;
         ip(&["-n", &namespace], &format!("link set lo up\naddress add {address}/24 brd + dev eth0\nlink set eth0 up\n"))
             .with_context(|| format!("cannot connect {port}"))
     }
@@ -96,15 +98,23 @@ impl Network {
     /// Breaks something, in addition to what is broken already.
     pub fn cut(&self, cut: &Cut) -> Result<()> {
         if let Cut::Link(node) = cut {
+            File::create(self.layout.cable_out(node)).context("cannot note that the cable is out")?;
             return self.set_link(node, false);
         }
         self.nft(&cut.rules().iter().map(|rule| format!("add rule bridge lab cuts {rule}\n")).collect::<String>())
     }
 
-    /// Repairs everything; `ports` are those that have power.
-    pub fn heal<'a>(&self, ports: impl IntoIterator<Item = &'a str>) -> Result<()> {
+    /// Repairs everything. Each port is given with whether it has power.
+    pub fn heal<'a>(&self, ports: impl IntoIterator<Item = (&'a str, bool)>) -> Result<()> {
         self.nft("flush chain bridge lab cuts\n")?;
-        ports.into_iter().try_for_each(|port| self.set_link(port, true))
+        for (port, on) in ports {
+            // Not there is what it should be.
+            let _ = fs::remove_file(self.layout.cable_out(port));
+            if on {
+                self.set_link(port, true)?;
+            }
+        }
+        Ok(())
     }
 
     fn switch(&self) -> String {

@@ -226,6 +226,11 @@ impl Node {
         self.cgroup().freeze(false).with_context(|| format!("cannot thaw {}", self.name))
     }
 
+    /// Whether it is frozen.
+    pub fn is_frozen(&self) -> bool {
+        self.cgroup().frozen()
+    }
+
     /// Its control group.
     pub fn cgroup(&self) -> Cgroup {
         Cgroup::new(self.layout.cgroup()).child(&self.name)

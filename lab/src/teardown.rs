@@ -2,23 +2,16 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, Once, PoisonError};
-use std::time::Duration;
 
 use anyhow::{Context, Result};
 use nix::mount::{MntFlags, umount2};
 
 use crate::cgroup::Cgroup;
-use crate::eventually::eventually;
 use crate::layout::Layout;
-use crate::{network, progress};
-
-/// Labs to remove when this process is told to end.
-static MINE: Mutex<Vec<Layout>> = Mutex::new(Vec::new());
-static HANDLER: Once = Once::new();
+use crate::network;
 
 /// Removes a lab: processes, mounts, namespaces, control groups, files. Fine when there is none. Logs stay.
-pub fn teardown(layout: &Layout) -> Result<()> {
+pub fn lab(layout: &Layout) -> Result<()> {
     Cgroup::new(layout.cgroup()).destroy()?;
     unmount_below(&layout.run_dir())?;
     network::destroy(layout)?;
@@ -31,32 +24,11 @@ pub fn remove_logs(layout: &Layout) -> Result<()> {
     remove_dir(&layout.log_dir())
 }
 
-/// From now on Ctrl-C, or a plain kill, removes this lab before the process ends.
-pub fn register(layout: &Layout) -> Result<()> {
-    let mut result = Ok(());
-    HANDLER.call_once(|| result = ctrlc::set_handler(remove_mine_and_exit));
-    result.context("cannot handle Ctrl-C")?;
-    MINE.lock().unwrap_or_else(PoisonError::into_inner).push(layout.clone());
-    Ok(())
-}
-
-/// The lab is somebody else's now, or gone.
-pub fn unregister(layout: &Layout) {
-    MINE.lock().unwrap_or_else(PoisonError::into_inner).retain(|mine| mine != layout);
-}
-
-fn remove_mine_and_exit() {
-    let mine = MINE.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    for layout in mine {
-        progress::step(format!("interrupted: removing the lab `{}`", layout.name()));
-        // Whatever was just being made may be in the way of a first try.
-        let what = format!("the lab `{}` to be removed", layout.name());
-        if let Err(error) = eventually(Duration::from_secs(10), &what, || teardown(&layout)) {
-            progress::step(format!("{error:#}; try `lab down --name {}`", layout.name()));
-        }
-    }
-    #[expect(clippy::exit, reason = "the process was told to end")]
-    std::process::exit(130);
+/// Removes an unfinished tree and the processes that make it. Fine when there is none.
+pub fn tree(dir: &Path, makers: &Cgroup) -> Result<()> {
+    makers.destroy()?;
+    unmount_below(dir)?;
+    remove_dir(dir)
 }
 
 fn unmount_below(dir: &Path) -> Result<()> {

@@ -11,6 +11,7 @@ use nix::fcntl::{Flock, FlockArg};
 use crate::cgroup::Cgroup;
 use crate::clock::Deadline;
 use crate::command::Command;
+use crate::interrupt::{self, Mine};
 use crate::layout::fnv1a;
 use crate::{env, host, progress};
 
@@ -63,27 +64,38 @@ impl Tree {
     /// Builds in a folder of its own and renames it at the end: a tree in the cache is always a whole one.
     fn build(&self) -> Result<()> {
         let unfinished = self.path.with_extension("unfinished");
-        let group = Cgroup::new(format!("pgsqlms.tree-{}", self.suite));
-        group.destroy()?;
-        remove_dir(&unfinished)?;
+        let makers = Cgroup::new(format!("pgsqlms.{}", self.path.file_name().unwrap_or_default().to_string_lossy()));
+        let mine = Mine::Tree(unfinished.clone(), makers.clone());
+        mine.remove()?;
+        interrupt::register(mine.clone())?;
         progress::step(format!("making the tree of {}: once, a minute or two", self.suite));
-        self.debootstrap(&unfinished)?;
-        self.configure_apt(&unfinished)?;
-        install(&unfinished.join("usr/sbin/fence_lab"), FENCE_AGENT)?;
-        for (name, script) in [("packages.sh", PACKAGES), ("lean.sh", LEAN)] {
-            self.run_inside(&unfinished, &group, name, script)?;
+        let built = self.fill(&unfinished, &makers);
+        if built.is_ok() {
+            fs::rename(&unfinished, &self.path).with_context(|| format!("cannot finish {}", self.path.display()))?;
         }
-        group.destroy()?;
-        fs::rename(&unfinished, &self.path).with_context(|| format!("cannot finish {}", self.path.display()))?;
+        interrupt::unregister(&mine);
+        mine.remove()?;
+        built?;
         progress::step(format!("the tree of {} is in {}", self.suite, self.path.display()));
         Ok(())
     }
 
-    fn debootstrap(&self, into: &Path) -> Result<()> {
-        let into = into.to_string_lossy();
-        let mut argv = vec!["debootstrap".to_owned(), "--variant=minbase".into(), self.suite.clone(), into.into()];
-        argv.extend(host::debian_mirror());
-        long_step(Command::new(argv).title(format!("debootstrap {}", self.suite)))
+    fn fill(&self, dir: &Path, makers: &Cgroup) -> Result<()> {
+        makers.create()?;
+        self.debootstrap(dir, makers)?;
+        self.configure_apt(dir)?;
+        install(&dir.join("usr/sbin/fence_lab"), FENCE_AGENT)?;
+        for (name, script) in [("packages.sh", PACKAGES), ("lean.sh", LEAN)] {
+            self.run_inside(dir, makers, name, script)?;
+        }
+        Ok(())
+    }
+
+    fn debootstrap(&self, into: &Path, makers: &Cgroup) -> Result<()> {
+        let (into, mirror) = (into.to_string_lossy(), host::debian_mirror());
+        let mut argv = vec!["debootstrap", "--variant=minbase", &self.suite, &into];
+        argv.extend(mirror.as_deref());
+        long_step(Command::new(makers.enter(argv)).title(format!("debootstrap {}", self.suite)))
     }
 
     /// An archive that is frozen at some day must not be refused for its age.
@@ -93,11 +105,11 @@ impl Tree {
         fs::write(&path, conf).with_context(|| format!("cannot write {}", path.display()))
     }
 
-    fn run_inside(&self, tree: &Path, group: &Cgroup, name: &str, script: &str) -> Result<()> {
+    fn run_inside(&self, tree: &Path, makers: &Cgroup, name: &str, script: &str) -> Result<()> {
         let inside = tree.join("root").join(name);
         install(&inside, script)?;
+        let (root, group) = (tree.to_string_lossy(), makers.child(name));
         group.create()?;
-        let root = tree.to_string_lossy();
         let argv = group.enter([
             "systemd-nspawn",
             "--quiet",
@@ -144,13 +156,4 @@ fn install(path: &Path, script: &str) -> Result<()> {
     fs::write(path, script)
         .and_then(|()| fs::set_permissions(path, fs::Permissions::from_mode(0o755)))
         .with_context(|| format!("cannot write {}", path.display()))
-}
-
-fn remove_dir(dir: &Path) -> Result<()> {
-    match fs::remove_dir_all(dir) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(error).with_context(|| format!("cannot remove {}", dir.display()))
-        }
-        _ => Ok(()),
-    }
 }

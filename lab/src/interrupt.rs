@@ -1,0 +1,97 @@
+//! Ctrl-C, or a plain kill: what this process has made is removed before it ends.
+
+use std::path::PathBuf;
+use std::sync::{Mutex, Once, OnceLock, PoisonError};
+use std::thread::{self, ThreadId};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+
+use crate::cgroup::Cgroup;
+use crate::eventually::eventually;
+use crate::layout::Layout;
+use crate::{clock, progress, teardown};
+
+/// What to remove.
+static MINE: Mutex<Vec<Mine>> = Mutex::new(Vec::new());
+static HANDLER: Once = Once::new();
+
+/// The thread that removes everything, once there is one.
+static REMOVER: OnceLock<ThreadId> = OnceLock::new();
+
+/// What another thread was just making when it was stopped appears within this time.
+const LAST_GASP: Duration = Duration::from_millis(300);
+
+/// Something that must not outlive this process.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Mine {
+    /// A lab.
+    Lab(Layout),
+    /// A distribution tree that is not finished, and the processes that make it.
+    Tree(PathBuf, Cgroup),
+}
+
+impl Mine {
+    /// Removes it. Fine when there is none.
+    pub fn remove(&self) -> Result<()> {
+        match self {
+            Self::Lab(layout) => teardown::lab(layout),
+            Self::Tree(dir, makers) => teardown::tree(dir, makers),
+        }
+    }
+
+    fn name(&self) -> String {
+        match self {
+            Self::Lab(layout) => format!("the lab `{}`", layout.name()),
+            Self::Tree(..) => "the unfinished tree".into(),
+        }
+    }
+}
+
+/// From now on this is removed when the process is told to end.
+pub fn register(mine: Mine) -> Result<()> {
+    let mut result = Ok(());
+    HANDLER.call_once(|| result = ctrlc::set_handler(remove_all_and_exit));
+    result.context("cannot handle Ctrl-C")?;
+    lock().push(mine);
+    Ok(())
+}
+
+/// This is somebody else's now, or gone.
+pub fn unregister(mine: &Mine) {
+    lock().retain(|other| other != mine);
+}
+
+/// Does not return once the process has been told to end: whoever goes on would make again what is being removed, or
+/// blame the cluster for its disappearance. Called wherever a program is started or something is waited for.
+pub fn hold() {
+    while REMOVER.get().is_some_and(|remover| *remover != thread::current().id()) {
+        thread::park();
+    }
+}
+
+fn remove_all_and_exit() {
+    if REMOVER.set(thread::current().id()).is_err() {
+        return;
+    }
+    let all = lock().clone();
+    for mine in &all {
+        progress::step(format!("interrupted: removing {}", mine.name()));
+        remove(mine);
+    }
+    clock::sleep(LAST_GASP);
+    all.iter().for_each(remove);
+    #[expect(clippy::exit, reason = "the process was told to end")]
+    std::process::exit(130);
+}
+
+fn remove(mine: &Mine) {
+    let what = format!("{} to be removed", mine.name());
+    if let Err(error) = eventually(Duration::from_secs(10), &what, || mine.remove()) {
+        progress::step(format!("{error:#}; the next `lab up` or `lab down` tries again"));
+    }
+}
+
+fn lock() -> std::sync::MutexGuard<'static, Vec<Mine>> {
+    MINE.lock().unwrap_or_else(PoisonError::into_inner)
+}
