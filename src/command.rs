@@ -109,7 +109,13 @@ impl Invocation {
     #[expect(clippy::disallowed_methods, reason = "the one place that starts processes")]
     fn prepared(&self) -> tokio::process::Command {
         let mut command = tokio::process::Command::new(&self.program);
-        command.args(&self.arguments).stdin(Stdio::null()).env_clear().env("PATH", PATH).env("LC_ALL", "C");
+        command
+            .args(&self.arguments)
+            .stdin(Stdio::null())
+            .env_clear()
+            .env("PATH", PATH)
+            .env("LC_ALL", "C")
+            .env("TZ", "UTC");
         command
     }
 

@@ -6,6 +6,7 @@ pub mod instance;
 pub mod layout;
 pub mod pid_file;
 pub mod processes;
+pub mod server_log;
 pub mod session;
 pub mod wal;
 pub mod wal_end;

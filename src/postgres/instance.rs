@@ -10,10 +10,11 @@ use nix::fcntl::OFlag;
 use nix::sys::signal::Signal;
 use tokio::runtime::Runtime;
 
-use super::control::{ControlData, DbState, WalLevel};
+use super::control::{ControlData, ControlError, DbState, WalLevel};
 use super::history::TimelineHistory;
 use super::layout::DataDirectory;
 use super::processes::{self, Processes, ServerProcess};
+use super::server_log::ServerLog;
 use super::session::{self, Address, Row, Session};
 use super::{End, Postgres, PostgresError, Replication, Upstream, wal_end};
 use crate::clock::{Clock, Deadline};
@@ -53,15 +54,15 @@ pub struct Instance {
     clock: Rc<dyn Clock>,
     deadline: Deadline,
     session: Option<Session>,
-    /// The file the server was told to write to when it was started, and how long that was then.
-    start_log: Option<(PathBuf, u64)>,
+    /// Where the server that was started here speaks.
+    log: Option<ServerLog>,
 }
 
 impl Instance {
     /// The instance of `config`, whose questions are all given up at `deadline`.
     pub fn new(config: Config, runtime: Rc<Runtime>, clock: Rc<dyn Clock>, deadline: Deadline) -> Self {
         let data = DataDirectory::new(config.datadir());
-        Self { config, data, user: None, runtime, clock, deadline, session: None, start_log: None }
+        Self { config, data, user: None, runtime, clock, deadline, session: None, log: None }
     }
 
     fn user(&mut self) -> Result<SystemUser, PrivilegeError> {
@@ -89,15 +90,29 @@ impl Instance {
         self.processes().postmaster.ok_or(PostgresError::NoPostmaster)
     }
 
-    /// What `pg_control` says, through pg_controldata where its format is unknown to us.
+    /// What `pg_control` says, through pg_controldata where its format is of a version that we do not know.
     ///
     /// # Errors
     ///
     /// When neither can be read.
     pub fn control(&mut self) -> Result<ControlData, PostgresError> {
-        let read = self.as_user(DataDirectory::control)?;
         let path = self.data.file("global/pg_control");
-        read.map_err(|error| PostgresError::Content { path, why: error.to_string() })
+        let not_understood = |error: ControlError| PostgresError::Content { path, why: error.to_string() };
+        match self.as_user(DataDirectory::control)? {
+            Err(ControlError::UnknownVersion(_)) => {
+                let text = self.control_text()?;
+                ControlData::from_pg_controldata(&text).map_err(not_understood)
+            }
+            read => read.map_err(not_understood),
+        }
+    }
+
+    fn control_text(&mut self) -> Result<String, PostgresError> {
+        let (bindir, runtime, patience) = (self.config.bindir.clone(), Rc::clone(&self.runtime), self.patience());
+        self.as_user(|data| {
+            let program = data.bindir(bindir.as_deref())?.join("pg_controldata");
+            Ok(Invocation::new(program).arg("-D").arg(data.path()).run(&runtime, patience)?)
+        })
     }
 
     fn control_state(&mut self) -> Option<DbState> {
@@ -187,13 +202,6 @@ impl Instance {
         let file = self.as_user(|data| Ok(data.pid_file())).ok().flatten();
         file.filter(|file| file.pid == Some(postmaster.pid)).map_or(Phase::Unknown, |file| file.phase)
     }
-
-    /// Where the server writes to before it has read its own logging configuration, and after that if it logs to
-    /// standard error: beside Debian's logs where they are, so that they are rotated, else in the data directory.
-    fn start_logs(&self) -> [PathBuf; 2] {
-        let instance = self.data.path().to_string_lossy().trim_matches('/').replace('/', "-");
-        [PathBuf::from(format!("/var/log/postgresql/pgsqlms-{instance}.log")), self.data.file("pgsqlms.log")]
-    }
 }
 
 impl Postgres for Instance {
@@ -243,10 +251,14 @@ impl Postgres for Instance {
         let clock = Rc::clone(&self.clock);
         let patience = self.deadline.share(clock.as_ref(), 0.3).or_after(clock.as_ref(), SCAN_PATIENCE);
         let mut keep_going = || !patience.has_passed(clock.as_ref());
-        self.as_user(|data| {
-            let end = wal_end::on_disk(data, &control, replayed, &mut keep_going)?;
-            let reach = Reach { received, replayed, on_disk: Some(end.lsn) };
-            Ok(Vote { history: end.history, reach })
+        self.as_user(|data| match wal_end::on_disk(data, &control, replayed, &mut keep_going) {
+            Ok(end) => Ok(Vote { history: end.history, reach: Reach { received, replayed, on_disk: Some(end.lsn) } }),
+            Err(error) if received.or(replayed).is_some() => {
+                log::warn!("voting without the WAL on disk: {error}");
+                let timeline = control.min_recovery_timeline.unwrap_or(control.timeline).max(control.timeline);
+                Ok(Vote { history: data.history(timeline)?, reach: Reach { received, replayed, on_disk: None } })
+            }
+            Err(error) => Err(error),
         })
     }
 
@@ -292,25 +304,21 @@ impl Postgres for Instance {
     fn launch_standby(&mut self) -> Result<(), PostgresError> {
         self.session = None;
         let user = self.user()?;
-        let logs = self.start_logs();
-        self.start_log = Some(user.act(|| {
+        self.log = Some(user.act(|| {
             create(&self.data.file("standby.signal"))?;
             let bindir = self.data.bindir(self.config.bindir.as_deref())?;
             let server = Invocation::new(bindir.join("postgres")).arg("-D").arg(&self.config.pgdata);
             let server = self.config.start_opts.iter().fold(server, |server, word| server.arg(word));
-            let (path, log) = open_log(&logs)?;
-            let length = log.metadata().map_or(0, |file| file.len());
-            server.leave_running(log, self.data.path())?;
-            Ok::<_, PostgresError>((path, length))
+            let (log, file) = ServerLog::open(self.data.path())?;
+            server.leave_running(file, self.data.path())?;
+            Ok::<_, PostgresError>(log)
         })??);
         Ok(())
     }
 
     fn last_words(&mut self) -> Option<String> {
-        let (path, from) = self.start_log.clone()?;
-        let text = self.as_user(|_| Ok(read_from(&path, from))).ok().flatten()?;
-        let telling = text.lines().find(|line| line.contains("FATAL:") || line.contains("PANIC:"));
-        telling.or_else(|| text.lines().next_back()).map(|line| line.trim().to_owned())
+        let log = self.log.clone()?;
+        self.as_user(|_| Ok(log.last_words())).ok().flatten()
     }
 
     fn end(&mut self, how: End) -> Result<(), PostgresError> {
@@ -370,29 +378,4 @@ fn create(path: &Path) -> Result<(), PostgresError> {
         .open(path)
         .and_then(|file| file.sync_all());
     file.map_err(|source| PostgresError::File { doing: "create", path: path.to_owned(), source })
-}
-
-/// Opens the first of `candidates` that can be written, for appending.
-fn open_log(candidates: &[PathBuf; 2]) -> Result<(PathBuf, fs::File), PostgresError> {
-    let open = |path: &PathBuf| {
-        fs::OpenOptions::new()
-            .append(true)
-            .create(true)
-            .mode(0o640)
-            .custom_flags(OFlag::O_NOFOLLOW.bits())
-            .open(path)
-            .map(|file| (path.clone(), file))
-            .map_err(|source| PostgresError::File { doing: "write to", path: path.clone(), source })
-    };
-    open(&candidates[0]).or_else(|_| open(&candidates[1]))
-}
-
-/// The text of a file from byte `from` on, as far as anybody would read it.
-fn read_from(path: &Path, from: u64) -> Option<String> {
-    use std::io::{Read, Seek, SeekFrom};
-    let mut file = fs::File::open(path).ok()?;
-    file.seek(SeekFrom::Start(from)).ok()?;
-    let mut bytes = Vec::new();
-    file.take(16 << 10).read_to_end(&mut bytes).ok()?;
-    Some(String::from_utf8_lossy(&bytes).into_owned())
 }
