@@ -46,11 +46,37 @@ pub fn kill_postmaster(node: &Node) -> Result<()> {
 
 /// Restarts a node's PostgreSQL by hand, in the role it has.
 pub fn restart_by_hand(node: &Node) -> Result<()> {
-    let pg_ctl = format!("{}/pg_ctl", node.bindir());
-    let log = "/var/log/postgresql/by-hand.log";
-    let argv =
-        ["runuser", "-u", "postgres", "--", &pg_ctl, "restart", "--pgdata", &node.pgdata(), "--log", log, "--wait"];
+    pg_ctl(node, &["restart", "--log", "/var/log/postgresql/by-hand.log"])
+}
+
+/// Stops a node's PostgreSQL by hand, cleanly.
+pub fn stop_by_hand(node: &Node) -> Result<()> {
+    pg_ctl(node, &["stop"])
+}
+
+fn pg_ctl(node: &Node, words: &[&str]) -> Result<()> {
+    let (pg_ctl, pgdata) = (format!("{}/pg_ctl", node.bindir()), node.pgdata());
+    let mut argv = vec!["runuser", "-u", "postgres", "--", &pg_ctl, "--wait", "--pgdata", &pgdata];
+    argv.extend(words);
     node.exec_within(COMMAND_LIMIT, &argv)?.ok().map(drop)
+}
+
+/// What pg_control says about a node's database, which need not run.
+pub fn database_state(node: &Node) -> Result<String> {
+    let said = node.run(&[&format!("{}/pg_controldata", node.bindir()), &node.pgdata()])?;
+    let state = said.lines().find_map(|line| line.strip_prefix("Database cluster state:"));
+    Ok(state.context("pg_controldata does not tell the state")?.trim().to_owned())
+}
+
+/// Replaces what a node holds by a copy of the primary, while the cluster leaves the node alone.
+pub fn rebuild(node: &Node, primary: &Node) -> Result<()> {
+    pcs(primary, &["node", "standby", node.name(), "--wait=120"])?;
+    node.run(&["rm", "-rf", &node.pgdata()])?;
+    // The script that made it a standby in the first place.
+    let from = format!("PRIMARY={}", primary.address());
+    node.exec_within(COMMAND_LIMIT, &["env", &from, "/root/postgresql-standby.sh"])?.ok()?;
+    pcs(primary, &["resource", "cleanup"])?;
+    pcs(primary, &["node", "unstandby", node.name(), "--wait=120"]).map(drop)
 }
 
 /// The names of failed actions that Pacemaker shows: `pgsqld_monitor_2000 on srv1`.

@@ -64,7 +64,12 @@ pub fn main(scenarios: &[Scenario]) -> ExitCode {
     failed.iter().for_each(|name| println!("failed: {name}"));
     let passed = chosen.len() - failed.len();
     let (left_out, seconds) = (left_out.len(), started.elapsed().as_secs());
-    println!("{passed} passed, {} failed, {left_out} left out; {} min {:02} s", failed.len(), seconds / 60, seconds % 60);
+    println!(
+        "{passed} passed, {} failed, {left_out} left out; {} min {:02} s",
+        failed.len(),
+        seconds / 60,
+        seconds % 60
+    );
     if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 

@@ -2,15 +2,28 @@
 
 mod a_first_start_gives_a_primary_and_streaming_standbys;
 mod a_move_promotes_another_node_and_back;
+mod a_standby_is_restarted_by_hand_in_maintenance;
+mod a_standby_loses_power;
+mod a_standbys_node_is_put_on_standby;
 mod all_nodes_lose_power;
+mod cleanup_and_refresh_restart_nothing;
+mod the_old_primary_holds_what_nobody_else_has;
 mod the_old_primary_is_powered_on_again;
 mod the_postmaster_of_a_standby_is_killed;
 mod the_postmaster_of_the_primary_is_killed;
+mod the_primary_is_restarted_by_hand_in_maintenance;
 mod the_primary_loses_power;
-mod a_standby_loses_power;
+mod the_primarys_node_is_put_on_standby;
+mod the_resource_is_disabled_and_enabled;
+mod the_resource_is_unmanaged_and_managed;
 
+use anyhow::{Result, ensure};
+use lab::Node;
+
+use crate::operator::{all_started_at, pcs, restart_by_hand, started_at, wait_until_idle};
 use crate::runner::Scenario;
-use crate::stage::Place::{self, New, Shared};
+use crate::stage::Place::{New, Shared};
+use crate::trial::{Ending, Trial};
 
 /// All of them, in the order in which they are run: those that share a cluster follow each other.
 pub fn all() -> Vec<Scenario> {
@@ -30,8 +43,16 @@ pub fn all() -> Vec<Scenario> {
         scenario!(the_postmaster_of_a_standby_is_killed, Shared on "trixie"),
         scenario!(the_primary_loses_power, Shared on "trixie"),
         scenario!(the_old_primary_is_powered_on_again, Shared on "trixie"),
+        scenario!(the_old_primary_holds_what_nobody_else_has, Shared on "trixie"),
         scenario!(a_standby_loses_power, Shared on "trixie"),
         scenario!(all_nodes_lose_power, Shared on "trixie"),
+        scenario!(the_resource_is_disabled_and_enabled, Shared on "trixie"),
+        scenario!(a_standbys_node_is_put_on_standby, Shared on "trixie"),
+        scenario!(the_primarys_node_is_put_on_standby, Shared on "trixie"),
+        scenario!(a_standby_is_restarted_by_hand_in_maintenance, Shared on "trixie"),
+        scenario!(the_primary_is_restarted_by_hand_in_maintenance, Shared on "trixie"),
+        scenario!(the_resource_is_unmanaged_and_managed, Shared on "trixie"),
+        scenario!(cleanup_and_refresh_restart_nothing, Shared on "trixie"),
         scenario!(a_first_start_gives_a_primary_and_streaming_standbys, New on "bookworm"),
         scenario!(a_move_promotes_another_node_and_back, Shared on "bookworm"),
         scenario!(the_primary_loses_power, Shared on "bookworm"),
@@ -41,4 +62,19 @@ pub fn all() -> Vec<Scenario> {
 /// Trixie is what everything is played on; other releases are named.
 fn name(scenario: &str, suite: &str) -> String {
     if suite == "trixie" { scenario.to_owned() } else { format!("{scenario}_on_{suite}") }
+}
+
+/// A node's PostgreSQL is restarted by hand in maintenance mode: that must remain the only restart, and no role changes.
+fn restarted_in_maintenance(trial: Trial<'_>, node: &Node) -> Result<()> {
+    let primary = trial.primary()?;
+    let before = started_at(node)?;
+    trial.fault("maintenance mode on", || pcs(primary, &["property", "set", "maintenance-mode=true"]))?;
+    wait_until_idle(primary)?;
+    trial.fault("restart PostgreSQL by hand", || restart_by_hand(node))?;
+    let restarted = all_started_at(trial.lab.nodes())?;
+    ensure!(started_at(node)? != before, "it was not restarted by hand");
+    trial.fault("maintenance mode off", || pcs(primary, &["property", "set", "maintenance-mode=false"]))?;
+    wait_until_idle(primary)?;
+    trial.writes_go_on()?;
+    trial.end(&Ending { primary: Some(primary), still_running: &restarted, ..Ending::default() })
 }

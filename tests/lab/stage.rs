@@ -1,7 +1,5 @@
 //! The labs that scenarios are played on: one at a time, kept from scenario to scenario while it will do.
 
-use std::path::PathBuf;
-
 use anyhow::{Context, Result};
 use lab::builder::Builder;
 use lab::layout::Layout;

@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use lab::client::{Access, NodeAddress, Writer, WriterConfig, compare_nodes, read_rows};
+use lab::cluster::Role;
 use lab::lab::{RESOURCE, VIP_RESOURCE};
 use lab::provision::on_all;
 use lab::{Lab, Node, eventually};
 
-use crate::operator::{failed_actions, pcs, somebody, wait_until_idle};
+use crate::operator::{all_started_at, failed_actions, pcs, somebody, wait_until_idle};
 
 /// How long anything may take that the cluster does. It only ends a scenario that would fail anyway, so it is generous.
 pub const LIMIT: Duration = Duration::from_secs(150);
@@ -33,8 +34,19 @@ pub struct Ending<'a> {
     pub primary: Option<&'a Node>,
     /// The nodes that must have been fenced, once for each time.
     pub fenced: &'a [&'a Node],
+    /// The postmasters that must still be the same, from [`crate::operator::all_started_at`].
+    pub still_running: &'a [String],
     /// The failed actions that Pacemaker must show.
     pub failed_actions: &'a [String],
+}
+
+/// How a node that crashed as the primary has come back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Return {
+    /// As a standby of the new primary.
+    Streaming,
+    /// Not at all, for a reason that Pacemaker shows: it holds what the new primary never had.
+    KeptOut,
 }
 
 impl<'a> Trial<'a> {
@@ -82,16 +94,34 @@ impl<'a> Trial<'a> {
         })
     }
 
-    /// Waits until another node is the primary, with this number of standbys, and clients can write again.
-    pub fn another_primary(&self, than: &Node, standbys: usize) -> Result<&'a Node> {
+    /// Waits until another node is the primary and clients can write again.
+    pub fn another_primary(&self, than: &Node) -> Result<&'a Node> {
         let what = format!("another primary than {}", than.name());
         self.lab.wait_for(LIMIT, &what, |cluster| {
-            let primary = cluster.nodes_with(RESOURCE, lab::cluster::Role::Promoted);
-            primary.len() == 1 && primary[0] != than.name()
+            let primary = cluster.nodes_with(RESOURCE, Role::Promoted);
+            primary.len() == 1
+                && primary[0] != than.name()
+                && cluster.nodes_with(VIP_RESOURCE, Role::Started) == primary
         })?;
-        let primary = self.lab.wait_for_primary(LIMIT, standbys)?;
         self.writes_go_on()?;
-        Ok(primary)
+        self.primary()
+    }
+
+    /// Waits until a node that crashed as the primary streams from the new one, or is kept out for a reason that an
+    /// operator can see. (Which of the two depends on the last instant: WAL that no standby has received, and that no
+    /// client was told about, is still on its disk.)
+    pub fn comes_back(&self, node: &Node) -> Result<Return> {
+        eventually(LIMIT, &format!("{} to stream, or to be kept out for a reason shown", node.name()), || {
+            let cluster = self.lab.cluster()?;
+            let reason = cluster.failures.iter().find(|failure| failure.node == node.name());
+            let promotable = cluster.score(RESOURCE, node.name()).is_some_and(|score| score >= 0);
+            if let Some(reason) = reason.filter(|failure| !failure.reason.is_empty() && !promotable) {
+                lab::progress::step(format!("{} is kept out: {}", node.name(), reason.reason));
+                return Ok(Return::KeptOut);
+            }
+            let follows = follows(node, self.lab.primary()?);
+            follows.map(|()| Return::Streaming).with_context(|| format!("{cluster}"))
+        })
     }
 
     /// The nodes fenced since the scenario began.
@@ -101,10 +131,9 @@ impl<'a> Trial<'a> {
 
     /// Waits for a healthy cluster and proves what must always hold.
     pub fn end(self, ending: &Ending<'_>) -> Result<()> {
-        self.lab.wait_for_primary(LIMIT, self.lab.nodes().len() - 1)?;
+        let primary = wait_until_whole(self.lab)?;
         self.writes_go_on()?;
         wait_until_idle(somebody(self.lab)?)?;
-        let primary = self.primary()?;
         let fenced = self.fenced()?;
         let shown = failed_actions(self.lab)?;
         let history = self.writer.stop()?;
@@ -121,6 +150,11 @@ impl<'a> Trial<'a> {
         if fenced != wanted {
             problems.push(format!("fenced: {fenced:?}, expected: {wanted:?}"));
         }
+        let running = all_started_at(self.lab.nodes())?;
+        let restarted: Vec<_> = ending.still_running.iter().filter(|instance| !running.contains(instance)).collect();
+        if !restarted.is_empty() {
+            problems.push(format!("PostgreSQL was restarted: {restarted:?}, now {running:?}"));
+        }
         let wanted: BTreeSet<&String> = ending.failed_actions.iter().collect();
         if shown.iter().collect::<BTreeSet<_>>() != wanted {
             problems.push(format!("failed actions: {shown:?}, expected: {wanted:?}; {}", self.lab.cluster()?));
@@ -130,6 +164,42 @@ impl<'a> Trial<'a> {
         }
         Ok(())
     }
+}
+
+/// Waits until there is one primary with the virtual address, and all other nodes receive its timeline.
+fn wait_until_whole(lab: &Lab) -> Result<&Node> {
+    let primary = lab.wait_for_primary(LIMIT, lab.nodes().len() - 1)?;
+    for node in lab.nodes().iter().filter(|node| node.name() != primary.name()) {
+        eventually(LIMIT, &format!("{} to follow {}", node.name(), primary.name()), || follows(node, primary))?;
+    }
+    Ok(primary)
+}
+
+/// A standby that has left the primary's history connects again and again: it must receive the same timeline.
+fn follows(standby: &Node, primary: &Node) -> Result<()> {
+    let timeline =
+        primary.psql("SELECT ('x' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8))::bit(32)::int")?;
+    let received = standby.psql("SELECT received_tli FROM pg_stat_wal_receiver WHERE status = 'streaming'")?;
+    ensure!(
+        received == timeline,
+        "{} is on timeline {timeline}, {} receives `{received}`",
+        primary.name(),
+        standby.name()
+    );
+    Ok(())
+}
+
+/// Commits wait for a standby: otherwise a power cut may take acknowledged ones with it.
+fn make_synchronous(lab: &Lab) -> Result<()> {
+    let names: Vec<_> = lab.nodes().iter().map(Node::name).collect();
+    let wanted = format!("ANY 1 ({})", names.join(", "));
+    for node in lab.nodes() {
+        if node.psql("SHOW synchronous_standby_names")? != wanted {
+            node.psql(&format!("ALTER SYSTEM SET synchronous_standby_names = '{wanted}'"))?;
+            node.psql("SELECT pg_reload_conf()")?;
+        }
+    }
+    Ok(())
 }
 
 /// Every node has power and streams, nothing has failed, nothing is going on, and the client's tables are new.
@@ -143,15 +213,15 @@ fn make_well(lab: &Lab) -> Result<()> {
     if !lab.cluster()?.failures.is_empty() {
         pcs(somebody, &["resource", "cleanup"])?;
     }
-    let primary = lab.wait_for_primary(LIMIT, lab.nodes().len() - 1)?;
+    let primary = wait_until_whole(lab)?;
+    make_synchronous(lab)?;
     wait_until_idle(somebody)?;
     lab.wait_for(LIMIT, "no failed action, and a promotion score for every node", |cluster| {
         let promotable = |node: &Node| cluster.score(RESOURCE, node.name()).is_some_and(|score| score > 0);
         cluster.failures.is_empty()
-            && cluster.nodes_with(VIP_RESOURCE, lab::cluster::Role::Started) == [primary.name()]
+            && cluster.nodes_with(VIP_RESOURCE, Role::Started) == [primary.name()]
             && lab.nodes().iter().all(promotable)
     })?;
-    primary.psql("GRANT pg_monitor TO app")?;
     primary.psql_in("app", "DROP TABLE IF EXISTS lab_commits, lab_writable, lab_ackable").map(drop)
 }
 

@@ -18,7 +18,7 @@ fn switch_over(trial: &Trial<'_>, from: &Node, to: &Node) -> Result<()> {
     let what = format!("move the primary from {} to {}", from.name(), to.name());
     let move_it = || pcs(somebody(trial.lab)?, &["resource", "move", CLONE, to.name(), "--promoted"]);
     trial.fault(&what, move_it)?;
-    let primary = trial.another_primary(from, trial.lab.nodes().len() - 1)?;
+    let primary = trial.another_primary(from)?;
     ensure!(primary.name() == to.name(), "{} was promoted instead of {}", primary.name(), to.name());
     Ok(())
 }
