@@ -7,6 +7,7 @@ use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand};
 
 use crate::builder::Configurator;
+use crate::demo::{self, Afterwards, Replication};
 use crate::lab::{Agent, Lab, down};
 use crate::layout::Layout;
 use crate::network::Cut;
@@ -29,6 +30,8 @@ enum Order {
     Install,
     /// Bring a lab up and leave it running.
     Up(Up),
+    /// Watch a cluster of three nodes switch over, lose its primary, and lose nothing else.
+    Demo(Demo),
     /// Remove a lab and everything it has on this machine.
     Down {
         /// Keep the logs of its nodes.
@@ -110,6 +113,22 @@ struct Up {
 }
 
 #[derive(Debug, Args)]
+struct Demo {
+    /// The Debian release of the nodes.
+    #[arg(long, default_value = "trixie")]
+    suite: String,
+    /// The agent's binary; by default the newest that cargo has built.
+    #[arg(long)]
+    agent_binary: Option<PathBuf>,
+    /// Commits do not wait for a standby: nothing is promised about the last ones before a power cut.
+    #[arg(long)]
+    asynchronous: bool,
+    /// Leave the cluster running, to look at it.
+    #[arg(long)]
+    keep: bool,
+}
+
+#[derive(Debug, Args)]
 struct CutArgs {
     /// Which node.
     node: String,
@@ -160,6 +179,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
     match cli.command {
         Order::Install => host::install()?,
         Order::Up(options) => up(name, options)?,
+        Order::Demo(options) => demonstrate(name, options)?,
         Order::Down { keep_logs } => down(name, keep_logs)?,
         Order::Status => status(&open()?)?,
         Order::Exec { node, argv } => {
@@ -199,6 +219,16 @@ fn up(name: &str, options: Up) -> Result<()> {
         builder = builder.agent_binary(path);
     }
     builder.up_and_leave(&std::env::current_exe().context("cannot find this program")?)
+}
+
+fn demonstrate(name: &str, options: Demo) -> Result<()> {
+    let mut builder = Lab::builder().name(name).suite(options.suite);
+    if let Some(path) = options.agent_binary {
+        builder = builder.agent_binary(path);
+    }
+    let replication = if options.asynchronous { Replication::Asynchronous } else { Replication::Synchronous };
+    let afterwards = if options.keep { Afterwards::Keep } else { Afterwards::Remove };
+    demo::run(name, builder, replication, afterwards)
 }
 
 fn interactive(lab: &Lab, node: &str, argv: &[&str]) -> Result<ExitCode> {

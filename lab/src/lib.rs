@@ -15,6 +15,7 @@
 //! | [`tree`] | the distribution tree that all nodes share, built once |
 //! | [`client`] | writes through the virtual IP and records every acknowledged commit |
 //! | [`history`] | what that record proves |
+//! | [`mod@demo`] | shows people a switchover and a failover |
 //! | [`host`] | what the machine must offer |
 //! | [`layout`] | the names and places of everything, all derived from the lab's name |
 //! | [`interrupt`], [`teardown`] | how everything disappears again |
@@ -27,6 +28,7 @@ pub mod client;
 pub mod clock;
 pub mod cluster;
 pub mod command;
+pub mod demo;
 pub mod env;
 pub mod eventually;
 pub mod history;

@@ -1,0 +1,244 @@
+//! What is done to the cluster in the demonstration, and what is seen of it.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+
+use super::Replication;
+use super::journal::{self, Entry};
+use super::proof::{self, Clocks};
+use super::steps::Journals;
+use super::story::{Step, Story, seconds, unix_micros};
+use crate::client::{Access, NodeAddress, Writer, WriterConfig};
+use crate::cluster::Role;
+use crate::eventually::eventually;
+use crate::history::{History, Outage};
+use crate::lab::{Lab, RESOURCE};
+use crate::node::Node;
+
+/// How long the cluster may take for anything. Each step takes a few seconds; a busy machine may need longer.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// How long the journals may be late.
+const JOURNAL_LIMIT: Duration = Duration::from_secs(10);
+
+/// So many acknowledged commits show that writing works.
+const A_FEW: usize = 20;
+
+/// The promotable clone, as pcs wants it called.
+const CLONE: &str = "pgsqld-clone";
+
+/// The demonstration while it goes on.
+pub(super) struct Show<'a> {
+    pub(super) lab: &'a Lab,
+    pub(super) story: &'a Story,
+    pub(super) access: Access,
+    pub(super) writer: Option<Writer>,
+    /// The node whose power was cut.
+    pub(super) victim: Option<&'a Node>,
+    clocks: Clocks,
+}
+
+impl<'a> Show<'a> {
+    /// A healthy cluster, and clients that write.
+    pub(super) fn begin(lab: &'a Lab, story: &'a Story, replication: Replication) -> Result<Self> {
+        crm_mon(lab, story)?;
+        if replication == Replication::Synchronous {
+            wait_for_standbys(lab, story)?;
+        }
+        let access = Access::new("app").password("app").database("app");
+        let access = access.namespace(format!("/run/netns/{}", lab.client_namespace()));
+        let mut config = WriterConfig::new(access.clone(), lab.vip().to_string(), journal_of_writer(lab));
+        config.nodes = addresses(lab);
+        let clients = config.clients;
+        let writer = Writer::start(config).context("no client can write")?;
+        let mark = "the demonstration begins";
+        writer.mark(mark);
+        let now = unix_micros();
+        let clocks = Clocks::new(&History::read(&journal_of_writer(lab))?, mark, now)?;
+        let show = Self { lab, story, access, writer: Some(writer), victim: None, clocks };
+        show.writes_go_on()?;
+        story.say(format!(
+            "{clients} clients commit all the time through the virtual address {}, and remember every acknowledged commit",
+            lab.vip()
+        ));
+        Ok(show)
+    }
+
+    /// The operator moves the primary.
+    pub(super) fn switchover(&mut self) -> Result<Duration> {
+        let old = self.lab.primary()?;
+        let new = self.lab.nodes().iter().find(|node| node.name() != old.name()).context("there is no standby")?;
+        let words = move_by_pcs(new)?;
+        self.story.chapter(&format!("Switchover: {} is to be the primary instead of {}", new.name(), old.name()));
+        let command = words.join(" ");
+        self.story.say(format!("{}: {command}", old.name()));
+        let began = self.mark("switchover");
+        old.exec_within(LIMIT * 2, &words.iter().map(String::as_str).collect::<Vec<_>>())?.ok()?;
+        let done = unix_micros();
+        if words.iter().any(|word| word == "--master") {
+            old.run(&["pcs", "resource", "clear", CLONE])?;
+        }
+        let primary = self.lab.wait_for_primary(LIMIT, 2)?;
+        ensure!(primary.name() == new.name(), "{} is the primary, not {}", primary.name(), new.name());
+        self.writes_go_on()?;
+        let mut steps = self.steps(began, |journals| journals.switchover(old.name(), new.name()))?;
+        steps.push(Step::new(done, "pcs has seen it and has removed its constraint"));
+        self.tell("switchover", began, steps, old, new)
+    }
+
+    /// The primary's plug is pulled.
+    pub(super) fn power_cut(&mut self) -> Result<Duration> {
+        let old = self.lab.primary()?;
+        self.victim = Some(old);
+        self.story.chapter(&format!("Power cut: the plug of {}, the primary, is pulled", old.name()));
+        let began = self.mark("power cut");
+        old.power_off()?;
+        self.lab.wait_for(LIMIT, &format!("another primary than {}", old.name()), |cluster| {
+            cluster.nodes_with(RESOURCE, Role::Promoted).iter().any(|name| *name != old.name())
+                && cluster.role(RESOURCE, old.name()) == Role::Stopped
+        })?;
+        let new = self.lab.wait_for_primary(LIMIT, 1)?;
+        self.writes_go_on()?;
+        let steps = self.steps(began, |journals| journals.failover(old.name(), new.name()))?;
+        let outage = self.tell("power cut", began, steps, old, new)?;
+        crm_mon(self.lab, self.story)?;
+        Ok(outage)
+    }
+
+    /// The old primary gets its power back.
+    pub(super) fn comeback(&mut self) -> Result<()> {
+        let node = self.victim.context("no node has lost its power")?;
+        let primary = self.lab.primary()?;
+        self.story.chapter(&format!("Return: {} gets its power back", node.name()));
+        let began = self.mark("return");
+        node.power_on()?;
+        let sql = format!(
+            "SELECT application_name, state, sync_state FROM pg_stat_replication \
+             WHERE application_name = '{}' AND state = 'streaming'",
+            node.name()
+        );
+        let streams = eventually(LIMIT, &format!("{} to stream from {}", node.name(), primary.name()), || {
+            let row = primary.psql(&sql)?;
+            ensure!(!row.is_empty(), "{}", state_of(self.lab, node));
+            Ok(row)
+        })?;
+        let streaming = unix_micros();
+        self.lab.wait_for_primary(LIMIT, 2)?;
+        let mut steps = self.steps(began, |journals| journals.comeback(node.name()))?;
+        let mut last =
+            Step::new(streaming, format!("{} streams from {}, which says of it:", node.name(), primary.name()));
+        last.what.push(streams.replace('|', ", "));
+        steps.push(last);
+        self.story.steps(began, &steps);
+        crm_mon(self.lab, self.story)?;
+        let fenced = self.lab.fencings()?.iter().filter(|fencing| fencing.at * 1000 >= began).count();
+        self.story.sum(&format!("{} is a standby again, and was fenced {fenced} further times", node.name()));
+        ensure!(fenced == 0, "{} nodes were fenced after {} got its power back", fenced, node.name());
+        Ok(())
+    }
+
+    /// Waits until clients' commits are acknowledged.
+    fn writes_go_on(&self) -> Result<()> {
+        let writer = self.writer.as_ref().context("nobody writes any more")?;
+        let before = writer.acknowledged();
+        eventually(LIMIT, "clients to be able to write", || {
+            let since = writer.acknowledged() - before;
+            ensure!(since >= A_FEW, "{since} commits acknowledged meanwhile; {}", self.lab.cluster()?);
+            Ok(())
+        })
+    }
+
+    /// Something is done to the cluster now.
+    fn mark(&self, what: &str) -> u64 {
+        if let Some(writer) = &self.writer {
+            writer.fault_begins(what);
+        }
+        unix_micros()
+    }
+
+    /// Picks steps out of the nodes' journals, once all of them are there.
+    fn steps(&self, from: u64, pick: impl Fn(&Journals) -> Result<Vec<Step>>) -> Result<Vec<Step>> {
+        eventually(JOURNAL_LIMIT, "the journals to tell all steps", || {
+            pick(&Journals(journal::since(self.lab.nodes(), from)?))
+        })
+    }
+
+    /// Tells the steps together with what the client has seen, and gives the outage.
+    fn tell(&self, mark: &str, began: u64, mut steps: Vec<Step>, old: &Node, new: &Node) -> Result<Duration> {
+        let history = History::read(&journal_of_writer(self.lab))?;
+        let outage = proof::outage(&history, mark).context("no commit was acknowledged afterwards")?;
+        ensure!(outage.over, "no commit was acknowledged afterwards");
+        for (at, which, expected) in [(outage.from, "last", old), (outage.until, "first", new)] {
+            let by = proof::acknowledged_by(&history, at);
+            let text = format!("{which} commit acknowledged by {}", by.as_deref().unwrap_or("nobody knows whom"));
+            steps.push(Step::new(self.clocks.unix(at), text));
+            ensure!(
+                by.as_deref() == Some(expected.name()),
+                "the {which} commit of the outage was not acknowledged by {}, but by {by:?}",
+                expected.name()
+            );
+        }
+        steps.sort_by_key(|step| step.at);
+        self.story.steps(began, &steps);
+        self.story.sum(&said(&outage));
+        Ok(outage.lasted())
+    }
+}
+
+fn said(outage: &Outage) -> String {
+    format!("nobody could write for {}", seconds(outage.lasted()))
+}
+
+/// Where the client keeps its record.
+fn journal_of_writer(lab: &Lab) -> std::path::PathBuf {
+    lab.logs().join("commits.jsonl")
+}
+
+/// All nodes, for the client.
+pub(super) fn addresses(lab: &Lab) -> Vec<NodeAddress> {
+    lab.nodes().iter().map(|node| NodeAddress::new(node.name(), node.address().to_string())).collect()
+}
+
+/// Commits wait until a standby has them, on whichever node they are made; the agent tells the others so.
+fn wait_for_standbys(lab: &Lab, story: &Story) -> Result<()> {
+    let names: Vec<&str> = lab.nodes().iter().map(Node::name).collect();
+    let setting = format!("ANY 1 ({})", names.join(", "));
+    let primary = lab.primary()?;
+    let began = unix_micros();
+    for node in lab.nodes() {
+        node.psql(&format!("ALTER SYSTEM SET synchronous_standby_names = '{setting}'"))?;
+        node.psql("SELECT pg_reload_conf()")?;
+    }
+    eventually(LIMIT, "the agent to publish what commits wait for", || {
+        let said: Vec<Entry> = journal::since([primary], began)?;
+        Journals(said).promise(primary.name()).context("it has not yet")
+    })?;
+    story.say(format!("synchronous_standby_names = '{setting}': what is acknowledged is on two nodes"));
+    Ok(())
+}
+
+/// The cluster as its operator sees it.
+fn crm_mon(lab: &Lab, story: &Story) -> Result<()> {
+    let node = lab.nodes().iter().find(|node| node.is_on()).context("all nodes are off")?;
+    let text = node.run(&["crm_mon", "--one-shot", "--include=none,nodes,resources,failures"])?;
+    story.say(format!("{}: crm_mon", node.name()));
+    story.quote(&text);
+    Ok(())
+}
+
+/// The command that a DBA types.
+fn move_by_pcs(to: &Node) -> Result<Vec<String>> {
+    let version = to.run(&["pcs", "--version"])?;
+    let last: &[&str] = if version.starts_with("0.10.") { &["--master", "--wait=60"] } else { &["--promoted"] };
+    let words = ["pcs", "resource", "move", CLONE, to.name()];
+    Ok(words.iter().chain(last).map(|word| (*word).to_owned()).collect())
+}
+
+/// Why a node is not what it should be, as far as can be told.
+fn state_of(lab: &Lab, node: &Node) -> String {
+    let log = node.path("/var/log/postgresql/postgresql.log");
+    let last = std::fs::read_to_string(&log).ok().and_then(|text| text.lines().last().map(str::to_owned));
+    let cluster = lab.cluster().map_or_else(|error| format!("{error:#}"), |cluster| cluster.to_string());
+    format!("{cluster}; PostgreSQL's last words on {}: {}", node.name(), last.unwrap_or_default())
+}
