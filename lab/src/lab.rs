@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::net::Ipv4Addr;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -269,7 +270,7 @@ impl Drop for Lab {
                 progress::step(format!("{error:#}; try `lab down --name {}`", self.layout.name()));
             }
             interrupt::unregister(&Mine::Lab(self.layout.clone()));
-            drop(owner.lock);
+            unlock(&self.layout, owner.lock);
         }
     }
 }
@@ -279,18 +280,36 @@ pub(crate) fn lock(layout: &Layout) -> Result<Flock<File>> {
     let path = layout.lock();
     fs::create_dir_all(path.parent().unwrap_or(Path::new("/")))
         .with_context(|| format!("cannot create the folder of {}", path.display()))?;
-    let file = File::create(&path).with_context(|| format!("cannot create {}", path.display()))?;
-    Flock::lock(file, FlockArg::LockExclusiveNonblock)
-        .map_err(|_| anyhow!("the lab `{}` belongs to another running program; choose another --name", layout.name()))
+    loop {
+        let file = File::options().create(true).truncate(false).write(true).open(&path);
+        let file = file.with_context(|| format!("cannot create {}", path.display()))?;
+        let lock = Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|_| {
+            let owner = fs::read_to_string(&path).unwrap_or_default();
+            let (name, owner) = (layout.name(), owner.trim());
+            anyhow!("the lab `{name}` belongs to the running process {owner}; choose another --name")
+        })?;
+        // Whoever had it before may have removed the file between the two steps: then this lock is nobody's.
+        if fs::metadata(&path).is_ok_and(|there| lock.metadata().is_ok_and(|mine| mine.ino() == there.ino())) {
+            fs::write(&path, format!("{}\n", std::process::id())).context("cannot write the lock")?;
+            return Ok(lock);
+        }
+    }
+}
+
+/// Lets others bring the lab up or down; its name is forgotten.
+fn unlock(layout: &Layout, lock: Flock<File>) {
+    let _ = fs::remove_file(layout.lock());
+    drop(lock);
 }
 
 /// Removes a lab by its name, with its logs unless told to keep them. Fine when there is none.
 pub fn down(name: &str, keep_logs: bool) -> Result<()> {
     let layout = Layout::new(name)?;
-    let _lock = lock(&layout)?;
+    let lock = lock(&layout)?;
     teardown::lab(&layout)?;
     if !keep_logs {
         teardown::remove_logs(&layout)?;
     }
+    unlock(&layout, lock);
     Ok(())
 }
