@@ -13,6 +13,9 @@ use cib::Cib;
 ///
 /// Attribute names are the full ones, with the resource in them; see [`Attribute`].
 pub trait Pacemaker {
+    /// Whether Pacemaker runs on this node at all.
+    fn is_running(&mut self) -> bool;
+
     /// An attribute's value on each node that has one.
     ///
     /// # Errors

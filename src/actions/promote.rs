@@ -6,7 +6,6 @@ use std::time::Duration;
 use crate::agent::{Agent, Outcome};
 use crate::failure::{Better, Failure};
 use crate::node::NodeName;
-use crate::notification::Transition;
 use crate::rules::promotion::{self, Choice, Facts};
 use crate::rules::status::{self, Role};
 use crate::rules::steps::{self, Promote};
@@ -68,13 +67,14 @@ fn hold_election(agent: &mut Agent) -> Result<(), Failure> {
     }
 }
 
-/// What the election depends on apart from the votes. By hand, without a cluster, it depends on nothing.
+/// What the election depends on apart from the votes. Where no cluster runs, as when an action is tried by hand, it
+/// depends on nothing.
 fn circumstances(agent: &mut Agent) -> Result<Facts, Failure> {
-    if agent.request.meta.feature_set.is_none() && agent.request.transition == Transition::default() {
-        return Ok(Facts { published: Some(Published::default()), ..Facts::default() });
+    match agent.pacemaker.cib() {
+        Ok(cib) => election::circumstances(agent, &cib),
+        Err(error) if agent.pacemaker.is_running() => Err(error.into()),
+        Err(_) => Ok(Facts { published: Some(Published::default()), ..Facts::default() }),
     }
-    let cib = agent.pacemaker.cib()?;
-    election::circumstances(agent, &cib)
 }
 
 /// The votes of `voters`; of those that are late, as many as come in time.

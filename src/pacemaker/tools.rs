@@ -12,6 +12,7 @@ use super::{Pacemaker, PacemakerError, Reach};
 use crate::clock::{Clock, Deadline};
 use crate::command::{CommandError, Invocation};
 use crate::node::NodeName;
+use crate::postgres::processes;
 
 /// No single call may take longer: the tools wait for the daemons without a bound of their own.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -57,6 +58,14 @@ impl Tools {
 }
 
 impl Pacemaker for Tools {
+    fn is_running(&mut self) -> bool {
+        let is_daemon = |process: std::fs::DirEntry| {
+            let name = std::fs::read_to_string(process.path().join("comm"));
+            name.is_ok_and(|name| name.trim() == "pacemakerd") && processes::shares_our_namespace(&process.path())
+        };
+        std::fs::read_dir("/proc").is_ok_and(|processes| processes.flatten().any(is_daemon))
+    }
+
     fn attributes(&mut self, name: &str) -> Result<BTreeMap<NodeName, String>, PacemakerError> {
         let query = Invocation::new("attrd_updater")
             .arg("--query")

@@ -218,18 +218,19 @@ impl Postgres for Instance {
 
     fn evidence(&mut self) -> Evidence {
         let processes = self.processes();
+        let signal_files = self.as_user(|data| Ok((data.has("backup_label"), data.has("standby.signal"))));
+        let (backup_label, standby_signal) = signal_files.unwrap_or_default();
         let Some(postmaster) = processes.postmaster else {
             if !processes.orphans.is_empty() {
                 return Evidence::Orphans { count: processes.orphans.len() };
             }
-            let signal_files = self.as_user(|data| Ok((data.has("backup_label"), data.has("standby.signal"))));
-            let (backup_label, standby_signal) = signal_files.unwrap_or_default();
             return Evidence::NoProcess { control: self.control_state(), backup_label, standby_signal };
         };
         let phase = self.phase_of(postmaster);
         let answer = if postmaster.frozen { Answer::NotYet } else { self.patient_answer() };
         let control = if matches!(answer, Answer::Role(_)) { None } else { self.control_state() };
-        Evidence::Postmaster { pid: postmaster.pid, frozen: postmaster.frozen, phase, answer, control }
+        let ServerProcess { pid, frozen, .. } = postmaster;
+        Evidence::Postmaster { pid, frozen, phase, answer, control, standby_signal }
     }
 
     fn phase(&mut self) -> Option<Phase> {

@@ -80,7 +80,8 @@ impl Directory {
         let executable = std::fs::read_link(process.join("exe")).ok()?;
         // After an upgrade the link says "postgres (deleted)".
         let name = executable.file_name()?.to_str()?;
-        if name.split(' ').next() != Some("postgres") || !self.is_cwd_of(&process) {
+        let is_server = name.split(' ').next() == Some("postgres");
+        if !is_server || !shares_our_namespace(&process) || !self.is_cwd_of(&process) {
             return None;
         }
         let (state, parent) = state_and_parent(&std::fs::read_to_string(process.join("stat")).ok()?)?;
@@ -95,6 +96,13 @@ impl Directory {
         }
         std::fs::read_link(&link).is_ok_and(|path| path == self.path)
     }
+}
+
+/// Whether the process is in the agent's PID namespace: the instance of a container, or of a nested machine, may work in a
+/// directory of the same name.
+pub fn shares_our_namespace(process: &Path) -> bool {
+    let namespace = |process: &Path| std::fs::read_link(process.join("ns/pid")).ok();
+    namespace(process) == namespace(Path::new("/proc/self"))
 }
 
 /// State and parent from `/proc/PID/stat`, whose second field may hold anything, blanks and brackets included.

@@ -74,6 +74,8 @@ pub enum Evidence {
         answer: Answer,
         /// What pg_control says; not read when the answer told the role.
         control: Option<DbState>,
+        /// A `standby.signal` is there.
+        standby_signal: bool,
     },
 }
 
@@ -134,7 +136,9 @@ pub fn status(evidence: &Evidence) -> Status {
         }
         Evidence::Orphans { count } => Status::Orphaned { count: *count },
         Evidence::Postmaster { pid, frozen: true, .. } => Status::Unresponsive { pid: *pid, waited: None },
-        Evidence::Postmaster { pid, frozen: false, phase, answer, control } => alive(*pid, *phase, answer, *control),
+        Evidence::Postmaster { pid, frozen: false, phase, answer, control, standby_signal } => {
+            alive(*pid, *phase, answer, role_of(*control, *standby_signal))
+        }
     }
 }
 
@@ -142,46 +146,39 @@ fn left_behind(control: Option<DbState>, backup_label: bool, standby_signal: boo
     match control {
         _ if backup_label => Status::Stopped,
         None | Some(DbState::ShutDown | DbState::ShutDownInRecovery) => Status::Stopped,
-        Some(DbState::InProduction) => Status::Crashed(Role::Primary),
-        Some(DbState::InArchiveRecovery) => Status::Crashed(Role::Standby),
-        // Crash recovery comes first also for a standby, and says so in pg_control.
-        Some(DbState::StartingUp | DbState::InCrashRecovery | DbState::ShuttingDown) => {
-            Status::Crashed(if standby_signal { Role::Standby } else { Role::Primary })
-        }
+        Some(_) => Status::Crashed(role_of(control, standby_signal)),
     }
 }
 
-fn alive(pid: i32, phase: Phase, answer: &Answer, control: Option<DbState>) -> Status {
-    let role = role_in(control);
+fn alive(pid: i32, phase: Phase, answer: &Answer, role: Role) -> Status {
     let running = |trouble| Status::Running { role, trouble: Some(trouble) };
     match (answer, phase) {
         (Answer::Role(role), _) => Status::Running { role: *role, trouble: None },
         (Answer::Silent(waited), _) => Status::Unresponsive { pid, waited: Some(*waited) },
         (_, Phase::Stopping) => Status::Stopping,
         (Answer::Refused(why), _) => running(Trouble::Refused(why.clone())),
-        (_, Phase::Starting) => Status::Starting(role),
+        // One that has not written its own pid file yet is just about to.
+        (_, Phase::Starting | Phase::Unknown) => Status::Starting(role),
         (_, Phase::WarmStandby) => running(Trouble::WarmStandby),
         // The postmaster got as far as "ready" once: it restarts its children after one of them crashed.
         (Answer::NotYet, Phase::Ready) => running(Trouble::Restarting),
-        (Answer::NotYet, Phase::Unknown) => Status::Starting(role),
-        (Answer::NobodyListens(whence), Phase::Ready | Phase::Unknown) => {
-            running(Trouble::NobodyListens(whence.clone()))
-        }
+        (Answer::NobodyListens(whence), Phase::Ready) => running(Trouble::NobodyListens(whence.clone())),
     }
 }
 
-/// The role that pg_control stands for, where the server itself could not be asked.
-fn role_in(control: Option<DbState>) -> Role {
+/// The role that an instance has or had, where it could not be asked itself.
+fn role_of(control: Option<DbState>, standby_signal: bool) -> Role {
     match control {
+        Some(DbState::InProduction) => Role::Primary,
         Some(DbState::InArchiveRecovery | DbState::ShutDownInRecovery) => Role::Standby,
-        Some(
-            DbState::InProduction
-            | DbState::InCrashRecovery
-            | DbState::StartingUp
-            | DbState::ShuttingDown
-            | DbState::ShutDown,
-        )
-        | None => Role::Primary,
+        // Crash recovery comes first also for a standby, and says so in pg_control.
+        Some(DbState::StartingUp | DbState::InCrashRecovery | DbState::ShuttingDown | DbState::ShutDown) | None => {
+            if standby_signal {
+                Role::Standby
+            } else {
+                Role::Primary
+            }
+        }
     }
 }
 
@@ -280,7 +277,7 @@ mod tests {
     }
 
     fn living(phase: Phase, answer: Answer, control: DbState) -> Evidence {
-        Evidence::Postmaster { pid: 42, frozen: false, phase, answer, control: Some(control) }
+        Evidence::Postmaster { pid: 42, frozen: false, phase, answer, control: Some(control), standby_signal: false }
     }
 
     fn seen(evidence: Evidence) -> Status {
@@ -327,6 +324,14 @@ mod tests {
             => troubled(Role::Primary, Trouble::NobodyListens("/tmp:5432".into()));
         just_started_no_socket_yet: living(Starting, NobodyListens("/tmp:5432".into()), InArchiveRecovery)
             => Status::Starting(Role::Standby);
+        spawned_and_no_pid_file_yet: Evidence::Postmaster {
+            pid: 42,
+            frozen: false,
+            phase: Phase::Unknown,
+            answer: NobodyListens("/tmp:5432".into()),
+            control: Some(ShutDown),
+            standby_signal: true,
+        } => Status::Starting(Role::Standby);
         recovering: living(Starting, NotYet, InArchiveRecovery) => Status::Starting(Role::Standby);
         recovering_as_a_primary: living(Starting, NotYet, InCrashRecovery) => Status::Starting(Role::Primary);
         backend_crashed_on_the_primary: living(Ready, NotYet, InCrashRecovery)
@@ -339,7 +344,7 @@ mod tests {
         shutting_down_without_a_socket: living(Stopping, NobodyListens("/tmp:5432".into()), InProduction)
             => Status::Stopping;
         silent: living(Ready, Silent(SECOND), InProduction) => Status::Unresponsive { pid: 42, waited: Some(SECOND) };
-        frozen: Evidence::Postmaster { pid: 42, frozen: true, phase: Ready, answer: NotYet, control: None }
+        frozen: Evidence::Postmaster { pid: 42, frozen: true, phase: Ready, answer: NotYet, control: None, standby_signal: false }
             => Status::Unresponsive { pid: 42, waited: None };
     }
 
