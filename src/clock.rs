@@ -9,6 +9,8 @@ pub trait Clock {
     fn now(&self) -> Duration;
     /// Waits for `pause`.
     fn sleep(&self, pause: Duration);
+    /// Seconds since 1970 by the machine's calendar clock, which may jump.
+    fn unix_time(&self) -> u64;
 }
 
 /// The machine's monotonic clock.
@@ -34,12 +36,11 @@ impl Clock for SystemClock {
     fn sleep(&self, pause: Duration) {
         std::thread::sleep(pause);
     }
-}
 
-/// Seconds since 1970 by the machine's calendar clock: for records that people read, never for a decision.
-#[expect(clippy::disallowed_methods, reason = "the one place that meets real time")]
-pub fn unix_time() -> u64 {
-    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_secs())
+    #[expect(clippy::disallowed_methods, reason = "the one place that meets real time")]
+    fn unix_time(&self) -> u64 {
+        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_secs())
+    }
 }
 
 /// The point in an action's life by which it must have answered.
@@ -88,6 +89,10 @@ impl Clock for VirtualClock {
 
     fn sleep(&self, pause: Duration) {
         self.0.set(self.0.get() + pause);
+    }
+
+    fn unix_time(&self) -> u64 {
+        self.0.get().as_secs()
     }
 }
 

@@ -5,7 +5,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::agent::Agent;
-use crate::clock;
 use crate::failure::Failure;
 use crate::location::Timeline;
 use crate::node::NodeName;
@@ -90,7 +89,7 @@ fn publish_record(agent: &mut Agent, circumstances: &Facts, replication: &Replic
         timeline: replication.timeline,
         switch,
         followed: replication.replicas.iter().any(is_follower),
-        now: clock::unix_time(),
+        now: agent.clock.unix_time(),
     };
     if let Some(record) = primary::record(&reign, known) {
         log::info!("record of promotions: {record}");
