@@ -57,7 +57,7 @@ pub enum Failure {
     #[error("not promoting this node: {0}")]
     NotPromotable(Box<Refusal>),
     /// The cluster's record of promotions makes no sense.
-    #[error("{0}: remove the cluster property pgsqlms-<resource>-promotions if you know which node was promoted last")]
+    #[error("{0}: remove the cluster property pgsqlms-RESOURCE-promotions if you know which node was promoted last")]
     Record(#[from] BadRecord),
     /// PostgreSQL's setting for synchronous replication makes no sense to us.
     #[error("synchronous_standby_names: {0}")]

@@ -189,7 +189,7 @@ impl Instance {
     }
 
     fn ask_all(&mut self, sql: &'static str) -> Result<Vec<Row>, PostgresError> {
-        self.connect().map_err(|answer| PostgresError::NoSession(format!("{answer:?}")))?;
+        self.connect().map_err(|answer| PostgresError::NoSession(answer.to_string()))?;
         let patience = self.patience();
         match &self.session {
             Some(session) => session.query(sql, patience),
@@ -295,7 +295,7 @@ impl Postgres for Instance {
     }
 
     fn checkpoint(&mut self, patience: Duration) -> Result<(), PostgresError> {
-        self.connect().map_err(|answer| PostgresError::NoSession(format!("{answer:?}")))?;
+        self.connect().map_err(|answer| PostgresError::NoSession(answer.to_string()))?;
         match &self.session {
             Some(session) => session.query("CHECKPOINT", patience).map(drop),
             None => Ok(()),

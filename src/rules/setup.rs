@@ -39,10 +39,10 @@ pub enum Unfit {
     #[error("Pacemaker is too old (feature set {0}): version 2.0 or later is required")]
     Pacemaker(String),
     /// Instances would not vote.
-    #[error("the clone needs the meta attribute notify=true: `pcs resource meta <clone> notify=true`")]
+    #[error("the clone needs the meta attribute notify=true: `pcs resource meta CLONE notify=true`")]
     Notify,
     /// There could be two primaries.
-    #[error("the clone needs the meta attribute promoted-max=1, not {0}: `pcs resource meta <clone> promoted-max=1`")]
+    #[error("the clone needs the meta attribute promoted-max=1, not {0}: `pcs resource meta CLONE promoted-max=1`")]
     PromotedMax(String),
     /// PostgreSQL is too old.
     #[error("PostgreSQL {0} is not supported: version {OLDEST_POSTGRESQL} or later is required")]

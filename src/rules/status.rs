@@ -88,12 +88,8 @@ pub enum Trouble {
     NobodyListens(String),
     /// It recovers from the crash of one of its backends, by itself.
     Restarting,
-    /// It has not reached the point at which it accepts connections.
-    Recovering,
     /// It is configured not to accept connections while in recovery.
     WarmStandby,
-    /// It is a standby and receives nothing from a primary.
-    NotStreaming(String),
 }
 
 /// What the local instance is doing.
@@ -119,6 +115,11 @@ pub enum Status {
         /// What a person should look at.
         trouble: Option<Trouble>,
     },
+    /// It runs, and neither it nor pg_control can be asked as what.
+    Obscure {
+        /// What it answered.
+        why: String,
+    },
     /// Its postmaster is there and does not react.
     Unresponsive {
         /// The postmaster.
@@ -137,7 +138,7 @@ pub fn status(evidence: &Evidence) -> Status {
         Evidence::Orphans { count } => Status::Orphaned { count: *count },
         Evidence::Postmaster { pid, frozen: true, .. } => Status::Unresponsive { pid: *pid, waited: None },
         Evidence::Postmaster { pid, frozen: false, phase, answer, control, standby_signal } => {
-            alive(*pid, *phase, answer, role_of(*control, *standby_signal))
+            alive(*pid, *phase, answer, control.map(|control| role_of(control, *standby_signal)))
         }
     }
 }
@@ -146,19 +147,20 @@ fn left_behind(control: Option<DbState>, backup_label: bool, standby_signal: boo
     match control {
         _ if backup_label => Status::Stopped,
         None | Some(DbState::ShutDown | DbState::ShutDownInRecovery) => Status::Stopped,
-        Some(_) => Status::Crashed(role_of(control, standby_signal)),
+        Some(control) => Status::Crashed(role_of(control, standby_signal)),
     }
 }
 
-fn alive(pid: i32, phase: Phase, answer: &Answer, role: Role) -> Status {
-    let running = |trouble| Status::Running { role, trouble: Some(trouble) };
+fn alive(pid: i32, phase: Phase, answer: &Answer, role: Option<Role>) -> Status {
+    let obscure = || Status::Obscure { why: answer.to_string() };
+    let running = |trouble| role.map_or_else(obscure, |role| Status::Running { role, trouble: Some(trouble) });
     match (answer, phase) {
         (Answer::Role(role), _) => Status::Running { role: *role, trouble: None },
         (Answer::Silent(waited), _) => Status::Unresponsive { pid, waited: Some(*waited) },
         (_, Phase::Stopping) => Status::Stopping,
         (Answer::Refused(why), _) => running(Trouble::Refused(why.clone())),
         // One that has not written its own pid file yet is just about to.
-        (_, Phase::Starting | Phase::Unknown) => Status::Starting(role),
+        (_, Phase::Starting | Phase::Unknown) => role.map_or_else(obscure, Status::Starting),
         (_, Phase::WarmStandby) => running(Trouble::WarmStandby),
         // The postmaster got as far as "ready" once: it restarts its children after one of them crashed.
         (Answer::NotYet, Phase::Ready) => running(Trouble::Restarting),
@@ -167,17 +169,13 @@ fn alive(pid: i32, phase: Phase, answer: &Answer, role: Role) -> Status {
 }
 
 /// The role that an instance has or had, where it could not be asked itself.
-fn role_of(control: Option<DbState>, standby_signal: bool) -> Role {
+fn role_of(control: DbState, standby_signal: bool) -> Role {
     match control {
-        Some(DbState::InProduction) => Role::Primary,
-        Some(DbState::InArchiveRecovery | DbState::ShutDownInRecovery) => Role::Standby,
+        DbState::InProduction => Role::Primary,
+        DbState::InArchiveRecovery | DbState::ShutDownInRecovery => Role::Standby,
         // Crash recovery comes first also for a standby, and says so in pg_control.
-        Some(DbState::StartingUp | DbState::InCrashRecovery | DbState::ShuttingDown | DbState::ShutDown) | None => {
-            if standby_signal {
-                Role::Standby
-            } else {
-                Role::Primary
-            }
+        DbState::StartingUp | DbState::InCrashRecovery | DbState::ShuttingDown | DbState::ShutDown => {
+            if standby_signal { Role::Standby } else { Role::Primary }
         }
     }
 }
@@ -198,7 +196,9 @@ impl Status {
             (Status::Stopped | Status::Crashed(_), Asked::Probe) => OcfExitCode::NotRunning,
             (Status::Stopped | Status::Crashed(Role::Standby), Asked::Recurring) => OcfExitCode::NotRunning,
             (Status::Crashed(Role::Primary), Asked::Recurring) => OcfExitCode::FailedPromoted,
-            (Status::Orphaned { .. } | Status::Stopping | Status::Unresponsive { .. }, _) => OcfExitCode::GenericError,
+            (Status::Orphaned { .. } | Status::Stopping | Status::Obscure { .. } | Status::Unresponsive { .. }, _) => {
+                OcfExitCode::GenericError
+            }
             (Status::Starting(Role::Standby), _) => OcfExitCode::Degraded,
             (Status::Starting(Role::Primary), _) => OcfExitCode::DegradedPromoted,
             (Status::Running { role: Role::Standby, trouble: None }, _) => OcfExitCode::Success,
@@ -228,6 +228,18 @@ impl fmt::Display for Role {
     }
 }
 
+impl fmt::Display for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Answer::Role(role) => write!(f, "it is a {role}"),
+            Answer::NotYet => write!(f, "it accepts no connections"),
+            Answer::Refused(why) => write!(f, "it refuses the agent's connection: {why}"),
+            Answer::NobodyListens(whence) => write!(f, "nothing listens at {whence}"),
+            Answer::Silent(waited) => write!(f, "it did not answer within {:.1} s", waited.as_secs_f64()),
+        }
+    }
+}
+
 impl fmt::Display for Status {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -242,6 +254,7 @@ impl fmt::Display for Status {
             Status::Stopping => write!(f, "PostgreSQL is shutting down"),
             Status::Running { role, trouble: None } => write!(f, "PostgreSQL runs as a {role}"),
             Status::Running { role, trouble: Some(trouble) } => write!(f, "PostgreSQL runs as a {role}, but {trouble}"),
+            Status::Obscure { why } => write!(f, "PostgreSQL runs, and neither it nor pg_control tells as what: {why}"),
             Status::Unresponsive { pid, waited: None } => {
                 write!(f, "the postmaster (process {pid}) is frozen by a signal: `kill -CONT {pid}` resumes it")
             }
@@ -260,9 +273,7 @@ impl fmt::Display for Trouble {
                 write!(f, "nothing listens at {whence}: check pghost and pgport, or restart it to get its socket back")
             }
             Trouble::Restarting => write!(f, "restarts itself after the crash of one of its processes"),
-            Trouble::Recovering => write!(f, "is still recovering"),
             Trouble::WarmStandby => write!(f, "accepts no connections: set hot_standby = on"),
-            Trouble::NotStreaming(why) => write!(f, "receives nothing from a primary: {why}"),
         }
     }
 }
@@ -320,6 +331,15 @@ mod tests {
             => troubled(Role::Primary, Trouble::Refused("53300".into()));
         standby_with_a_broken_pg_hba: living(Ready, Refused("28000".into()), InArchiveRecovery)
             => troubled(Role::Standby, Trouble::Refused("28000".into()));
+        // A guess could make Pacemaker take a standby for a second primary.
+        refused_and_pg_control_unreadable: Evidence::Postmaster {
+            pid: 42,
+            frozen: false,
+            phase: Ready,
+            answer: Refused("28000".into()),
+            control: None,
+            standby_signal: false,
+        } => Status::Obscure { why: "it refuses the agent's connection: 28000".into() };
         socket_removed: living(Ready, NobodyListens("/tmp:5432".into()), InProduction)
             => troubled(Role::Primary, Trouble::NobodyListens("/tmp:5432".into()));
         just_started_no_socket_yet: living(Starting, NobodyListens("/tmp:5432".into()), InArchiveRecovery)
@@ -374,6 +394,7 @@ mod tests {
         primary_well: (running(Role::Primary), Asked::Recurring) => 8;
         standby_troubled: (troubled(Role::Standby, Trouble::Restarting), Asked::Recurring) => 190;
         primary_troubled: (troubled(Role::Primary, Trouble::Restarting), Asked::Probe) => 191;
+        obscure: (Status::Obscure { why: String::new() }, Asked::Probe) => 1;
         unresponsive: (Status::Unresponsive { pid: 42, waited: None }, Asked::Recurring) => 1;
     }
 }

@@ -26,9 +26,10 @@ pub fn start(status: &Status) -> Start {
         Status::Orphaned { .. } | Status::Stopping => Start::ClearThenLaunch,
         Status::Starting(Role::Standby) => Start::Wait,
         Status::Running { role: Role::Standby, .. } => Start::Done,
-        Status::Starting(Role::Primary) | Status::Running { role: Role::Primary, .. } | Status::Unresponsive { .. } => {
-            Start::Refuse
-        }
+        Status::Starting(Role::Primary)
+        | Status::Running { role: Role::Primary, .. }
+        | Status::Obscure { .. }
+        | Status::Unresponsive { .. } => Start::Refuse,
     }
 }
 
@@ -56,6 +57,7 @@ pub fn demote(status: &Status, transition: &Transition, me: &NodeName) -> Demote
         | Status::Stopping
         | Status::Starting(Role::Primary)
         | Status::Running { role: Role::Primary, .. }
+        | Status::Obscure { .. }
         | Status::Unresponsive { .. } => {
             if transition.stop.contains(me) {
                 Demote::Stop
@@ -85,9 +87,11 @@ pub fn promote(status: &Status) -> Promote {
         Status::Running { role: Role::Primary, .. } => Promote::Done,
         Status::Running { role: Role::Standby, .. } => Promote::Elect,
         Status::Stopped | Status::Crashed(_) | Status::Starting(Role::Standby) => Promote::StartThenElect,
-        Status::Orphaned { .. } | Status::Stopping | Status::Starting(Role::Primary) | Status::Unresponsive { .. } => {
-            Promote::Refuse
-        }
+        Status::Orphaned { .. }
+        | Status::Stopping
+        | Status::Starting(Role::Primary)
+        | Status::Obscure { .. }
+        | Status::Unresponsive { .. } => Promote::Refuse,
     }
 }
 
