@@ -1,6 +1,7 @@
 //! A demonstration for people: three nodes, a switchover as ordered, a power cut of the primary, its return; each step
 //! with its time, and in the end what the client's record proves.
 
+mod comeback;
 mod journal;
 mod proof;
 mod show;

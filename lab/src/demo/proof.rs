@@ -56,7 +56,11 @@ impl Show<'_> {
         let nodes = compare_nodes(&self.access, &addresses(self.lab), LIMIT)?;
         let victim = self.victim.map(crate::node::Node::name).context("no node has lost its power")?;
         let fencings = self.lab.fencings()?;
-        self.story.findings(&findings(&report, &nodes, &fencings, victim));
+        let mut findings = findings(&report, &nodes, &fencings, victim);
+        findings.extend(
+            self.outages.iter().map(|(what, lasted)| Finding::plain(format!("outage, {what}"), seconds(*lasted))),
+        );
+        self.story.findings(&findings);
         let problems = problems(&report, &nodes, &fencings, victim);
         if !problems.is_empty() {
             bail!("the record shows what must not be: {}", problems.join("; "));
@@ -68,7 +72,7 @@ impl Show<'_> {
 fn findings(report: &Report, nodes: &Nodes, fencings: &[Fencing], victim: &str) -> Vec<Finding> {
     let account = &report.account;
     let two = if report.primaries.never_two() { "never" } else { "yes" };
-    let mut findings = vec![
+    vec![
         Finding::plain("commits", format!("{} acknowledged of {} attempted", account.ok, account.attempts)),
         Finding::judged("acknowledged commits lost", account.lost.to_string(), account.lost.is_empty()),
         Finding::judged("commits there twice", account.twice.to_string(), account.twice.is_empty()),
@@ -76,12 +80,7 @@ fn findings(report: &Report, nodes: &Nodes, fencings: &[Fencing], victim: &str) 
         Finding::judged("two primaries at once", two, report.primaries.never_two()),
         Finding::judged("contents of all nodes", contents(nodes), nodes.differences().is_empty()),
         Finding::judged("fenced", fenced(fencings), unexpected_fencings(fencings, victim).is_none()),
-    ];
-    findings.extend(report.outages.by_mark.iter().skip(1).filter_map(|fault| {
-        let outage = fault.outage?;
-        Some(Finding::plain(format!("longest pause, {}", fault.mark.text), seconds(outage.lasted())))
-    }));
-    findings
+    ]
 }
 
 fn contents(nodes: &Nodes) -> String {

@@ -17,7 +17,7 @@ use crate::lab::{Lab, RESOURCE};
 use crate::node::Node;
 
 /// How long the cluster may take for anything. Each step takes a few seconds; a busy machine may need longer.
-const LIMIT: Duration = Duration::from_secs(60);
+pub(super) const LIMIT: Duration = Duration::from_secs(60);
 
 /// How long the journals may be late.
 const JOURNAL_LIMIT: Duration = Duration::from_secs(10);
@@ -36,6 +36,8 @@ pub(super) struct Show<'a> {
     pub(super) writer: Option<Writer>,
     /// The node whose power was cut.
     pub(super) victim: Option<&'a Node>,
+    /// What was done, and how long nobody could write then.
+    pub(super) outages: Vec<(String, Duration)>,
     clocks: Clocks,
 }
 
@@ -56,7 +58,7 @@ impl<'a> Show<'a> {
         writer.mark(mark);
         let now = unix_micros();
         let clocks = Clocks::new(&History::read(&journal_of_writer(lab))?, mark, now)?;
-        let show = Self { lab, story, access, writer: Some(writer), victim: None, clocks };
+        let show = Self { lab, story, access, writer: Some(writer), victim: None, outages: Vec::new(), clocks };
         show.writes_go_on()?;
         story.say(format!(
             "{clients} clients commit all the time through the virtual address {}, and remember every acknowledged commit",
@@ -106,38 +108,6 @@ impl<'a> Show<'a> {
         Ok(outage)
     }
 
-    /// The old primary gets its power back.
-    pub(super) fn comeback(&mut self) -> Result<()> {
-        let node = self.victim.context("no node has lost its power")?;
-        let primary = self.lab.primary()?;
-        self.story.chapter(&format!("Return: {} gets its power back", node.name()));
-        let began = self.mark("return");
-        node.power_on()?;
-        let sql = format!(
-            "SELECT application_name, state, sync_state FROM pg_stat_replication \
-             WHERE application_name = '{}' AND state = 'streaming'",
-            node.name()
-        );
-        let streams = eventually(LIMIT, &format!("{} to stream from {}", node.name(), primary.name()), || {
-            let row = primary.psql(&sql)?;
-            ensure!(!row.is_empty(), "{}", state_of(self.lab, node));
-            Ok(row)
-        })?;
-        let streaming = unix_micros();
-        self.lab.wait_for_primary(LIMIT, 2)?;
-        let mut steps = self.steps(began, |journals| journals.comeback(node.name()))?;
-        let mut last =
-            Step::new(streaming, format!("{} streams from {}, which says of it:", node.name(), primary.name()));
-        last.what.push(streams.replace('|', ", "));
-        steps.push(last);
-        self.story.steps(began, &steps);
-        crm_mon(self.lab, self.story)?;
-        let fenced = self.lab.fencings()?.iter().filter(|fencing| fencing.at * 1000 >= began).count();
-        self.story.sum(&format!("{} is a standby again, and was fenced {fenced} further times", node.name()));
-        ensure!(fenced == 0, "{} nodes were fenced after {} got its power back", fenced, node.name());
-        Ok(())
-    }
-
     /// Waits until clients' commits are acknowledged.
     fn writes_go_on(&self) -> Result<()> {
         let writer = self.writer.as_ref().context("nobody writes any more")?;
@@ -150,7 +120,7 @@ impl<'a> Show<'a> {
     }
 
     /// Something is done to the cluster now.
-    fn mark(&self, what: &str) -> u64 {
+    pub(super) fn mark(&self, what: &str) -> u64 {
         if let Some(writer) = &self.writer {
             writer.fault_begins(what);
         }
@@ -158,14 +128,14 @@ impl<'a> Show<'a> {
     }
 
     /// Picks steps out of the nodes' journals, once all of them are there.
-    fn steps(&self, from: u64, pick: impl Fn(&Journals) -> Result<Vec<Step>>) -> Result<Vec<Step>> {
+    pub(super) fn steps(&self, from: u64, pick: impl Fn(&Journals) -> Result<Vec<Step>>) -> Result<Vec<Step>> {
         eventually(JOURNAL_LIMIT, "the journals to tell all steps", || {
             pick(&Journals(journal::since(self.lab.nodes(), from)?))
         })
     }
 
     /// Tells the steps together with what the client has seen, and gives the outage.
-    fn tell(&self, mark: &str, began: u64, mut steps: Vec<Step>, old: &Node, new: &Node) -> Result<Duration> {
+    fn tell(&mut self, mark: &str, began: u64, mut steps: Vec<Step>, old: &Node, new: &Node) -> Result<Duration> {
         let history = History::read(&journal_of_writer(self.lab))?;
         let outage = proof::outage(&history, mark).context("no commit was acknowledged afterwards")?;
         ensure!(outage.over, "no commit was acknowledged afterwards");
@@ -182,6 +152,7 @@ impl<'a> Show<'a> {
         steps.sort_by_key(|step| step.at);
         self.story.steps(began, &steps);
         self.story.sum(&said(&outage));
+        self.outages.push((mark.to_owned(), outage.lasted()));
         Ok(outage.lasted())
     }
 }
@@ -219,7 +190,7 @@ fn wait_for_standbys(lab: &Lab, story: &Story) -> Result<()> {
 }
 
 /// The cluster as its operator sees it.
-fn crm_mon(lab: &Lab, story: &Story) -> Result<()> {
+pub(super) fn crm_mon(lab: &Lab, story: &Story) -> Result<()> {
     let node = lab.nodes().iter().find(|node| node.is_on()).context("all nodes are off")?;
     let text = node.run(&["crm_mon", "--one-shot", "--include=none,nodes,resources,failures"])?;
     story.say(format!("{}: crm_mon", node.name()));
@@ -233,12 +204,4 @@ fn move_by_pcs(to: &Node) -> Result<Vec<String>> {
     let last: &[&str] = if version.starts_with("0.10.") { &["--master", "--wait=60"] } else { &["--promoted"] };
     let words = ["pcs", "resource", "move", CLONE, to.name()];
     Ok(words.iter().chain(last).map(|word| (*word).to_owned()).collect())
-}
-
-/// Why a node is not what it should be, as far as can be told.
-fn state_of(lab: &Lab, node: &Node) -> String {
-    let log = node.path("/var/log/postgresql/postgresql.log");
-    let last = std::fs::read_to_string(&log).ok().and_then(|text| text.lines().last().map(str::to_owned));
-    let cluster = lab.cluster().map_or_else(|error| format!("{error:#}"), |cluster| cluster.to_string());
-    format!("{cluster}; PostgreSQL's last words on {}: {}", node.name(), last.unwrap_or_default())
 }
