@@ -69,12 +69,12 @@ impl Instance {
         command
     }
 
-    /// The agent on this instance, told what Pacemaker tells the only instance of a clone.
+    /// The agent on this instance, told what Pacemaker tells the only instance of a clone; but for `crm_feature_set`, by
+    /// which the agent knows that there is a cluster to ask.
     fn agent(&self, action: &str) -> Test {
         Test::new([action])
             .parameter("pgdata", self.data())
             .parameter("system_user", &self.user.name)
-            .env("OCF_RESKEY_crm_feature_set", "3.19.0")
             .meta("timeout", "60000")
             .meta("notify", "true")
             .meta("promoted_max", "1")
@@ -278,7 +278,10 @@ fn stop_ends_what_runs_whatever_the_parameters_say() {
 fn a_frozen_postmaster_is_stopped_in_time() {
     let Some(instance) = Instance::new() else { return };
     instance.promote();
-    kill(instance.postmaster().unwrap(), Signal::SIGSTOP).unwrap();
+    let postmaster = instance.postmaster().unwrap();
+    kill(postmaster, Signal::SIGSTOP).unwrap();
+    let stat = format!("/proc/{postmaster}/stat");
+    eventually("it to freeze", || std::fs::read_to_string(&stat).unwrap().contains(") T "));
     let ended = instance.agent("monitor").expect(GenericError);
     assert!(ended.reason().contains("kill -CONT"), "{ended:?}");
     let began = Instant::now();

@@ -13,6 +13,8 @@ mod docs;
 mod instance;
 /// The meta-data, and the tools that read it.
 mod metadata;
+/// What is installed.
+mod packaging;
 /// Values of parameters, good and bad.
 mod parameters;
 /// The binary, run.

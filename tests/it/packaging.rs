@@ -1,0 +1,94 @@
+//! What a user installs, and what the tests install.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::Command;
+
+use tempfile::TempDir;
+
+use crate::run::{AGENT, repository, skip};
+
+fn make(arguments: &[&str], destination: &Path) -> bool {
+    let agent = format!("AGENT={AGENT}");
+    let destination = format!("DESTDIR={}", destination.display());
+    // Not to be built again: the tests' own is as good.
+    let made = Command::new("make")
+        .args(["--silent", "--directory"])
+        .arg(repository(""))
+        .args(["--old-file", AGENT, &agent, &destination])
+        .args(arguments)
+        .env_remove("MAKEFLAGS")
+        .env_remove("MAKELEVEL")
+        .output();
+    match made {
+        Ok(output) => {
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+            true
+        }
+        Err(_) => {
+            skip("make is not installed (package make)");
+            false
+        }
+    }
+}
+
+fn files_in(directory: &Path) -> Vec<String> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
+        let name = entry.file_name().into_string().unwrap();
+        match entry.path().is_dir() {
+            true => files.extend(files_in(&entry.path()).into_iter().map(|file| format!("{name}/{file}"))),
+            false => files.push(name),
+        }
+    }
+    files.sort();
+    files
+}
+
+#[test]
+fn the_agent_is_installed_where_pacemaker_looks_and_can_be_removed() {
+    let directory = TempDir::new().unwrap();
+    let root = directory.path();
+    if !make(&["install"], root) {
+        return;
+    }
+    let agent = root.join("usr/lib/ocf/resource.d/rust/pgsqlms");
+    assert_eq!(agent.metadata().unwrap().permissions().mode() & 0o7777, 0o755);
+    let version = Command::new(&agent).arg("--version").output().unwrap();
+    assert!(version.status.success());
+    // What exit reasons tell a person to type.
+    let link = std::fs::read_link(root.join("usr/sbin/pgsqlms")).unwrap();
+    assert_eq!(link, Path::new("/usr/lib/ocf/resource.d/rust/pgsqlms"));
+    let files = files_in(root);
+    for file in
+        ["README.md", "LICENSE", "CHANGELOG.md", "pcs-examples/3nodes-vip.sh", "pcs-examples/3nodes-vip-crmsh.sh"]
+    {
+        assert!(files.contains(&format!("usr/share/doc/pgsqlms/{file}")), "{file} is not in {files:?}");
+    }
+    // Twice does no harm.
+    for what in ["install", "uninstall", "uninstall"] {
+        make(&[what], root);
+    }
+    assert_eq!(files_in(root), Vec::<String>::new());
+}
+
+#[test]
+fn places_can_be_chosen() {
+    let directory = TempDir::new().unwrap();
+    if make(&["install", "OCFDIR=/opt/ocf", "SBINDIR=/opt/sbin", "DOCDIR=/opt/doc"], directory.path()) {
+        let files = files_in(directory.path());
+        assert!(files.contains(&"opt/ocf/resource.d/rust/pgsqlms".to_owned()), "{files:?}");
+        assert!(files.iter().all(|file| file.starts_with("opt/")), "{files:?}");
+    }
+}
+
+/// There is one list of packages to install; the lab only says what it misses.
+#[test]
+fn every_package_that_the_lab_needs_is_installed_for_it() {
+    let script = std::fs::read_to_string(repository(".ci/packages")).unwrap();
+    let list = script.lines().find_map(|line| line.trim().strip_prefix("lab) echo \"")).unwrap();
+    let list: Vec<&str> = list.split_once('"').unwrap().0.split(' ').collect();
+    for package in lab::host::packages() {
+        assert!(list.contains(&package), "{package} is missing from .ci/packages");
+    }
+}
