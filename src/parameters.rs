@@ -5,6 +5,7 @@ mod value;
 
 use std::ffi::{OsStr, OsString};
 use std::fmt::{self, Write as _};
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
 use crate::env::Environment;
@@ -37,6 +38,8 @@ pub enum Kind {
     String,
     /// A number.
     Integer,
+    /// Yes or no.
+    Boolean,
 }
 
 /// What holds while a parameter is unset or empty.
@@ -69,6 +72,30 @@ pub struct Config {
     pub recovery_template: Option<PathBuf>,
     /// More arguments for `postgres`, one word each.
     pub start_opts: Vec<String>,
+    /// What follows the crash of the primary.
+    pub on_crash: OnCrash,
+    /// How `synchronous_standby_names` is kept.
+    pub synchronous: Synchronous,
+}
+
+/// What follows the crash of the primary.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnCrash {
+    /// It is started again where it is.
+    Recover,
+    /// A standby is promoted.
+    Failover,
+}
+
+/// How `synchronous_standby_names` is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Synchronous {
+    /// By the agent, as a quorum of the standbys that are streaming; else by the DBA.
+    pub managed: bool,
+    /// How many standbys a commit should wait for.
+    pub standbys: NonZeroU32,
+    /// Whether commits wait while there is no standby.
+    pub strict: bool,
 }
 
 /// Where an instance listens.
@@ -97,7 +124,7 @@ pub struct BadParameter {
 pub const NOWHERE: &str = "/nonexistent";
 
 /// All parameters, in the order in which tools show them. Names, types, defaults and units are PAF's.
-pub static PARAMETERS: [Parameter; 9] = [
+pub static PARAMETERS: [Parameter; 13] = [
     Parameter {
         name: "pgdata",
         kind: Kind::String,
@@ -183,6 +210,62 @@ pub static PARAMETERS: [Parameter; 9] = [
         read: |value, config| value::bytes(value).map(|bytes| config.maxlag = bytes),
     },
     Parameter {
+        name: "on_crash",
+        kind: Kind::String,
+        unset: Unset::Default("recover"),
+        unique: false,
+        reloadable: true,
+        short: "What follows the crash of the primary: recover or failover",
+        long: "What the cluster does when PostgreSQL crashes on the primary's node. recover: start it again where it is, \
+               which loses nothing and takes as long as crash recovery. failover: promote the best standby, unless the \
+               crashed instance turns out to hold more.",
+        read: |value, config| {
+            let choices = [("recover", OnCrash::Recover), ("failover", OnCrash::Failover)];
+            value::choice(value, &choices, "recover or failover").map(|choice| config.on_crash = choice)
+        },
+    },
+    Parameter {
+        name: "sync_management",
+        kind: Kind::String,
+        unset: Unset::Default("none"),
+        unique: false,
+        reloadable: true,
+        short: "Who sets synchronous_standby_names: none (the DBA) or quorum (the agent)",
+        long: "none: synchronous_standby_names is the DBA's, and the agent only heeds it in elections. quorum: the agent \
+               keeps it at ANY n of the standbys that are streaming, in the file pgsqlms.conf in the data directory, which \
+               postgresql.conf has to include as its last line (include_if_exists).",
+        read: |value, config| {
+            let choices = [("none", false), ("quorum", true)];
+            value::choice(value, &choices, "none or quorum").map(|managed| config.synchronous.managed = managed)
+        },
+    },
+    Parameter {
+        name: "sync_standbys",
+        kind: Kind::Integer,
+        unset: Unset::Default("1"),
+        unique: false,
+        reloadable: true,
+        short: "With sync_management=quorum: how many standbys a commit waits for",
+        long: "How many standbys should have flushed a commit before it is acknowledged, with sync_management=quorum. \
+               While fewer are streaming, that many; see sync_strict for none.",
+        read: |value, config| value::count(value).map(|count| config.synchronous.standbys = count),
+    },
+    Parameter {
+        name: "sync_strict",
+        kind: Kind::Boolean,
+        unset: Unset::Default("true"),
+        unique: false,
+        reloadable: true,
+        short: "With sync_management=quorum: whether commits wait while no standby is streaming",
+        long: "true: while no standby is streaming, commits wait, and none that was acknowledged can be lost. false: they \
+               are acknowledged without one, and are lost with the primary.",
+        read: |value, config| {
+            let choices = [("true", true), ("yes", true), ("on", true), ("1", true)];
+            let choices = [choices, [("false", false), ("no", false), ("off", false), ("0", false)]].concat();
+            value::choice(value, &choices, "true or false").map(|strict| config.synchronous.strict = strict)
+        },
+    },
+    Parameter {
         name: "start_opts",
         kind: Kind::String,
         unset: Unset::Default(""),
@@ -221,6 +304,7 @@ impl Kind {
         match self {
             Kind::String => "string",
             Kind::Integer => "integer",
+            Kind::Boolean => "boolean",
         }
     }
 }
@@ -278,6 +362,8 @@ impl Default for Config {
             maxlag: None,
             recovery_template: None,
             start_opts: Vec::new(),
+            on_crash: OnCrash::Recover,
+            synchronous: Synchronous { managed: false, standbys: NonZeroU32::MIN, strict: true },
         };
         for parameter in &PARAMETERS {
             if let Unset::Default(text) = parameter.unset {

@@ -60,6 +60,13 @@ pub trait Postgres {
     /// When it does not say.
     fn synchronous_standby_names(&mut self) -> Result<String, PostgresError>;
 
+    /// Makes `names` the `synchronous_standby_names` of this instance, from now on and after each start.
+    ///
+    /// # Errors
+    ///
+    /// When the agent's configuration file cannot be written or the server cannot be told.
+    fn set_synchronous_standby_names(&mut self, names: &str) -> Result<(), PostgresError>;
+
     /// Who replicates from it. It must be the primary.
     ///
     /// # Errors

@@ -5,6 +5,7 @@
 //! An `if` in an action that compares domain values belongs here.
 
 pub mod cold_start;
+pub mod crash;
 pub mod lineage;
 pub mod primary;
 pub mod promotion;

@@ -8,9 +8,11 @@ use crate::agent::{Agent, Outcome};
 use crate::exit::OcfExitCode;
 use crate::failure::Failure;
 use crate::postgres::Upstream;
+use crate::rules::crash;
 use crate::rules::lineage::{self, Standing};
 use crate::rules::promotion::Facts;
 use crate::rules::status::{self, Asked, Role};
+use crate::score::Score;
 
 use super::election::{self, Search};
 use super::primary;
@@ -26,6 +28,7 @@ pub fn run(agent: &mut Agent) -> Result<Outcome, Failure> {
     let trouble = match (code, agent.request.asked) {
         (OcfExitCode::RunningPromoted, Asked::Recurring) => primary::publish(agent).map(|()| None),
         (OcfExitCode::Success, Asked::Recurring) => look_for_a_primary(agent),
+        (OcfExitCode::FailedPromoted, Asked::Recurring) => after_a_crash(agent).map(|()| None),
         _ => Ok(None),
     };
     match trouble {
@@ -51,6 +54,18 @@ fn look_for_a_primary(agent: &mut Agent) -> Result<Option<String>, Failure> {
         Search::NotNeeded(facts) => diverged(agent, &facts)?,
         Search::Done => None,
     })
+}
+
+/// Lets Pacemaker prefer a standby to the crashed primary, if that is wanted and there is one.
+fn after_a_crash(agent: &mut Agent) -> Result<(), Failure> {
+    let cib = agent.pacemaker.cib()?;
+    let scores = election::scores(agent, &cib);
+    let me = agent.request.me.clone();
+    if crash::gives_up(agent.request.config.on_crash, &me, &scores) {
+        log::info!("the primary crashed: a standby is to be promoted (on_crash=failover)");
+        election::set_score(agent, &me, Score::CANDIDATE)?;
+    }
+    Ok(())
 }
 
 /// Why this standby cannot follow the primary there is, and what helps.

@@ -6,16 +6,17 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::agent::Agent;
 use crate::failure::Failure;
-use crate::location::Timeline;
+use crate::location::{Lsn, Timeline};
 use crate::node::NodeName;
 use crate::pacemaker::cib::Cib;
 use crate::pacemaker::{Attribute, Property};
+use crate::parameters::Synchronous;
 use crate::postgres::Replication;
 use crate::record::Record;
 use crate::rules::primary::{self, Reign};
 use crate::rules::promotion::Facts;
 use crate::rules::scores::{self, Replica, SenderState, Standing};
-use crate::rules::synchronous::{self, Management, PrimaryFacts, Step, SyncSetting};
+use crate::rules::synchronous::{self, Management, PrimaryFacts, Published, Step, Strictness, SyncSetting};
 use crate::score::Score;
 
 use super::election;
@@ -98,7 +99,7 @@ fn publish_record(agent: &mut Agent, circumstances: &Facts, replication: &Replic
     Ok(())
 }
 
-fn beginning(agent: &mut Agent, timeline: Timeline) -> Result<Option<crate::location::Lsn>, Failure> {
+fn beginning(agent: &mut Agent, timeline: Timeline) -> Result<Option<Lsn>, Failure> {
     Ok(agent.postgres.history(timeline)?.begin(timeline))
 }
 
@@ -122,7 +123,8 @@ pub fn publish_end(agent: &mut Agent) -> Result<(), Failure> {
 fn publish_promises(agent: &mut Agent, circumstances: &Facts, replication: &Replication) -> Result<(), Failure> {
     let effective = setting(&replication.synchronous_standby_names)?;
     let published = circumstances.published.clone().unwrap_or_default();
-    if effective == SyncSetting::Off && published.0.iter().all(|guard| guard.setting == SyncSetting::Off) {
+    let management = management(agent);
+    if is_asynchronous(&effective, &published) && management == Management::Observed {
         return Ok(());
     }
     let streaming = |replica: &&Replica| replica.state == SenderState::Streaming;
@@ -139,7 +141,7 @@ fn publish_promises(agent: &mut Agent, circumstances: &Facts, replication: &Repl
                 .collect(),
             connected: replication.replicas.iter().map(|replica| replica.name.clone()).collect(),
         },
-        Management::Observed,
+        management,
     );
     match step {
         Step::Publish(published) => {
@@ -147,31 +149,62 @@ fn publish_promises(agent: &mut Agent, circumstances: &Facts, replication: &Repl
             let name = Property::Synchronous.of(&agent.request.instance);
             Ok(agent.pacemaker.set_property(&name, Some(&published.to_string()))?)
         }
-        Step::Apply(_) | Step::Nothing => Ok(()),
+        Step::Apply(setting) => {
+            log::info!("synchronous_standby_names: {setting}");
+            Ok(agent.postgres.set_synchronous_standby_names(&setting.to_string())?)
+        }
+        Step::Nothing => Ok(()),
     }
 }
 
-/// Publishes what commits will wait for once this node, the winner of an election, is the primary.
+/// Sets and publishes what commits will wait for once this node, the winner of an election, is the primary.
 ///
 /// # Errors
 ///
-/// When the setting cannot be read, or the cluster does not take it: then it must not be promoted.
+/// When the setting cannot be read or changed, or the cluster does not take it: then it must not be promoted.
 pub fn promise(agent: &mut Agent, circumstances: &Facts) -> Result<(), Failure> {
     let effective = setting(&agent.postgres.synchronous_standby_names()?)?;
     let published = circumstances.published.clone().unwrap_or_default();
-    if effective == SyncSetting::Off && published.0.iter().all(|guard| guard.setting == SyncSetting::Off) {
+    let management = management(agent);
+    if is_asynchronous(&effective, &published) && management == Management::Observed {
         return Ok(());
     }
-    let next = match &circumstances.ordered {
-        Some(_) => synchronous::Published::starting_over(&agent.request.me, effective),
-        None => published.clone().succeeded_by(&agent.request.me, effective),
+    let others = circumstances.votes.iter().filter(|(node, _)| **node != agent.request.me);
+    let facts = PrimaryFacts {
+        primary: agent.request.me.clone(),
+        members: circumstances.members.clone(),
+        published: published.clone(),
+        effective: effective.clone(),
+        now: Lsn::default(),
+        flushed: others.filter_map(|(node, vote)| Some((node.clone(), vote.as_ref()?.lsn()))).collect(),
+        connected: BTreeSet::new(),
     };
-    if next != published {
-        log::info!("synchronous replication: {next}");
+    let (wanted, promised) = synchronous::before_promotion(&facts, management);
+    let promised = match &circumstances.ordered {
+        Some(_) => synchronous::Published::starting_over(&agent.request.me, wanted.clone()),
+        None => promised,
+    };
+    if wanted != effective {
+        log::info!("synchronous_standby_names: {wanted}");
+        agent.postgres.set_synchronous_standby_names(&wanted.to_string())?;
+    }
+    if promised != published {
+        log::info!("synchronous replication: {promised}");
         let name = Property::Synchronous.of(&agent.request.instance);
-        agent.pacemaker.set_property(&name, Some(&next.to_string()))?;
+        agent.pacemaker.set_property(&name, Some(&promised.to_string()))?;
     }
     Ok(())
+}
+
+/// Whether nothing is promised, and nothing was.
+fn is_asynchronous(effective: &SyncSetting, published: &Published) -> bool {
+    *effective == SyncSetting::Off && published.0.iter().all(|guard| guard.setting == SyncSetting::Off)
+}
+
+fn management(agent: &Agent) -> Management {
+    let Synchronous { managed, standbys, strict } = agent.request.config.synchronous;
+    let strictness = if strict { Strictness::Strict } else { Strictness::Lenient };
+    if managed { Management::Quorum { wanted: standbys, strictness } } else { Management::Observed }
 }
 
 fn setting(text: &str) -> Result<SyncSetting, Failure> {

@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::net::IpAddr;
+use std::num::NonZeroU32;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
@@ -30,6 +31,19 @@ pub(super) fn path(value: &OsStr) -> Result<PathBuf, Expected> {
     } else {
         Ok(path.to_owned())
     }
+}
+
+/// One of `choices`, in whatever case.
+pub(super) fn choice<T: Copy>(value: &OsStr, choices: &[(&str, T)], expected: Expected) -> Result<T, Expected> {
+    let text = value.to_str().ok_or(expected)?;
+    choices.iter().find(|(name, _)| name.eq_ignore_ascii_case(text)).map(|(_, choice)| *choice).ok_or(expected)
+}
+
+/// How many of something there are to be: at least one.
+pub(super) fn count(value: &OsStr) -> Result<NonZeroU32, Expected> {
+    const EXPECTED: Expected = "a whole number from 1 on";
+    let text = value.to_str().filter(|text| text.bytes().all(|b| b.is_ascii_digit())).ok_or(EXPECTED)?;
+    text.parse().map_err(|_| EXPECTED)
 }
 
 /// A port number. Not `0`, not `+5432`.

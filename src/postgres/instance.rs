@@ -1,18 +1,15 @@
 //! The real instance: its files, its processes, its signals, one session.
 
-use std::fs;
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 
-use nix::fcntl::OFlag;
 use nix::sys::signal::Signal;
 use tokio::runtime::Runtime;
 
 use super::control::{ControlData, ControlError, DbState, WalLevel};
 use super::history::TimelineHistory;
-use super::layout::DataDirectory;
+use super::layout::{self, DataDirectory};
 use super::processes::{self, Processes, ServerProcess};
 use super::server_log::ServerLog;
 use super::session::{self, Address, Row, Session};
@@ -41,6 +38,12 @@ const UPSTREAM: &str = "SELECT (SELECT status FROM pg_catalog.pg_stat_wal_receiv
      pg_catalog.current_setting('primary_conninfo') = ''";
 
 const REACH: &str = "SELECT pg_catalog.pg_last_wal_receive_lsn(), pg_catalog.pg_last_wal_replay_lsn()";
+
+/// The agent's own configuration file in the data directory; `postgresql.conf` includes it if the agent is to manage
+/// synchronous replication.
+const MANAGED: &str = "pgsqlms.conf";
+
+const MANAGED_HEAD: &str = "# Written by pgsqlms (sync_management=quorum). Changes are lost.\n";
 
 /// The longest that WAL on disk is read for a vote.
 const SCAN_PATIENCE: Duration = Duration::from_secs(3);
@@ -271,6 +274,14 @@ impl Postgres for Instance {
         Ok(self.ask(SYNCHRONOUS)?.into_iter().next().flatten().unwrap_or_default())
     }
 
+    fn set_synchronous_standby_names(&mut self, names: &str) -> Result<(), PostgresError> {
+        let line = format!("synchronous_standby_names = '{}'\n", names.replace('\'', "''"));
+        self.as_user(|data| layout::replace(&data.file(MANAGED), &format!("{MANAGED_HEAD}{line}")))?;
+        let postmaster = self.postmaster()?;
+        processes::signal(postmaster.pid, Signal::SIGHUP)
+            .map_err(|source| PostgresError::Signal { pid: postmaster.pid, source })
+    }
+
     fn replication(&mut self) -> Result<Replication, PostgresError> {
         let rows = self.ask_all(REPLICATION)?;
         let missing = || PostgresError::Sql { what: REPLICATION, why: "no current position".to_owned() };
@@ -306,7 +317,7 @@ impl Postgres for Instance {
         self.session = None;
         let user = self.user()?;
         self.log = Some(user.act(|| {
-            create(&self.data.file("standby.signal"))?;
+            layout::create(&self.data.file("standby.signal"))?;
             let bindir = self.data.bindir(self.config.bindir.as_deref())?;
             let server = Invocation::new(bindir.join("postgres")).arg("-D").arg(&self.config.pgdata);
             let server = self.config.start_opts.iter().fold(server, |server, word| server.arg(word));
@@ -349,7 +360,7 @@ impl Postgres for Instance {
 
     fn promote(&mut self) -> Result<(), PostgresError> {
         let postmaster = self.postmaster()?;
-        self.as_user(|data| create(&data.file("promote")))?;
+        self.as_user(|data| layout::create(&data.file("promote")))?;
         processes::signal(postmaster.pid, Signal::SIGUSR1)
             .map_err(|source| PostgresError::Signal { pid: postmaster.pid, source })
     }
@@ -367,16 +378,4 @@ fn replica(row: &Row) -> Option<Replica> {
         flushed: column(5).and_then(|lsn| lsn.parse().ok()),
         synchronous: column(6) == Some("t"),
     })
-}
-
-/// Creates an empty file, unless one is there. Never through a link.
-fn create(path: &Path) -> Result<(), PostgresError> {
-    let file = fs::OpenOptions::new()
-        .write(true)
-        .create(true)
-        .mode(0o600)
-        .custom_flags(OFlag::O_NOFOLLOW.bits())
-        .open(path)
-        .and_then(|file| file.sync_all());
-    file.map_err(|source| PostgresError::File { doing: "create", path: path.to_owned(), source })
 }

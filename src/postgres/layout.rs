@@ -1,7 +1,8 @@
 //! Where the files and programs of an instance are. The caller acts as the PostgreSQL user.
 
 use std::fs;
-use std::io::Read;
+use std::io::{Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use super::PostgresError;
@@ -96,6 +97,46 @@ impl DataDirectory {
             looked_in: candidates.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", "),
         })
     }
+}
+
+/// Creates an empty file, unless one is there. Never through a link.
+///
+/// # Errors
+///
+/// When it cannot be created.
+pub fn create(path: &Path) -> Result<(), PostgresError> {
+    write(path, "").map_err(|source| PostgresError::File { doing: "create", path: path.to_owned(), source })
+}
+
+/// Replaces a file by one with these contents, at once: whoever reads it sees the old contents or the new.
+///
+/// # Errors
+///
+/// When it cannot be written.
+pub fn replace(path: &Path, contents: &str) -> Result<(), PostgresError> {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".new");
+    let new = PathBuf::from(name);
+    let written = fs::remove_file(&new).or_else(|error| match error.kind() {
+        std::io::ErrorKind::NotFound => Ok(()),
+        _ => Err(error),
+    });
+    written
+        .and_then(|()| write(&new, contents))
+        .and_then(|()| fs::rename(&new, path))
+        .map_err(|source| PostgresError::File { doing: "write", path: path.to_owned(), source })
+}
+
+fn write(path: &Path, contents: &str) -> std::io::Result<()> {
+    let options = fs::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .mode(0o600)
+        .custom_flags(nix::fcntl::OFlag::O_NOFOLLOW.bits())
+        .clone();
+    let mut file = options.open(path)?;
+    file.write_all(contents.as_bytes())?;
+    file.sync_all()
 }
 
 fn is_executable(path: &Path) -> bool {

@@ -1,11 +1,12 @@
 //! What is read from parameters, and what is said about those that cannot be used.
 
 use std::ffi::{OsStr, OsString};
+use std::num::NonZeroU32;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
 use pgsqlms::env::Environment;
-use pgsqlms::parameters::{BadParameter, Config, Host, NOWHERE, PARAMETERS, Unset};
+use pgsqlms::parameters::{BadParameter, Config, Host, NOWHERE, OnCrash, PARAMETERS, Synchronous, Unset};
 
 fn read(values: &[(&str, &OsStr)]) -> (Config, Vec<BadParameter>) {
     let variables = values.iter().map(|(name, value)| (format!("OCF_RESKEY_{name}"), value.to_owned()));
@@ -35,10 +36,10 @@ fn bad(name: &str, value: impl AsRef<OsStr>) -> String {
 
 #[test]
 fn the_names_and_defaults_are_pafs() {
-    let mut names: Vec<_> = PARAMETERS.iter().map(|parameter| parameter.name).collect();
-    names.sort_unstable();
     let paf = "bindir datadir maxlag pgdata pghost pgport recovery_template start_opts system_user";
-    assert_eq!(names.join(" "), paf);
+    for name in paf.split(' ') {
+        assert!(PARAMETERS.iter().any(|parameter| parameter.name == name), "{name}");
+    }
 
     let (config, bad) = read(&[]);
     assert_eq!((&config, bad), (&Config::default(), vec![]));
@@ -48,6 +49,26 @@ fn the_names_and_defaults_are_pafs() {
     assert_eq!(config.recovery_template(), Path::new("/var/lib/pgsql/data/recovery.conf.pcmk"));
     assert_eq!((config.bindir, config.pghost, config.pgport, config.maxlag), (None, None, None, None));
     assert!(config.start_opts.is_empty());
+}
+
+#[test]
+fn what_paf_has_not_is_off_by_default() {
+    let config = Config::default();
+    assert_eq!(config.on_crash, OnCrash::Recover);
+    assert_eq!(config.synchronous, Synchronous { managed: false, standbys: NonZeroU32::MIN, strict: true });
+}
+
+#[test]
+fn choices_are_words_and_counts_are_positive() {
+    assert_eq!(good("on_crash", "Failover").on_crash, OnCrash::Failover);
+    assert!(good("sync_management", "quorum").synchronous.managed);
+    assert_eq!(good("sync_standbys", "2").synchronous.standbys.get(), 2);
+    assert!(!good("sync_strict", "no").synchronous.strict);
+    assert_eq!(bad("on_crash", "panic"), "on_crash=\"panic\" is not valid: expected recover or failover");
+    assert_eq!(bad("sync_standbys", "0"), "sync_standbys=\"0\" is not valid: expected a whole number from 1 on");
+    for (name, value) in [("sync_management", "any"), ("sync_standbys", "+1"), ("sync_standbys", "1.5"), ("sync_strict", "2")] {
+        bad(name, value);
+    }
 }
 
 #[test]
