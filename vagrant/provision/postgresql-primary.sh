@@ -52,6 +52,8 @@ log_line_prefix = '%m [%p] %q%u@%d %a '
 log_replication_commands = on
 # What differs from node to node: cluster_name and primary_conninfo.
 include_if_exists = '/etc/postgresql/pgsqlms-node.conf'
+# Written by the agent, if it is to manage synchronous replication (sync_management=quorum).
+include_if_exists = 'pgsqlms.conf'
 CONF
 
 # The same on every node. A server that came back must never replicate from itself through the virtual IP.
