@@ -1,6 +1,8 @@
 //! A cluster in memory: nodes, their PostgreSQL instances, Pacemaker's attributes, and time that moves when somebody
 //! waits. The fakes hold state and expect nothing; the agent's real actions run on them.
 
+#![allow(unreachable_pub)]
+
 /// What each node's instance does.
 pub mod instance;
 /// Attributes, properties and members.
@@ -81,8 +83,6 @@ pub struct State {
     pub information: Information,
     pub random: Random,
     pub planted: Option<Planted>,
-    /// `synchronous_standby_names`, everywhere.
-    pub synchronous: instance::Synchronous,
     /// The furthest acknowledged commit on each branch of history.
     pub acknowledged: BTreeMap<usize, Position>,
     /// The clients pause.
@@ -94,6 +94,10 @@ pub struct State {
     pub story: Option<Vec<String>>,
     /// Checks a promotion at the moment at which it takes effect; the node, and the votes that the agent saw.
     pub on_promotion: fn(&mut State, usize),
+    /// Since when nothing has gone wrong, if that is since before the election that is going on.
+    pub calm_since: Option<Duration>,
+    /// The nodes whose instances were asked to vote in the election that is going on.
+    pub electors: Vec<usize>,
     /// The votes that each node's agent saw last.
     pub seen_votes: Vec<BTreeMap<NodeName, String>>,
 }
@@ -129,13 +133,14 @@ impl State {
             information: Information::default(),
             random: Random::new(seed),
             planted: None,
-            synchronous: instance::Synchronous::default(),
             acknowledged: BTreeMap::new(),
             quiet: false,
             disturbed: Duration::ZERO,
             violations: Vec::new(),
             story: None,
             on_promotion: |_, _| {},
+            calm_since: None,
+            electors: Vec::new(),
             seen_votes: vec![BTreeMap::new(); names.len()],
             wal,
         }

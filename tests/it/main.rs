@@ -19,3 +19,7 @@ mod packaging;
 mod parameters;
 /// The binary, run.
 mod run;
+/// A cluster in memory.
+mod fakes;
+/// Whole lives of clusters, in memory.
+mod simulation;

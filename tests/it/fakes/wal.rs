@@ -42,6 +42,10 @@ impl Wal {
         &self.0[branch]
     }
 
+    pub fn get(&self, branch: usize) -> Option<&Branch> {
+        self.0.get(branch)
+    }
+
     pub fn history(&self, branch: usize) -> &TimelineHistory {
         &self.0[branch].history
     }

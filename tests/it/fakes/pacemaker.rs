@@ -1,0 +1,226 @@
+//! Attributes, properties and members, and what may go wrong with them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use pgsqlms::node::NodeName;
+use pgsqlms::pacemaker::cib::Cib;
+use pgsqlms::pacemaker::{Attribute, Pacemaker, PacemakerError, Property, Reach};
+
+use super::instance::Process;
+use super::{Planted, RESOURCE, Run, State, tell};
+
+type Attributes = BTreeMap<NodeName, BTreeMap<String, String>>;
+
+/// What the cluster knows.
+#[derive(Debug, Default)]
+pub struct Information {
+    /// Transient attributes that the scheduler sees.
+    pub transient: Attributes,
+    /// Transient attributes that only the agents see.
+    pub private: Attributes,
+    pub permanent: Attributes,
+    pub properties: BTreeMap<String, String>,
+    /// How often the scheduler was given something new.
+    pub changes: u64,
+    pub weather: Weather,
+    underway: Vec<Write>,
+}
+
+/// How reliable the cluster's attributes are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Weather {
+    #[default]
+    Fair,
+    /// Writes arrive up to so many milliseconds later.
+    Late(usize),
+    /// One write in so many is lost.
+    Lossy(usize),
+    /// One call in so many fails, having had its effect or not.
+    Failing(usize),
+}
+
+#[derive(Debug)]
+struct Write {
+    due: Duration,
+    node: NodeName,
+    name: String,
+    value: Option<String>,
+    reach: Reach,
+}
+
+impl Information {
+    /// Lets what is due arrive.
+    pub fn deliver(&mut self, now: Duration) {
+        if self.underway.iter().all(|write| write.due > now) {
+            return;
+        }
+        let (due, later) = std::mem::take(&mut self.underway).into_iter().partition(|write| write.due <= now);
+        self.underway = later;
+        Vec::into_iter(due).for_each(|write| self.apply(write));
+    }
+
+    fn apply(&mut self, Write { node, name, value, reach, .. }: Write) {
+        let attributes = match reach {
+            Reach::Scheduler => self.transient.entry(node).or_default(),
+            Reach::Private => self.private.entry(node).or_default(),
+        };
+        let changed = attributes.get(&name) != value.as_ref();
+        match value {
+            Some(value) => drop(attributes.insert(name, value)),
+            None => drop(attributes.remove(&name)),
+        }
+        self.changes += u64::from(changed && reach == Reach::Scheduler);
+    }
+
+    /// A node has left the cluster.
+    pub fn forget(&mut self, node: &NodeName) {
+        self.transient.remove(node);
+        self.private.remove(node);
+        self.underway.retain(|write| write.node != *node);
+        self.changes += 1;
+    }
+
+    /// The value of a transient attribute that the scheduler sees.
+    pub fn transient(&self, node: &NodeName, name: &str) -> Option<&str> {
+        Some(self.transient.get(node)?.get(name)?.as_str())
+    }
+
+    pub fn property(&self, property: Property) -> Option<&str> {
+        Some(self.properties.get(&property.of(RESOURCE))?.as_str())
+    }
+}
+
+/// The cluster, as one agent meets it.
+pub struct FakePacemaker<'a> {
+    pub run: &'a Run<'a>,
+}
+
+fn failed() -> PacemakerError {
+    PacemakerError::Output { tool: "a tool", why: "the cluster does not answer".to_owned() }
+}
+
+impl FakePacemaker<'_> {
+    /// Makes a call, which may fail before or after its effect.
+    fn call<T>(&self, ask: impl FnOnce(&mut State, usize) -> T) -> Result<T, PacemakerError> {
+        self.run.step();
+        let state = &mut *self.run.cluster.state.borrow_mut();
+        if let Weather::Failing(often) = state.information.weather {
+            if state.random.one_in(often) {
+                if state.random.one_in(2) {
+                    ask(state, self.run.node);
+                }
+                return Err(failed());
+            }
+        }
+        Ok(ask(state, self.run.node))
+    }
+
+    fn write(&self, node: &NodeName, name: &str, value: Option<&str>, reach: Reach) -> Result<(), PacemakerError> {
+        self.call(|state, me| {
+            let reachable = |other: &super::Node| other.name == *node && other.on && other.side == state.nodes[me].side;
+            if !state.nodes.iter().any(reachable) || refuses(state, name, value) {
+                return;
+            }
+            let mut due = state.now;
+            match state.information.weather {
+                Weather::Late(most) => due += state.random.milliseconds(0, most),
+                Weather::Lossy(often) if state.random.one_in(often) => return,
+                Weather::Fair | Weather::Lossy(_) | Weather::Failing(_) => {}
+            }
+            tell!(state, "{} sets {name} of {node} to {}", state.nodes[me].name, value.unwrap_or("nothing"));
+            let (node, name, value) = (node.clone(), name.to_owned(), value.map(str::to_owned));
+            let earlier = state.information.underway.iter().filter(|write| write.node == node && write.name == name);
+            let due = earlier.map(|write| write.due).max().unwrap_or_default().max(due);
+            state.information.underway.push(Write { due, node, name, value, reach });
+            let now = state.now;
+            state.information.deliver(now);
+        })
+    }
+}
+
+/// The bug that nobody becomes a candidate.
+fn refuses(state: &State, name: &str, value: Option<&str>) -> bool {
+    state.planted == Some(Planted::KeepsNegativeScores)
+        && name == Attribute::Score.of(RESOURCE)
+        && value == Some("1")
+}
+
+impl Pacemaker for FakePacemaker<'_> {
+    fn is_running(&mut self) -> bool {
+        true
+    }
+
+    fn attributes(&mut self, name: &str) -> Result<BTreeMap<NodeName, String>, PacemakerError> {
+        let found = self.call(|state, me| {
+            let all = state.information.private.iter().chain(&state.information.transient);
+            let values = all.filter_map(|(node, values)| Some((node.clone(), values.get(name)?.clone())));
+            let found: BTreeMap<NodeName, String> = values.collect();
+            if name == Attribute::Vote.of(RESOURCE) {
+                state.seen_votes[me] = found.clone();
+            }
+            let votes = |node: &super::Node| found.contains_key(&node.name) || node.postgres.process == Process::None;
+            let waits = state.planted == Some(Planted::WaitsForEveryVote) && !state.nodes.iter().all(votes);
+            (found, waits)
+        });
+        let (found, waits) = found?;
+        if waits && self.run.waited.get() > Duration::from_secs(4) {
+            self.run.waited.set(self.run.waited.get() + Duration::from_secs(100));
+            return Err(failed());
+        }
+        Ok(found)
+    }
+
+    fn set_attribute(&mut self, name: &str, node: &NodeName, value: &str, reach: Reach) -> Result<(), PacemakerError> {
+        self.write(node, name, Some(value), reach)
+    }
+
+    fn delete_attribute(&mut self, name: &str, node: &NodeName) -> Result<(), PacemakerError> {
+        self.write(node, name, None, Reach::Private)
+    }
+
+    fn cib(&mut self) -> Result<Cib, PacemakerError> {
+        self.call(|state, _| {
+            let mut properties = state.information.properties.clone();
+            let hidden = match state.planted {
+                Some(Planted::IgnoresTheRecord) => Some(Property::Promotions),
+                Some(Planted::IgnoresPromises) => Some(Property::Synchronous),
+                _ => None,
+            };
+            hidden.map(|property| properties.remove(&property.of(RESOURCE)));
+            Cib {
+                nodes: state.nodes.iter().map(|node| node.name.clone()).collect(),
+                transient: state.information.transient.clone(),
+                permanent: state.information.permanent.clone(),
+                properties,
+            }
+        })
+    }
+
+    fn set_property(&mut self, name: &str, value: Option<&str>) -> Result<(), PacemakerError> {
+        self.call(|state, me| {
+            tell!(state, "{} sets {name} to {}", state.nodes[me].name, value.unwrap_or("nothing"));
+            match value {
+                Some(value) => drop(state.information.properties.insert(name.to_owned(), value.to_owned())),
+                None => drop(state.information.properties.remove(name)),
+            }
+            state.information.changes += 1;
+        })
+    }
+
+    fn clean_up(&mut self, _instance: &str) -> Result<(), PacemakerError> {
+        self.call(|state, _| state.information.changes += 1)
+    }
+
+    fn delete_permanent_attribute(&mut self, name: &str, node: &NodeName) -> Result<(), PacemakerError> {
+        self.call(|state, _| drop(state.information.permanent.get_mut(node).map(|values| values.remove(name))))
+    }
+
+    fn members(&mut self) -> Result<BTreeSet<NodeName>, PacemakerError> {
+        self.call(|state, me| {
+            let side = state.nodes[me].side;
+            let members = state.nodes.iter().filter(|node| node.on && node.side == side);
+            members.map(|node| node.name.clone()).collect()
+        })
+    }
+}

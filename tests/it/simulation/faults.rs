@@ -1,0 +1,177 @@
+//! What goes wrong, and when: between any two calls of any agent, and between any two turns of the scheduler.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use crate::fakes::instance::Process;
+use crate::fakes::pacemaker::Weather;
+use crate::fakes::{Cluster, Ended, Hook, Job, State, tell};
+
+/// One fault in so many calls.
+const CALLS: usize = 400;
+
+/// Steps in between the agents' calls, and keeps what they do at the same time.
+#[derive(Debug, Default)]
+pub struct Trouble {
+    active: Cell<bool>,
+    /// Actions that have been ordered and not begun.
+    pub waiting: RefCell<VecDeque<Job>>,
+    pub done: RefCell<Vec<(Job, Ended)>>,
+}
+
+impl Trouble {
+    pub fn begin(&self) {
+        self.active.set(true);
+    }
+
+    pub fn end(&self) {
+        self.active.set(false);
+    }
+
+    pub fn is_active(&self) -> bool {
+        self.active.get()
+    }
+
+    /// Carries out what has been ordered, one inside the other where they wait.
+    pub fn carry_out(&self, cluster: &Cluster) {
+        loop {
+            let next = self.waiting.borrow_mut().pop_front();
+            let Some(job) = next else { return };
+            let ended = cluster.run(&job);
+            self.done.borrow_mut().push((job, ended));
+        }
+    }
+}
+
+impl Hook for Trouble {
+    fn called(&self, cluster: &Cluster, node: usize) -> bool {
+        if !self.active.get() {
+            return false;
+        }
+        let state = &mut *cluster.state.borrow_mut();
+        if !state.random.one_in(CALLS) {
+            return false;
+        }
+        let killed = state.random.one_in(2);
+        if killed {
+            state.disturbed = state.now;
+            tell!(state, "{}: its agent is killed", state.nodes[node].name);
+        } else {
+            strike(state);
+        }
+        killed
+    }
+
+    fn waiting(&self, cluster: &Cluster) {
+        self.carry_out(cluster);
+    }
+}
+
+/// Something goes wrong with some node.
+pub fn strike(state: &mut State) {
+    state.disturbed = state.now;
+    let node = state.random.below(state.nodes.len());
+    match state.random.below(14) {
+        0..=2 => state.power_off(node),
+        3..=5 => kill_postmaster(state, node),
+        6 => everything_off(state),
+        7 | 8 => unlink(state, node),
+        9 => part(state),
+        10 => become_slow(state, node),
+        _ => turn_weather(state),
+    }
+}
+
+fn kill_postmaster(state: &mut State, node: usize) {
+    if state.nodes[node].postgres.process != Process::None {
+        tell!(state, "{}: its postmaster is killed", state.nodes[node].name);
+        state.nodes[node].postgres.crash();
+    }
+}
+
+fn everything_off(state: &mut State) {
+    (0..state.nodes.len()).filter(|node| state.nodes[*node].on).collect::<Vec<_>>().into_iter().for_each(|node| {
+        state.power_off(node);
+    });
+}
+
+fn unlink(state: &mut State, node: usize) {
+    let linked = !state.nodes[node].linked;
+    state.nodes[node].linked = linked;
+    tell!(state, "{}: replication {}", state.nodes[node].name, if linked { "connected" } else { "cut" });
+}
+
+fn become_slow(state: &mut State, node: usize) {
+    let slow = !state.nodes[node].slow;
+    state.nodes[node].slow = slow;
+    tell!(state, "{}: replication {}", state.nodes[node].name, if slow { "slow" } else { "fast" });
+}
+
+/// The network falls apart, or together.
+fn part(state: &mut State) {
+    for node in 0..state.nodes.len() {
+        let side = state.random.below(2) as u8;
+        state.nodes[node].side = side;
+    }
+    let sides: Vec<String> = state.nodes.iter().map(|node| format!("{} {}", node.name, node.side)).collect();
+    tell!(state, "the network parts: {}", sides.join(", "));
+}
+
+fn turn_weather(state: &mut State) {
+    let weathers = [Weather::Fair, Weather::Late(8000), Weather::Late(800), Weather::Lossy(6), Weather::Failing(12)];
+    state.information.weather = state.random.pick(&weathers).unwrap_or_default();
+    tell!(state, "attributes: {:?}", state.information.weather);
+}
+
+/// What gets better by itself or by somebody's hand.
+pub fn mend(state: &mut State) {
+    let node = state.random.below(state.nodes.len());
+    if !state.nodes[node].on {
+        state.power_on(node);
+        return;
+    }
+    match state.random.below(5) {
+        0 => state.nodes[node].linked = true,
+        1 => state.nodes[node].slow = false,
+        2 => state.nodes.iter_mut().for_each(|node| node.side = 0),
+        3 => state.information.weather = Weather::Fair,
+        _ => rebuild(state, node),
+    }
+}
+
+/// An operator copies the primary to a node that cannot follow it any more.
+pub fn rebuild(state: &mut State, node: usize) {
+    let is_primary = |node: &crate::fakes::Node| node.on && node.postgres.process == Process::Primary;
+    let Some(primary) = state.nodes.iter().find(|node| is_primary(node)) else { return };
+    let (end, timelines) = (primary.postgres.end, primary.postgres.timelines.clone());
+    let strayed = !state.wal.holds(end, state.nodes[node].postgres.end);
+    if strayed && state.nodes[node].postgres.process == Process::Standby {
+        let postgres = &mut state.nodes[node].postgres;
+        postgres.crash();
+        (postgres.end, postgres.timelines, postgres.received) = (end, timelines, None);
+        tell!(state, "{}: rebuilt from the primary", state.nodes[node].name);
+    }
+}
+
+/// Everything works again, except that some nodes may stay off; whether all are on.
+pub fn end_all(state: &mut State) -> bool {
+    state.information.weather = Weather::Fair;
+    let all = state.random.one_in(2);
+    let mut order: Vec<usize> = (0..state.nodes.len()).collect();
+    state.random.shuffle(&mut order);
+    let quorum = state.nodes.len() / 2 + 1;
+    let least = if all { state.nodes.len() } else { quorum + state.random.below(state.nodes.len() - quorum + 1) };
+    for node in order {
+        (state.nodes[node].linked, state.nodes[node].slow, state.nodes[node].side) = (true, false, 0);
+        let on = state.nodes.iter().filter(|node| node.on).count();
+        if !state.nodes[node].on && on < least {
+            state.power_on(node);
+            let pause = state.random.milliseconds(0, 2000);
+            state.pass(pause);
+        }
+    }
+    state.pass(Duration::from_secs(1));
+    tell!(state, "the troubles are over");
+    state.nodes.iter().all(|node| node.on)
+}

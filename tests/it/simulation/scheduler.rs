@@ -1,0 +1,340 @@
+//! A small model of Pacemaker: membership, quorum and fencing; whom it promotes; and transitions with notifications,
+//! which are given up as soon as something new is known.
+
+/// What is to be done, and in which order.
+mod transition;
+
+use std::cell::RefMut;
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+use std::time::Duration;
+
+use pgsqlms::action::Action;
+use pgsqlms::exit::OcfExitCode;
+use pgsqlms::failure::Failure;
+use pgsqlms::rules::status::Asked;
+
+use super::TURN;
+use super::faults::{self, Trouble};
+use super::oracle;
+use crate::fakes::{Cluster, Ended, Job, State, tell};
+
+/// How often an action may fail on a node before the resource is kept from it (`migration-threshold`).
+const THRESHOLD: u32 = 5;
+
+/// For how long (`failure-timeout`).
+const EXPIRY: Duration = Duration::from_secs(600);
+
+/// What Pacemaker thinks an instance is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Role {
+    Stopped,
+    Unpromoted,
+    Promoted,
+}
+
+/// What Pacemaker remembers of a node's instance.
+#[derive(Debug, Clone, Copy)]
+pub struct Seen {
+    pub role: Role,
+    pub failed: bool,
+    failures: u32,
+    banned_until: Duration,
+    boots: u32,
+    monitor_at: Duration,
+}
+
+/// Pacemaker.
+pub struct Scheduler {
+    pub cluster: Cluster,
+    pub trouble: Rc<Trouble>,
+    pub seen: Vec<Seen>,
+    /// The nodes that it has probed and counts on.
+    pub members: BTreeSet<usize>,
+    /// Where an operator wants the primary.
+    pub wish: Option<usize>,
+    /// What an operator does by himself, Pacemaker looking on.
+    maintenance: u32,
+    /// What crm_mon shows of each node.
+    pub reasons: BTreeMap<usize, String>,
+    /// How often in a row a node has yielded to another while nothing went wrong.
+    yields: u32,
+}
+
+impl Scheduler {
+    pub fn new(cluster: Cluster, trouble: Rc<Trouble>) -> Self {
+        let nodes = cluster.state.borrow().nodes.len();
+        let seen = Seen {
+            role: Role::Stopped,
+            failed: false,
+            failures: 0,
+            banned_until: Duration::ZERO,
+            boots: 0,
+            monitor_at: Duration::ZERO,
+        };
+        Self {
+            cluster,
+            trouble,
+            seen: vec![seen; nodes],
+            members: BTreeSet::new(),
+            wish: None,
+            maintenance: 0,
+            reasons: BTreeMap::new(),
+            yields: 0,
+        }
+    }
+
+    pub fn state(&self) -> RefMut<'_, State> {
+        self.cluster.state.borrow_mut()
+    }
+
+    /// What happens now and then between two turns.
+    pub fn misfortune(&mut self) {
+        let chance = self.state().random.below(40);
+        match chance {
+            0..=4 => faults::strike(&mut self.state()),
+            5..=9 => faults::mend(&mut self.state()),
+            10 => self.clean_up(),
+            11 => {
+                let node = self.state().random.below(self.seen.len() * 2);
+                self.wish = (node < self.seen.len()).then_some(node);
+                tell!(self.state(), "an operator's wish: {:?}", self.wish);
+            }
+            12 => {
+                self.maintenance = 6;
+                tell!(self.state(), "maintenance");
+            }
+            _ => {}
+        }
+    }
+
+    /// The troubles end; whether all nodes are there.
+    pub fn heal(&mut self) -> bool {
+        let all = faults::end_all(&mut self.state());
+        self.wish = None;
+        self.maintenance = 0;
+        self.clean_up();
+        all
+    }
+
+    /// `pcs resource cleanup`: what failed is forgotten, and everything is probed again.
+    fn clean_up(&mut self) {
+        tell!(self.state(), "cleanup");
+        for seen in &mut self.seen {
+            (seen.failures, seen.banned_until, seen.failed) = (0, Duration::ZERO, false);
+        }
+        self.members.clear();
+    }
+
+    /// Takes turns until there is nothing to do for a while; whether that came true.
+    pub fn settle(&mut self, most: u32) -> bool {
+        let mut calm = 0;
+        for _ in 0..most {
+            let busy = self.turn();
+            let state = self.state();
+            calm = if busy || !oracle::at_rest(&state) { 0 } else { calm + 1 };
+            if calm > 12 || !state.violations.is_empty() {
+                return calm > 12;
+            }
+        }
+        false
+    }
+
+    /// One look at the cluster, and what follows from it; whether anything was done apart from monitors.
+    pub fn turn(&mut self) -> bool {
+        self.state().pass(TURN);
+        if self.maintenance > 0 {
+            self.maintenance -= 1;
+            return true;
+        }
+        if !self.look_at_members() {
+            self.stop_everything();
+            return true;
+        }
+        let plan = self.plan();
+        if plan.is_empty() {
+            self.monitor();
+            return false;
+        }
+        self.carry_out(&plan);
+        true
+    }
+
+    /// Who is in the quorate partition, if there is one. The lost are fenced, the new probed.
+    fn look_at_members(&mut self) -> bool {
+        let (quorate, boots) = {
+            let state = self.state();
+            let side = |side: u8| -> BTreeSet<usize> {
+                let numbered = state.nodes.iter().enumerate();
+                numbered.filter(|(_, node)| node.on && node.side == side).map(|(number, _)| number).collect()
+            };
+            let quorum = |members: &BTreeSet<usize>| members.len() * 2 > state.nodes.len();
+            let boots: Vec<u32> = state.nodes.iter().map(|node| node.boots).collect();
+            ([side(0), side(1)].into_iter().find(quorum), boots)
+        };
+        let Some(now) = quorate else { return false };
+        for node in 0..self.seen.len() {
+            let rebooted = self.seen[node].boots != boots[node];
+            if rebooted {
+                self.seen[node] = Seen { role: Role::Stopped, failed: false, boots: boots[node], ..self.seen[node] };
+                self.members.remove(&node);
+                self.reasons.remove(&node);
+            }
+        }
+        let others: Vec<usize> = (0..self.seen.len()).filter(|node| !now.contains(node)).collect();
+        others.into_iter().for_each(|node| self.fence(node));
+        self.members.retain(|node| now.contains(node));
+        let new: Vec<usize> = now.difference(&self.members).copied().collect();
+        let probes = new.iter().map(|node| Job { asked: Asked::Probe, ..Job::new(*node, Action::Monitor) });
+        for (job, ended) in self.run(probes.collect()) {
+            let (role, failed) = probed(&ended);
+            if self.alive(job.node) {
+                (self.seen[job.node].role, self.seen[job.node].failed) = (role, failed);
+                self.members.insert(job.node);
+            }
+        }
+        true
+    }
+
+    fn alive(&self, node: usize) -> bool {
+        let state = self.state();
+        state.nodes[node].on && state.nodes[node].boots == self.seen[node].boots
+    }
+
+    /// Makes sure that a lost node does nothing any more.
+    fn fence(&mut self, node: usize) {
+        self.reasons.remove(&node);
+        self.seen[node].role = Role::Stopped;
+        let on = self.state().nodes[node].on;
+        if on {
+            let pause = self.state().random.milliseconds(500, 3000);
+            let mut state = self.state();
+            tell!(state, "{}: is to be fenced", state.nodes[node].name);
+            state.pass(pause);
+            state.power_off(node);
+        }
+        self.members.remove(&node);
+    }
+
+    /// Without quorum nothing may run (`no-quorum-policy=stop`).
+    fn stop_everything(&mut self) {
+        self.members.clear();
+        let on: Vec<usize> = (0..self.seen.len()).filter(|node| self.state().nodes[*node].on).collect();
+        let running = |node: &usize| phase_of(&self.state(), *node);
+        let jobs: Vec<Job> = on.into_iter().filter(running).map(|node| Job::new(node, Action::Stop)).collect();
+        for (job, _) in self.run(jobs) {
+            self.seen[job.node].role = Role::Stopped;
+        }
+    }
+
+    /// Carries out actions at the same time, in any order.
+    fn run(&mut self, mut jobs: Vec<Job>) -> Vec<(Job, Ended)> {
+        self.state().random.shuffle(&mut jobs);
+        jobs.retain(|job| self.state().nodes[job.node].on);
+        self.trouble.waiting.borrow_mut().extend(jobs);
+        self.trouble.carry_out(&self.cluster);
+        let done = std::mem::take(&mut *self.trouble.done.borrow_mut());
+        for (job, ended) in &done {
+            self.note(job, ended);
+        }
+        done
+    }
+
+    /// Tells the story of an action, and counts what must not happen for ever.
+    fn note(&mut self, job: &Job, ended: &Ended) {
+        let state = &mut *self.cluster.state.borrow_mut();
+        let (node, action) = (&state.nodes[job.node].name, job.action);
+        match ended {
+            Ended::Answered(Ok(outcome)) => {
+                if action != Action::Monitor || outcome.reason.is_some() {
+                    tell!(state, "{node}: {action:?}: {:?} {}", outcome.code, outcome.reason.as_deref().unwrap_or(""));
+                }
+                let shown = action == Action::Monitor || !self.reasons.contains_key(&job.node);
+                if shown {
+                    self.reasons.insert(job.node, outcome.reason.clone().unwrap_or_default());
+                }
+            }
+            Ended::Answered(Err(failure)) => {
+                tell!(state, "{node}: {action:?} failed: {failure}");
+                self.reasons.insert(job.node, failure.to_string());
+            }
+            Ended::Killed | Ended::Overdue => tell!(state, "{node}: {action:?} did not end by itself: {ended:?}"),
+        }
+        if action == Action::Promote {
+            let yielded = matches!(ended, Ended::Answered(Err(Failure::BetterCandidate(_))));
+            self.yields = if yielded && state.calm_since.is_some() { self.yields + 1 } else { 0 };
+            if self.yields > 3 {
+                state.violated("one node yields to the next, again and again".to_owned());
+            }
+        }
+    }
+
+    /// Looks at the instances whose turn it is.
+    fn monitor(&mut self) {
+        let now = self.state().now;
+        let due: Vec<usize> = self.members.iter().copied().filter(|node| self.seen[*node].monitor_at <= now).collect();
+        let running: Vec<usize> = due.into_iter().filter(|node| self.seen[*node].role != Role::Stopped).collect();
+        for node in &running {
+            self.seen[*node].monitor_at = now + Duration::from_secs(2);
+        }
+        let jobs = running.into_iter().map(|node| Job::new(node, Action::Monitor)).collect();
+        for (job, ended) in self.run(jobs) {
+            if self.alive(job.node) {
+                self.judge_monitor(job.node, &ended);
+            }
+        }
+    }
+
+    fn judge_monitor(&mut self, node: usize, ended: &Ended) {
+        let (found, failed) = monitored(ended);
+        let seen = &mut self.seen[node];
+        if found == Some(seen.role) && !failed {
+            return;
+        }
+        seen.failures += 1;
+        seen.failed = true;
+        seen.role = found.unwrap_or(seen.role);
+        if seen.role == Role::Stopped {
+            seen.failed = false;
+        }
+        self.ban_if_hopeless(node);
+    }
+
+    fn ban_if_hopeless(&mut self, node: usize) {
+        let now = self.state().now;
+        let seen = &mut self.seen[node];
+        if seen.failures >= THRESHOLD {
+            seen.banned_until = now + EXPIRY;
+            seen.failures = 0;
+        }
+    }
+}
+
+fn phase_of(state: &State, node: usize) -> bool {
+    state.nodes[node].postgres.process != crate::fakes::instance::Process::None
+}
+
+/// What a probe's answer stands for.
+fn probed(ended: &Ended) -> (Role, bool) {
+    match ended {
+        Ended::Answered(Ok(outcome)) => match outcome.code {
+            OcfExitCode::Success | OcfExitCode::Degraded => (Role::Unpromoted, false),
+            OcfExitCode::RunningPromoted | OcfExitCode::DegradedPromoted => (Role::Promoted, false),
+            OcfExitCode::FailedPromoted => (Role::Promoted, true),
+            OcfExitCode::NotRunning => (Role::Stopped, false),
+            _ => (Role::Unpromoted, true),
+        },
+        Ended::Answered(Err(_)) | Ended::Killed | Ended::Overdue => (Role::Unpromoted, true),
+    }
+}
+
+/// What a recurring monitor's answer stands for, if it tells, and whether it is a failure in itself.
+fn monitored(ended: &Ended) -> (Option<Role>, bool) {
+    match ended {
+        Ended::Answered(Ok(_)) => {
+            let (role, failed) = probed(ended);
+            (Some(role), failed)
+        }
+        Ended::Answered(Err(_)) | Ended::Killed | Ended::Overdue => (None, true),
+    }
+}
