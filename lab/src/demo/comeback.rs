@@ -64,8 +64,7 @@ impl Show<'_> {
     fn rewind(&self, primary: &Node, node: &Node) -> Result<()> {
         let name = node.name();
         self.story.say(format!(
-            "{name} had written WAL in its last instant that no other node has got: nothing that was acknowledged. \
-             The operator rewinds it:"
+            "{name} had written something in its last instant that no other node has got; the operator rewinds it:"
         ));
         self.command(primary, &["pcs", "node", "standby", name, "--wait=60"])?;
         let (pgdata, program) = (node.pgdata(), format!("{}/pg_rewind", node.bindir()));

@@ -1,6 +1,6 @@
 //! How the story looks: aligned plain text, colours on a terminal only, the elapsed time before each step.
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::time::Duration;
 
 use crate::{clock, env, progress};
@@ -94,38 +94,43 @@ impl Story {
 
     /// A new chapter.
     pub(super) fn chapter(&self, title: &str) {
-        println!("\n{} {}", self.stamp(unix_micros()), self.ink.paint("1", title));
+        print(&format!("\n{} {}", self.stamp(unix_micros()), self.ink.paint("1", title)));
     }
 
     /// One step that happens now.
     pub(super) fn say(&self, text: impl AsRef<str>) {
-        println!("{} {}", self.stamp(unix_micros()), text.as_ref());
+        print(&format!("{} {}", self.stamp(unix_micros()), text.as_ref()));
     }
 
     /// What a program has printed.
     pub(super) fn quote(&self, text: &str) {
-        println!("{}", quoted(self.ink, text));
+        print(&quoted(self.ink, text));
     }
 
     /// Steps that have happened since `from`.
     pub(super) fn steps(&self, from: u64, steps: &[Step]) {
         let lines = steps.iter().flat_map(|step| told(self.began, from, step));
-        lines.for_each(|line| println!("{line}"));
+        lines.for_each(|line| print(&line));
     }
 
     /// The one thing to remember of a chapter.
     pub(super) fn sum(&self, text: &str) {
-        println!("{} {}", self.stamp(unix_micros()), self.ink.paint("1;36", text));
+        print(&format!("{} {}", self.stamp(unix_micros()), self.ink.paint("1;36", text)));
     }
 
     /// What was found in the end.
     pub(super) fn findings(&self, findings: &[Finding]) {
-        table(self.ink, findings).iter().for_each(|line| println!("{line}"));
+        table(self.ink, findings).iter().for_each(|line| print(line));
     }
 
     fn stamp(&self, at: u64) -> String {
         self.ink.paint("2", &stamp(at.saturating_sub(self.began)))
     }
+}
+
+/// Whoever stops listening must not stop the clean-up.
+fn print(text: &str) {
+    let _ = writeln!(std::io::stdout(), "{text}");
 }
 
 /// Microseconds since 1970.
