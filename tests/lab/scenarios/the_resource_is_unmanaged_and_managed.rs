@@ -2,9 +2,10 @@
 
 use anyhow::{Result, ensure};
 use lab::Lab;
+use lab::cluster::Role;
 use lab::lab::RESOURCE;
 
-use crate::operator::{CLONE, all_started_at, another, failed_actions, monitor_on, pcs, stop_by_hand, wait_until_idle};
+use crate::operator::{CLONE, all_started_at, another, monitor_on, pcs, stop_by_hand, wait_until_idle};
 use crate::trial::{Ending, LIMIT, Trial};
 
 pub fn play(lab: &Lab) -> Result<()> {
@@ -17,10 +18,8 @@ pub fn play(lab: &Lab) -> Result<()> {
         cluster.instances.iter().all(|instance| instance.managed == (instance.resource != RESOURCE))
     })?;
     trial.fault("stop a standby by hand", || stop_by_hand(standby))?;
-    lab::eventually(LIMIT, "the stopped standby to be noticed", || {
-        let seen = failed_actions(lab)?;
-        ensure!(seen == [monitor_on(standby, 3000)], "failed actions: {seen:?}");
-        Ok(())
+    lab.wait_for(LIMIT, "the stopped standby to be noticed", |cluster| {
+        cluster.role(RESOURCE, standby.name()) == Role::Stopped
     })?;
     wait_until_idle(primary)?;
     ensure!(standby.psql("SELECT 1").is_err(), "it was started although it is not managed");
