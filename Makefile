@@ -76,7 +76,7 @@ test-lab: need-root need-cargo ## Run the scenarios in the lab (root); SCENARIOS
 demo: need-root need-cargo ## Watch a cluster of three nodes switch over and fail over (root)
 	@.ci/packages build lab
 	$(CARGO) build --locked --release --package pgsqlms --package lab
-	$(LAB) demo $(DEMO)
+	$(LAB) demo --agent-binary $(abspath $(AGENT)) $(DEMO)
 
 fuzz: need-cargo ## Fuzz what reads files of PostgreSQL, FUZZ_SECONDS for each target
 	@$(CARGO) fuzz --version >/dev/null 2>&1 || $(CARGO) install --locked cargo-fuzz
