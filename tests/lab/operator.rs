@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use lab::lab::RESOURCE;
+use lab::provision::Script;
 use lab::{Lab, Node};
 
 /// How long any command may take. Those of pcs wait for the cluster.
@@ -11,6 +12,10 @@ const COMMAND_LIMIT: Duration = Duration::from_secs(180);
 
 /// The promotable clone, as pcs wants it called.
 pub const CLONE: &str = "pgsqld-clone";
+
+/// The script that makes a standby in the first place.
+const COPY_THE_PRIMARY: Script =
+    Script { name: "postgresql-standby.sh", text: include_str!("../../vagrant/provision/postgresql-standby.sh") };
 
 /// Runs pcs on a node.
 pub fn pcs(node: &Node, words: &[&str]) -> Result<String> {
@@ -72,9 +77,7 @@ pub fn database_state(node: &Node) -> Result<String> {
 pub fn rebuild(node: &Node, primary: &Node) -> Result<()> {
     pcs(primary, &["node", "standby", node.name(), "--wait=120"])?;
     node.run(&["rm", "-rf", &node.pgdata()])?;
-    // The script that made it a standby in the first place.
-    let from = format!("PRIMARY={}", primary.address());
-    node.exec_within(COMMAND_LIMIT, &["env", &from, "/root/postgresql-standby.sh"])?.ok()?;
+    COPY_THE_PRIMARY.run(node, &[], &[("PRIMARY", primary.address().to_string())])?;
     pcs(primary, &["resource", "cleanup"])?;
     pcs(primary, &["node", "unstandby", node.name(), "--wait=120"]).map(drop)
 }
