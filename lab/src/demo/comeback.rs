@@ -63,6 +63,7 @@ impl Show<'_> {
     /// What an operator does with a node that has left the cluster's history.
     fn rewind(&self, primary: &Node, node: &Node) -> Result<()> {
         let name = node.name();
+        crm_mon(self.lab, self.story)?;
         self.story.say(format!(
             "{name} had written something in its last instant that no other node has got; the operator rewinds it:"
         ));
@@ -82,7 +83,8 @@ impl Show<'_> {
                 Ok(())
             }
             Return::Diverged(why) => bail!("it has still diverged: {why}"),
-        })
+        })?;
+        self.command(primary, &["pcs", "resource", "cleanup", RESOURCE, &format!("node={name}")])
     }
 
     fn command(&self, node: &Node, argv: &[&str]) -> Result<()> {
