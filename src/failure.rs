@@ -51,10 +51,10 @@ pub enum Failure {
         after: Duration,
     },
     /// Another node should be promoted.
-    #[error("not promoting this node: {0}")]
+    #[error("{0}")]
     BetterCandidate(Better),
     /// No node is to be promoted.
-    #[error("not promoting this node: {0}")]
+    #[error("not promoted: {0}")]
     NotPromotable(Box<Refusal>),
     /// The cluster's record of promotions makes no sense.
     #[error("{0}: remove the cluster property pgsqlms-RESOURCE-promotions if you know which node was promoted last")]

@@ -83,10 +83,22 @@ fn level(level: Level) -> &'static str {
     }
 }
 
+/// What Pacemaker keeps of an exit reason: 128 bytes with the end of the text (`EXIT_REASON_MAX_LEN`).
+pub const LONGEST_REASON: usize = 127;
+
 /// Tells Pacemaker, and whoever reads `crm_mon`, why the action ended as it did.
 pub fn tell_reason(reason: &str) {
     // Nobody may be reading: that must not change the action's exit code.
-    let _ = writeln!(std::io::stderr(), "{EXIT_REASON}{}", one_line(reason));
+    let _ = writeln!(std::io::stderr(), "{EXIT_REASON}{}", shortened(&one_line(reason)));
+}
+
+/// As much as Pacemaker keeps. The whole of it is in the log.
+fn shortened(reason: &str) -> String {
+    if reason.len() <= LONGEST_REASON {
+        return reason.to_owned();
+    }
+    let end = (0..=LONGEST_REASON - 3).rev().find(|end| reason.is_char_boundary(*end)).unwrap_or(0);
+    format!("{}...", &reason[..end])
 }
 
 /// Text from outside must not begin a line of its own in a log.
@@ -97,6 +109,13 @@ fn one_line(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_reason_fits_where_pacemaker_keeps_it() {
+        assert_eq!(shortened("short"), "short");
+        let long = shortened(&"ä".repeat(100));
+        assert_eq!((long.len(), long.ends_with("ä...")), (127, true));
+    }
 
     #[test]
     fn a_message_stays_on_its_line() {

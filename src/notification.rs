@@ -77,6 +77,11 @@ impl Transition {
         self.active.union(&self.start).filter(|node| !self.stop.contains(node)).cloned().collect()
     }
 
+    /// The nodes whose instance is stopped and started again.
+    pub fn restarting(&self) -> BTreeSet<NodeName> {
+        self.stop.intersection(&self.start).cloned().collect()
+    }
+
     /// Whether a primary runs now or is about to.
     pub fn has_or_gets_primary(&self) -> bool {
         !self.promote.is_empty() || self.promoted.difference(&self.demote).next().is_some()

@@ -206,7 +206,7 @@ pub enum PostgresError {
     #[error("no postmaster uses the data directory")]
     NoPostmaster,
     /// PostgreSQL's programs are not where they should be.
-    #[error("no PostgreSQL {version} programs found (looked in {looked_in}): install them or set the parameter bindir")]
+    #[error("no PostgreSQL {version} programs found: install them or set the parameter bindir (looked in {looked_in})")]
     NoPrograms {
         /// The major version of the data directory.
         version: String,

@@ -50,7 +50,7 @@ fn look_for_a_primary(agent: &mut Agent) -> Result<Option<String>, Failure> {
     }
     let members = agent.pacemaker.members()?;
     Ok(match election::find_candidate(agent, &members, Duration::ZERO)? {
-        Search::Refused(refusal) => Some(format!("there is no primary, and none can be promoted: {refusal}")),
+        Search::Refused(refusal) => Some(format!("no primary: {refusal}")),
         Search::NotNeeded(facts) => diverged(agent, &facts)?,
         Search::Done => None,
     })
@@ -71,12 +71,9 @@ fn after_a_crash(agent: &mut Agent) -> Result<(), Failure> {
 /// Why this standby cannot follow the primary there is, and what helps.
 fn diverged(agent: &mut Agent, facts: &Facts) -> Result<Option<String>, Failure> {
     let standing = lineage::standing(&agent.postgres.vote()?, &facts.record);
-    let datadir = agent.request.config.datadir().display();
     Ok(matches!(standing, Standing::Strayed { .. }).then(|| {
-        format!(
-            "this standby cannot follow the primary: {standing}. With the resource stopped here, rebuild {datadir} by \
-             pg_rewind or pg_basebackup"
-        )
+        let rebuild = "stop the resource here, then rebuild this node by pg_rewind or pg_basebackup";
+        format!("{rebuild}: it {standing}")
     }))
 }
 

@@ -46,7 +46,7 @@ fn after_promotion(agent: &mut Agent) -> Result<(), Failure> {
 
 fn find_candidate(agent: &mut Agent, transition: &Transition) -> Result<(), Failure> {
     if let Search::Refused(refusal) = election::find_candidate(agent, &transition.voters(), COLD_START_PATIENCE)? {
-        log::warn!("there is no primary, and none can be promoted: {refusal}");
+        log::warn!("no primary: {refusal}");
     }
     Ok(())
 }

@@ -33,7 +33,7 @@ pub fn run(agent: &mut Agent) -> Result<Outcome, Failure> {
     }
     hold_election(agent)?;
     agent.postgres.promote()?;
-    let awaited = "PostgreSQL to replay what it holds and become the primary";
+    let awaited = "PostgreSQL to replay its WAL: see its log, or raise the timeout of promote";
     let deadline = agent.request.deadline;
     agent.wait_for(awaited, deadline, |agent| Ok(monitor::runs_as(agent, Role::Primary).then_some(())))?;
     log::info!("promoted");
@@ -86,6 +86,10 @@ fn others_votes(agent: &mut Agent, voters: &BTreeSet<NodeName>) -> BTreeMap<Node
         votes = election::votes(agent, voters);
         Ok(votes.values().all(Option::is_some).then_some(()))
     });
+    // A node that this transition restarts, because it has just yielded to this one, cannot be asked again and has not
+    // lost what it voted with.
+    let restarting = election::votes(agent, &agent.request.transition.restarting());
+    votes.extend(restarting.into_iter().filter(|(node, vote)| vote.is_some() && !voters.contains(node)));
     if let Err(error) = complete {
         log::warn!("{error}");
     }

@@ -46,8 +46,7 @@ fn launch(agent: &mut Agent, found: &Status) -> Result<(), Failure> {
 }
 
 fn wait_until_up(agent: &mut Agent, deadline: Deadline) -> Result<Outcome, Failure> {
-    let awaited = "the end of recovery up to a consistent state (watch it in PostgreSQL's log; if it only needs longer, \
-                   raise the timeout of the start operation)";
+    let awaited = "recovery to become consistent: see PostgreSQL's log, or raise the timeout of start";
     agent.wait_for(awaited, deadline, |agent| match agent.postgres.phase() {
         Some(Phase::Ready | Phase::WarmStandby) => Ok(Some(())),
         Some(Phase::Starting | Phase::Stopping | Phase::Unknown) => Ok(None),

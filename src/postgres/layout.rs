@@ -172,7 +172,7 @@ mod tests {
         let error = data.bindir(Some(Path::new("/nowhere"))).unwrap_err().to_string();
         assert_eq!(
             error,
-            "no PostgreSQL 99 programs found (looked in /nowhere): install them or set the parameter bindir"
+            "no PostgreSQL 99 programs found: install them or set the parameter bindir (looked in /nowhere)"
         );
     }
 }

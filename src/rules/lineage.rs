@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::location::Lsn;
+use crate::node::NodeName;
 use crate::postgres::history::Lineage;
 use crate::record::{Promotion, Record};
 use crate::vote::Vote;
@@ -18,6 +19,8 @@ pub enum Standing {
     Short {
         /// Where that WAL ended.
         end: Lsn,
+        /// Whose it is.
+        node: NodeName,
     },
     /// It has left the cluster's history: it can neither be promoted nor follow without being rewound or rebuilt.
     Strayed {
@@ -47,7 +50,9 @@ pub fn standing(vote: &Vote, record: &Record) -> Standing {
         None => return strayed(None),
     }
     match last.end {
-        Some(end) if vote.timeline() == last.timeline && vote.lsn() < end => Standing::Short { end },
+        Some(end) if vote.timeline() == last.timeline && vote.lsn() < end => {
+            Standing::Short { end, node: last.node.clone() }
+        }
         _ => Standing::Current,
     }
 }
@@ -65,17 +70,27 @@ fn missed(vote: &Vote, record: &Record, last: &Promotion) -> Standing {
 impl fmt::Display for Standing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Standing::Current => f.write_str("on the cluster's history"),
+            Standing::Current => f.write_str("is on the cluster's history"),
             Standing::Behind(Promotion { timeline, node, .. }) => {
-                write!(f, "it has missed the promotion of {node} to timeline {timeline}")
+                write!(f, "missed the promotion of {node} to timeline {timeline}")
             }
-            Standing::Short { end } => {
-                write!(f, "it lacks WAL that the last primary wrote before it was shut down cleanly at {end}")
+            Standing::Short { end, node } => write!(f, "lacks the end of {node}'s WAL, up to {end}"),
+            Standing::Strayed { from: Promotion { timeline, node, .. }, at } => {
+                write!(f, "diverged from timeline {timeline} ({node})")?;
+                at.map_or(Ok(()), |at| write!(f, " at {at}"))
             }
-            Standing::Strayed { from: Promotion { timeline, node, switch, .. }, at } => {
-                write!(f, "it has diverged from timeline {timeline}, to which {node} was promoted at {switch}")?;
-                at.map_or(Ok(()), |at| write!(f, ": the ways part at {at}"))
-            }
+        }
+    }
+}
+
+impl Standing {
+    /// The node that holds what this one lacks.
+    pub fn holder(&self) -> String {
+        match self {
+            Standing::Current => "it".to_owned(),
+            Standing::Behind(promotion) => promotion.node.to_string(),
+            Standing::Short { node, .. } => node.to_string(),
+            Standing::Strayed { from, .. } => from.node.to_string(),
         }
     }
 }

@@ -85,7 +85,7 @@ pub enum Refusal {
     /// The chosen one may lack acknowledged commits that this barred node holds.
     BarredHoldsMore(NodeName),
     /// Acknowledged commits may be missing.
-    Synchronous(Box<Verdict>),
+    Synchronous(Box<synchronous::Refusal>),
 }
 
 /// Chooses who is to be promoted; of nodes that hold the same, `preferred`, then priority, then the first by name.
@@ -177,7 +177,7 @@ fn keeps_promises(facts: &Facts, node: &NodeName, barred_ahead: Option<Voter>) -
             }
             _ => Ok(()),
         },
-        refused => Err(Refusal::Synchronous(Box::new(refused))),
+        Verdict::Unsafe(refusal) | Verdict::Overridden { refusal, .. } => Err(Refusal::Synchronous(Box::new(refusal))),
     }
 }
 
@@ -223,9 +223,11 @@ impl fmt::Display for Refusal {
         match self {
             Refusal::NoVotes => f.write_str("no node could tell how far its WAL reaches: see the system log"),
             Refusal::History(standings) => {
-                let standings: Vec<String> =
-                    standings.iter().map(|(node, standing)| format!("{node}: {standing}")).collect();
-                write!(f, "{}; start a node that has it, or run `{OVERRIDE_COMMAND}`", standings.join("; "))
+                let (first, others) =
+                    standings.split_first().map_or((None, 0), |(first, rest)| (Some(first), rest.len()));
+                let Some((node, standing)) = first else { return Ok(()) };
+                write!(f, "start {}, or run {OVERRIDE_COMMAND}: {node} {standing}", standing.holder())?;
+                if others > 0 { write!(f, ", and {others} more like it") } else { Ok(()) }
             }
             Refusal::AllBarred(barred) => {
                 let barred: Vec<String> = barred.iter().map(|(node, bar)| format!("{node}: {bar}")).collect();
@@ -234,7 +236,7 @@ impl fmt::Display for Refusal {
             Refusal::BarredHoldsMore(node) => {
                 write!(f, "{node} may hold acknowledged commits that the others lack, and is barred from promotion")
             }
-            Refusal::Synchronous(verdict) => verdict.fmt(f),
+            Refusal::Synchronous(refusal) => f.write_str(&refusal.brief()),
         }
     }
 }
@@ -351,8 +353,7 @@ mod tests {
         let standing = lineage::standing(&vote, &"2@0/100 srv2 0 kept".parse().unwrap());
         assert_eq!(
             Refusal::History(vec![(NodeName::new("srv1"), standing)]).to_string(),
-            "srv1: it has diverged from timeline 2, to which srv2 was promoted at 0/100: the ways part at 0/100; start a \
-             node that has it, or run `pgsqlms promote-anyway`"
+            "start srv2, or run pgsqlms promote-anyway: srv1 diverged from timeline 2 (srv2) at 0/100"
         );
     }
 }

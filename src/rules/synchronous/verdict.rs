@@ -211,11 +211,36 @@ impl fmt::Display for Shortfall {
         if !strangers.is_empty() {
             write!(f, "{} may hold them and cannot vote; ", joined(strangers, ", "))?;
         }
-        let holders = joined(holders, " or ");
-        match (missing.len(), *more) {
-            (there, more) if there < more => write!(f, "start {holders}"),
-            (there, more) if there == more => write!(f, "start {holders}, or {}", joined(missing, " and ")),
-            (_, more) => write!(f, "start {holders}, or {more} of {}", joined(missing, ", ")),
+        f.write_str(&what_helps(holders, missing, *more))
+    }
+}
+
+/// Which nodes to start.
+fn what_helps(holders: &[NodeName], missing: &BTreeSet<NodeName>, more: usize) -> String {
+    let holders = joined(holders, " or ");
+    match (missing.len(), more) {
+        (there, more) if there < more => format!("start {holders}"),
+        (there, more) if there == more => format!("start {holders}, or {}", joined(missing, " and ")),
+        (_, more) => format!("start {holders}, or {more} of {}", joined(missing, ", ")),
+    }
+}
+
+impl Refusal {
+    /// What helps, then what is wrong: for where there is little room.
+    pub fn brief(&self) -> String {
+        match self {
+            Self::Unpublished => {
+                format!("start the last primary, or run {OVERRIDE_COMMAND}: what it promised is not known")
+            }
+            Self::Shortfalls(shortfalls) => {
+                let brief = |Shortfall { primary, setting, more, missing, holders, .. }: &Shortfall| {
+                    let helps = what_helps(holders, missing, *more);
+                    format!(
+                        "{helps}, or run {OVERRIDE_COMMAND}: commits of {primary} under {setting} may be missing here"
+                    )
+                };
+                shortfalls.first().map(brief).unwrap_or_default()
+            }
         }
     }
 }
