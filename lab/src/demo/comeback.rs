@@ -67,6 +67,7 @@ impl Show<'_> {
         self.story.say(format!(
             "{name} had written something in its last instant that no other node has got; the operator rewinds it:"
         ));
+        self.checkpoint(primary)?;
         self.command(primary, &["pcs", "node", "standby", name, "--wait=60"])?;
         let (pgdata, program) = (node.pgdata(), format!("{}/pg_rewind", node.bindir()));
         let source = format!("host={} user=replicator dbname=postgres", self.lab.vip());

@@ -86,7 +86,9 @@ impl<'a> Show<'a> {
         self.writes_go_on()?;
         let mut steps = self.steps(began, |journals| journals.switchover(old.name(), new.name()))?;
         steps.push(Step::new(done, "pcs has seen it and has removed its constraint"));
-        self.tell("switchover", began, steps, old, new)
+        let outage = self.tell("switchover", began, steps, old, new)?;
+        self.checkpoint(new)?;
+        Ok(outage)
     }
 
     /// The primary's plug is pulled.
@@ -106,6 +108,13 @@ impl<'a> Show<'a> {
         let outage = self.tell("power cut", began, steps, old, new)?;
         crm_mon(self.lab, self.story)?;
         Ok(outage)
+    }
+
+    /// PostgreSQL makes the checkpoint after a promotion at leisure, and pg_rewind before version 16 goes by the timeline
+    /// of the last one.
+    pub(super) fn checkpoint(&self, node: &Node) -> Result<()> {
+        self.story.say(format!("{}: psql -c CHECKPOINT, so that pg_rewind can be relied upon", node.name()));
+        node.psql("CHECKPOINT").map(drop)
     }
 
     /// Waits until clients' commits are acknowledged.
