@@ -87,8 +87,6 @@ pub struct State {
     pub acknowledged: BTreeMap<usize, Position>,
     /// The clients pause.
     pub quiet: bool,
-    /// When something last went wrong.
-    pub disturbed: Duration,
     pub violations: Vec<String>,
     /// What happened, if anybody wants to know.
     pub story: Option<Vec<String>>,
@@ -135,7 +133,6 @@ impl State {
             planted: None,
             acknowledged: BTreeMap::new(),
             quiet: false,
-            disturbed: Duration::ZERO,
             violations: Vec::new(),
             story: None,
             on_promotion: |_, _| {},
@@ -309,6 +306,7 @@ impl Cluster {
             notification: job.notification.clone(),
             deadline: Deadline::within(timeout),
         };
+        self.state.borrow_mut().seen_votes[job.node].clear();
         let mut postgres = postgres::FakePostgres { run: &run };
         let mut pacemaker = pacemaker::FakePacemaker { run: &run };
         let ended = catch_unwind(AssertUnwindSafe(|| {

@@ -73,6 +73,11 @@ impl Information {
         self.changes += u64::from(changed && reach == Reach::Scheduler);
     }
 
+    /// Whether some attribute is still on its way.
+    pub fn is_late(&self) -> bool {
+        !self.underway.is_empty()
+    }
+
     /// A node has left the cluster.
     pub fn forget(&mut self, node: &NodeName) {
         self.transient.remove(node);

@@ -55,7 +55,7 @@ impl Hook for Trouble {
         }
         let killed = state.random.one_in(2);
         if killed {
-            state.disturbed = state.now;
+            state.calm_since = None;
             tell!(state, "{}: its agent is killed", state.nodes[node].name);
         } else {
             strike(state);
@@ -70,7 +70,7 @@ impl Hook for Trouble {
 
 /// Something goes wrong with some node.
 pub fn strike(state: &mut State) {
-    state.disturbed = state.now;
+    state.calm_since = None;
     let node = state.random.below(state.nodes.len());
     match state.random.below(14) {
         0..=2 => state.power_off(node),

@@ -18,7 +18,8 @@ pub fn promoted(state: &mut State, winner: usize) {
     for lost in state.acknowledged.values().filter(|commit| !state.wal.holds(held, **commit)) {
         wrong.push(format!("lacks acknowledged commits up to {}", lost.lsn));
     }
-    if let Some(branch) = counted(state) {
+    let counts = last_promotion(state).is_some_and(|last| last.kept);
+    if let Some(branch) = last_branch(state).filter(|_| counts) {
         if !state.wal.way(held).any(|at| at.branch == branch) {
             wrong.push(format!("has missed or left timeline {}", state.wal.branch(branch).timeline));
         }
@@ -31,9 +32,9 @@ pub fn promoted(state: &mut State, winner: usize) {
     }
 }
 
-/// The branch of the last recorded promotion, if that counts.
-fn counted(state: &State) -> Option<usize> {
-    let last = last_promotion(state).filter(|last| last.kept)?;
+/// The branch that the last recorded promotion began.
+fn last_branch(state: &State) -> Option<usize> {
+    let last = last_promotion(state)?;
     let by = state.number(&last.node)?;
     (0..).map_while(|branch| state.wal.get(branch).map(|known| (branch, known))).find_map(|(branch, known)| {
         let begins = known.parent.is_some_and(|parent| parent.lsn == last.switch);
@@ -41,10 +42,19 @@ fn counted(state: &State) -> Option<usize> {
     })
 }
 
+/// Whether somebody with more than `held` on `end` should be promoted: who has the last promotion comes first, then who
+/// can follow it.
+fn should_be(state: &State, end: Position, held: Position) -> bool {
+    let timeline = |position: Position| state.wal.branch(position.branch).timeline;
+    let Some(last) = last_branch(state) else { return timeline(end) >= timeline(held) };
+    let has = |position: Position| state.wal.way(position).any(|at| at.branch == last);
+    let missed = state.wal.branch(last).parent.is_some_and(|parent| state.wal.holds(parent, end));
+    (has(end) || (!has(held) && missed)) && timeline(end) >= timeline(held)
+}
+
 /// Nodes that hold more than `winner`, could have been promoted, and have told so.
 fn voters(state: &State, winner: usize) -> Vec<usize> {
     let held = state.nodes[winner].postgres.end;
-    let fit = |end: Position| counted(state).is_none_or(|branch| state.wal.way(end).any(|at| at.branch == branch));
     let free = |node: &NodeName| {
         let attributes = state.information.permanent.get(node);
         let far = state.information.transient(node, "master-pgsqld").and_then(|score| score.parse().ok());
@@ -60,7 +70,8 @@ fn voters(state: &State, winner: usize) -> Vec<usize> {
             vote.lsn() == end.lsn && vote.timeline().0 == state.wal.branch(end.branch).timeline
         });
         let present = fair && state.calm_since.is_some() && state.electors.contains(&number);
-        if (told || present) && free(&node.name) && fit(end) && !state.wal.holds(held, end) {
+        let runs = node.on && node.postgres.process != Process::None;
+        if runs && (told || present) && free(&node.name) && should_be(state, end, held) && !state.wal.holds(held, end) {
             better.push(number);
         }
     }
@@ -70,6 +81,9 @@ fn voters(state: &State, winner: usize) -> Vec<usize> {
 /// Whether replication has come to rest: all standbys that can follow the primary have caught up, and its promotion
 /// counts.
 pub fn at_rest(state: &State) -> bool {
+    if state.information.is_late() {
+        return false;
+    }
     let Some(primary) = state.nodes.iter().position(|node| node.postgres.process == Process::Primary) else {
         return true;
     };
@@ -97,13 +111,16 @@ pub fn came_right(scheduler: &Scheduler, complete: bool, settled: bool) {
         [] if !told => state.violated("there is no primary, and no reason is given".to_owned()),
         [] => {}
         [primary] if !settled => state.violated(format!("{} is the primary, and no rest", state.nodes[*primary].name)),
-        [primary] => scores_are_true(state, *primary),
+        [primary] => {
+            scores_are_true(state, *primary, scheduler.cluster.config.maxlag.is_some());
+            the_strayed_are_named(scheduler, state, *primary);
+        }
         _ => {}
     }
 }
 
 /// Standbys that follow may be promoted, others may not, except for the last that could.
-fn scores_are_true(state: &mut State, primary: usize) {
+fn scores_are_true(state: &mut State, primary: usize, bounded: bool) {
     let mut wrong = Vec::new();
     let others: Vec<usize> = (0..state.nodes.len()).filter(|node| *node != primary).collect();
     let follows = |node: usize| state.nodes[node].postgres.upstream == Some(primary);
@@ -111,15 +128,37 @@ fn scores_are_true(state: &mut State, primary: usize) {
         let name = &state.nodes[*node].name;
         let score: Option<i32> = state.information.transient(name, "master-pgsqld").and_then(|score| score.parse().ok());
         let barred = state.information.permanent.get(name).is_some_and(|values| values.contains_key(NO_FAILOVER));
-        let only = !others.iter().any(|other| follows(*other));
+        let promotable = |other: &usize| {
+            let score = state.information.transient(&state.nodes[*other].name, "master-pgsqld");
+            score.and_then(|score| score.parse().ok()).is_some_and(|score: i32| score >= 0)
+        };
+        let only = others.iter().filter(|other| promotable(other)).count() == 1;
         match score {
             Some(score) if score >= 0 && !follows(*node) && !(score == 1 && only) => {
                 wrong.push(format!("{name} does not follow the primary and has the score {score}"));
             }
             Some(score) if score >= 0 => {}
-            score if follows(*node) && !barred => wrong.push(format!("{name} follows and has the score {score:?}")),
+            score if follows(*node) && !barred && !bounded => wrong.push(format!("{name} follows and has the score {score:?}")),
             Some(_) | None => {}
         }
     }
     wrong.into_iter().for_each(|what| state.violated(what));
+}
+
+/// A node that cannot follow the primary says so.
+fn the_strayed_are_named(scheduler: &Scheduler, state: &mut State, primary: usize) {
+    let end = state.nodes[primary].postgres.end;
+    let strayed = |node: &crate::fakes::Node| {
+        let runs = node.on && node.postgres.process == Process::Standby;
+        runs && state.wal.following(node.postgres.end, end).is_none()
+    };
+    let strayed: Vec<usize> = (0..state.nodes.len()).filter(|number| strayed(&state.nodes[*number])).collect();
+    for node in strayed {
+        let reason = scheduler.reasons.get(&node).map(String::as_str).unwrap_or_default();
+        if !reason.contains("cannot follow the primary") {
+            let name = &state.nodes[node].name;
+            let what = format!("{name} cannot follow the primary and looks healthy: {reason:?}");
+            state.violated(what);
+        }
+    }
 }

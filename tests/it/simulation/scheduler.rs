@@ -17,6 +17,7 @@ use pgsqlms::rules::status::Asked;
 use super::TURN;
 use super::faults::{self, Trouble};
 use super::oracle;
+use crate::fakes::pacemaker::Weather;
 use crate::fakes::{Cluster, Ended, Job, State, tell};
 
 /// How often an action may fail on a node before the resource is kept from it (`migration-threshold`).
@@ -262,7 +263,8 @@ impl Scheduler {
         }
         if action == Action::Promote {
             let yielded = matches!(ended, Ended::Answered(Err(Failure::BetterCandidate(_))));
-            self.yields = if yielded && state.calm_since.is_some() { self.yields + 1 } else { 0 };
+            let fair = state.information.weather == Weather::Fair && !state.information.is_late();
+            self.yields = if yielded && fair && state.calm_since.is_some() { self.yields + 1 } else { 0 };
             if self.yields > 3 {
                 state.violated("one node yields to the next, again and again".to_owned());
             }
