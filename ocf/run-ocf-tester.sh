@@ -10,4 +10,7 @@ need ocf-tester resource-agents
 need xmllint libxml2-utils
 
 [ $# -eq 0 ] || shift
+# The agent need not be installed.
+XML_CATALOG_FILES=$(cd "$(dirname "$0")" && pwd)/catalog.xml
+export XML_CATALOG_FILES
 ocf-tester -n pgsql -o pgdata="$PGDATA" "$@" "$AGENT"

@@ -283,6 +283,9 @@ fn make_disk(layout: &Layout, state: &State, node: &Node, all: &[Node]) -> Resul
         let dir = root.join("usr/lib/ocf/resource.d/rust");
         fs::create_dir_all(&dir)?;
         fs::copy(binary, dir.join("pgsqlms"))?;
+        let share = root.join("usr/share/pgsqlms");
+        fs::create_dir_all(&share)?;
+        fs::write(share.join("ra-api-1.1.dtd"), include_str!("../../ocf/ra-api-1.1.dtd"))?;
     }
     Ok(())
 }

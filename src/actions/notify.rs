@@ -15,6 +15,9 @@ use super::{monitor, primary};
 /// How long the instances that were started together wait for each other's votes.
 const COLD_START_PATIENCE: Duration = Duration::from_secs(5);
 
+/// How long the end of the new primary's first checkpoint is waited for.
+const CHECKPOINT_PATIENCE: Duration = Duration::from_millis(200);
+
 /// Plays this instance's part.
 ///
 /// # Errors
@@ -40,6 +43,11 @@ fn after_promotion(agent: &mut Agent) -> Result<(), Failure> {
     agent.pacemaker.delete_attribute(&agent.attribute(Attribute::Vote), me)?;
     if agent.request.transition.promote.contains(me) && monitor::runs_as(agent, Role::Primary) {
         primary::publish(agent)?;
+        // Until the first checkpoint on the new timeline, which PostgreSQL takes its time for, pg_control names the old
+        // one, and a node that has diverged cannot be rewound. The server goes on with it when we do not wait.
+        if let Err(error) = agent.postgres.checkpoint(CHECKPOINT_PATIENCE) {
+            log::debug!("{error}");
+        }
     }
     Ok(())
 }

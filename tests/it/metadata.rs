@@ -31,7 +31,9 @@ fn xmllint(directory: &str, schema: &str, package: &str, arguments: &[&str]) {
     if !Path::new(directory).join(schema).exists() {
         return skip(&format!("{directory}/{schema}"), package);
     }
+    let catalog = concat!(env!("CARGO_MANIFEST_DIR"), "/ocf/catalog.xml");
     let spawned = Command::new("xmllint")
+        .env("XML_CATALOG_FILES", catalog)
         .args(arguments)
         .arg("-")
         .current_dir(directory)

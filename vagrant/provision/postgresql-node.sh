@@ -31,5 +31,5 @@ chown postgres:postgres $passfile
 
 cat >/etc/postgresql/pgsqlms-node.conf <<CONF
 cluster_name = '$NODE'
-primary_conninfo = 'host=$VIP port=5432 user=replicator application_name=$NODE passfile=$passfile connect_timeout=3 keepalives_idle=2 keepalives_interval=1 keepalives_count=3'
+primary_conninfo = 'host=$VIP port=5432 user=replicator application_name=$NODE passfile=$passfile connect_timeout=2 keepalives_idle=1 keepalives_interval=1 keepalives_count=2 tcp_user_timeout=2000'
 CONF
