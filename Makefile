@@ -21,7 +21,7 @@ DEMO         =
 FUZZ_SECONDS = 20
 
 .DELETE_ON_ERROR:
-.PHONY: help build install uninstall check test test-packages test-unit test-ocf test-ocf-tester test-ocft test-vagrant \
+.PHONY: help build install uninstall check test test-packages test-unit test-slow test-ocf test-ocf-tester test-ocft test-vagrant \
 	test-lab demo fuzz clean need-root need-cargo need-lints
 
 help: ## Show this list
@@ -35,6 +35,8 @@ $(AGENT): Cargo.toml Cargo.lock $(shell find src -name '*.rs')
 
 install: $(AGENT) ## Install the agent; DESTDIR, PREFIX, OCFDIR, SBINDIR, DOCDIR are honoured
 	install -D -m 755 $(AGENT) $(DESTDIR)$(OCFDIR)/resource.d/rust/pgsqlms
+	# Where the agent's meta-data says it is.
+	install -D -m 644 ocf/ra-api-1.1.dtd $(DESTDIR)/usr/share/pgsqlms/ra-api-1.1.dtd
 	install -d $(DESTDIR)$(SBINDIR) $(DESTDIR)$(DOCDIR)/pcs-examples
 	ln -sfn $(OCFDIR)/resource.d/rust/pgsqlms $(DESTDIR)$(SBINDIR)/pgsqlms
 	install -m 644 README.md LICENSE CHANGELOG.md $(DESTDIR)$(DOCDIR)
@@ -42,7 +44,7 @@ install: $(AGENT) ## Install the agent; DESTDIR, PREFIX, OCFDIR, SBINDIR, DOCDIR
 
 uninstall: ## Remove what install has installed
 	rm -f $(DESTDIR)$(OCFDIR)/resource.d/rust/pgsqlms $(DESTDIR)$(SBINDIR)/pgsqlms
-	rm -rf $(DESTDIR)$(DOCDIR)
+	rm -rf $(DESTDIR)$(DOCDIR) $(DESTDIR)/usr/share/pgsqlms
 	-@rmdir $(DESTDIR)$(OCFDIR)/resource.d/rust 2>/dev/null
 
 check: need-lints ## Check format and lints, of everything
@@ -56,7 +58,12 @@ test-packages: need-root
 	@.ci/packages build lab test
 
 test-unit: need-cargo ## Run the tests that need no cluster
-	$(CARGO) test --locked --workspace
+	$(CARGO) test --locked --workspace --no-fail-fast
+
+test-slow: need-root need-cargo ## Run the unit tests that need root or a minute
+	@.ci/packages build lab test
+	$(CARGO) test --locked --package pgsqlms --lib -- --ignored
+	$(CARGO) test --locked --package lab --no-fail-fast -- --ignored
 
 test-ocf: test-ocf-tester test-ocft ## Run the OCF tools' tests on the agent (root)
 
