@@ -21,7 +21,7 @@ postgresql=postgresql${PG_VERSION:+-$PG_VERSION}
 apt-get install --yes --no-install-recommends \
     systemd systemd-sysv dbus procps iproute2 iputils-ping nftables ca-certificates \
     pacemaker pacemaker-cli-utils corosync pcs crmsh resource-agents resource-agents-paf \
-    "$postgresql" libxml2-utils
+    "$postgresql" libxml2-utils strace
 apt-get clean
 rm -rf /var/lib/apt/lists/*
 
