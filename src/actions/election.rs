@@ -102,7 +102,11 @@ pub enum Search {
     Refused(Refusal),
 }
 
-/// Sees that one of `voters` becomes a candidate when none of them is, waiting `patience` for the votes of all.
+/// How long instances wait for each other's votes when no node is promotable. They may have been started together, and
+/// whoever is first must not make itself the candidate before the others could say what they hold.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Sees that one of `voters` becomes a candidate when none of them is.
 ///
 /// # Errors
 ///
@@ -116,7 +120,7 @@ pub fn find_candidate(agent: &mut Agent, voters: &BTreeSet<NodeName>, patience: 
         return Ok(Search::NotNeeded(Box::new(facts)));
     }
     vote(agent)?;
-    let until = deadline.or_after(clock, patience);
+    let until = deadline.share(clock, 0.6).or_after(clock, PATIENCE);
     let claim = agent.wait_for("the votes of the other instances", deadline, |agent| {
         let patience = if until.has_passed(clock) { Patience::Spent } else { Patience::Left };
         facts.votes = votes(agent, voters);

@@ -2,8 +2,6 @@
 //!
 //! It changes nothing on a standby, and no trouble with the cluster changes what it says about PostgreSQL.
 
-use std::time::Duration;
-
 use crate::agent::{Agent, Outcome};
 use crate::exit::OcfExitCode;
 use crate::failure::Failure;
@@ -49,7 +47,7 @@ fn look_for_a_primary(agent: &mut Agent) -> Result<Option<String>, Failure> {
         return Ok(None);
     }
     let members = agent.pacemaker.members()?;
-    Ok(match election::find_candidate(agent, &members, Duration::ZERO)? {
+    Ok(match election::find_candidate(agent, &members)? {
         Search::Refused(refusal) => Some(format!("no primary: {refusal}")),
         Search::NotNeeded(facts) => diverged(agent, &facts)?,
         Search::Done => None,

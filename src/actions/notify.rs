@@ -12,9 +12,6 @@ use crate::rules::steps::{self, Part};
 use super::election::{self, Search};
 use super::{monitor, primary};
 
-/// How long the instances that were started together wait for each other's votes.
-const COLD_START_PATIENCE: Duration = Duration::from_secs(5);
-
 /// How long the end of the new primary's first checkpoint is waited for.
 const CHECKPOINT_PATIENCE: Duration = Duration::from_millis(200);
 
@@ -53,7 +50,7 @@ fn after_promotion(agent: &mut Agent) -> Result<(), Failure> {
 }
 
 fn find_candidate(agent: &mut Agent, transition: &Transition) -> Result<(), Failure> {
-    if let Search::Refused(refusal) = election::find_candidate(agent, &transition.voters(), COLD_START_PATIENCE)? {
+    if let Search::Refused(refusal) = election::find_candidate(agent, &transition.voters())? {
         log::warn!("no primary: {refusal}");
     }
     Ok(())
