@@ -6,10 +6,10 @@ use pgsqlms::record::{Promotion, Record};
 use pgsqlms::vote::Vote;
 
 use super::scheduler::Scheduler;
+use crate::fakes::State;
 use crate::fakes::instance::Process;
 use crate::fakes::pacemaker::Weather;
 use crate::fakes::wal::Position;
-use crate::fakes::State;
 
 /// Judges the promotion of `winner`, which is just about to take effect.
 pub fn promoted(state: &mut State, winner: usize) {
@@ -66,9 +66,8 @@ fn voters(state: &State, winner: usize) -> Vec<usize> {
     for (number, node) in state.nodes.iter().enumerate().filter(|(number, _)| *number != winner) {
         let end = node.postgres.end;
         let seen: Option<Vote> = state.seen_votes[winner].get(&node.name).and_then(|vote| vote.parse().ok());
-        let told = seen.is_some_and(|vote| {
-            vote.lsn() == end.lsn && vote.timeline().0 == state.wal.branch(end.branch).timeline
-        });
+        let told = seen
+            .is_some_and(|vote| vote.lsn() == end.lsn && vote.timeline().0 == state.wal.branch(end.branch).timeline);
         let present = fair && state.calm_since.is_some() && state.electors.contains(&number);
         let runs = node.on && node.postgres.process != Process::None;
         if runs && (told || present) && free(&node.name) && should_be(state, end, held) && !state.wal.holds(held, end) {
@@ -105,7 +104,7 @@ pub fn came_right(scheduler: &Scheduler, complete: bool, settled: bool) {
         (0..state.nodes.len()).filter(|node| state.nodes[*node].postgres.process == Process::Primary).collect();
     let barred = state.information.permanent.values().any(|attributes| attributes.contains_key(NO_FAILOVER))
         || scheduler.cluster.config.maxlag.is_some();
-    let told = scheduler.reasons.values().any(|reason| reason.contains("none can be promoted"));
+    let told = scheduler.reasons.values().any(|reason| reason.contains("no primary"));
     match primaries.as_slice() {
         [] if complete && !barred => state.violated("all nodes are there, and there is no primary".to_owned()),
         [] if !told => state.violated("there is no primary, and no reason is given".to_owned()),
@@ -126,7 +125,8 @@ fn scores_are_true(state: &mut State, primary: usize, bounded: bool) {
     let follows = |node: usize| state.nodes[node].postgres.upstream == Some(primary);
     for node in &others {
         let name = &state.nodes[*node].name;
-        let score: Option<i32> = state.information.transient(name, "master-pgsqld").and_then(|score| score.parse().ok());
+        let score: Option<i32> =
+            state.information.transient(name, "master-pgsqld").and_then(|score| score.parse().ok());
         let barred = state.information.permanent.get(name).is_some_and(|values| values.contains_key(NO_FAILOVER));
         let promotable = |other: &usize| {
             let score = state.information.transient(&state.nodes[*other].name, "master-pgsqld");
@@ -138,7 +138,9 @@ fn scores_are_true(state: &mut State, primary: usize, bounded: bool) {
                 wrong.push(format!("{name} does not follow the primary and has the score {score}"));
             }
             Some(score) if score >= 0 => {}
-            score if follows(*node) && !barred && !bounded => wrong.push(format!("{name} follows and has the score {score:?}")),
+            score if follows(*node) && !barred && !bounded => {
+                wrong.push(format!("{name} follows and has the score {score:?}"))
+            }
             Some(_) | None => {}
         }
     }
@@ -155,7 +157,7 @@ fn the_strayed_are_named(scheduler: &Scheduler, state: &mut State, primary: usiz
     let strayed: Vec<usize> = (0..state.nodes.len()).filter(|number| strayed(&state.nodes[*number])).collect();
     for node in strayed {
         let reason = scheduler.reasons.get(&node).map(String::as_str).unwrap_or_default();
-        if !reason.contains("cannot follow the primary") {
+        if !reason.contains("diverged") {
             let name = &state.nodes[node].name;
             let what = format!("{name} cannot follow the primary and looks healthy: {reason:?}");
             state.violated(what);

@@ -51,9 +51,8 @@ impl Scheduler {
     fn target(&self, wanted: &BTreeSet<usize>) -> Option<usize> {
         let scored = wanted.iter().filter_map(|node| Some((self.score(*node), *node)));
         let best = scored.filter(|(score, _)| *score >= 0);
-        let best = best.max_by_key(|(score, node)| {
-            (*score, self.seen[*node].role == Role::Promoted, std::cmp::Reverse(*node))
-        });
+        let best = best
+            .max_by_key(|(score, node)| (*score, self.seen[*node].role == Role::Promoted, std::cmp::Reverse(*node)));
         best.map(|(_, node)| node)
     }
 
@@ -156,10 +155,8 @@ impl Scheduler {
     /// Carries out one kind of action; whether all of them succeeded.
     fn act(&mut self, action: Action, nodes: &BTreeSet<usize>, transition: &Transition) -> bool {
         let planted = self.state().planted == Some(Planted::RecoversWithoutElection);
-        let jobs: Vec<Job> = nodes
-            .iter()
-            .map(|node| Job { transition: transition.clone(), ..Job::new(*node, action) })
-            .collect();
+        let jobs: Vec<Job> =
+            nodes.iter().map(|node| Job { transition: transition.clone(), ..Job::new(*node, action) }).collect();
         if planted && action == Action::Promote {
             jobs.iter().for_each(|job| self.promote_blindly(job));
         }
