@@ -13,8 +13,8 @@ use crate::postgres::Postgres;
 use crate::rules::setup::Meta;
 use crate::rules::status::Asked;
 
-/// How often a condition is looked at while waiting for it.
-const PAUSE: Duration = Duration::from_millis(10);
+/// How soon a condition is looked at again while waiting for it: at first, and at the most. Some questions start a program.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(100));
 
 /// What Pacemaker passed along with the action.
 #[derive(Debug, Clone)]
@@ -84,6 +84,7 @@ impl Agent<'_> {
         deadline: Deadline,
         mut question: impl FnMut(&mut Self) -> Result<Option<T>, Failure>,
     ) -> Result<T, Failure> {
+        let (mut pause, longest) = PAUSES;
         loop {
             if let Some(answer) = question(self)? {
                 return Ok(answer);
@@ -91,7 +92,8 @@ impl Agent<'_> {
             if deadline.has_passed(self.clock) {
                 return Err(Failure::Deadline { awaited: awaited.to_owned(), after: self.clock.now() });
             }
-            self.clock.sleep(PAUSE);
+            self.clock.sleep(pause);
+            pause = longest.min(pause.mul_f64(1.2));
         }
     }
 }

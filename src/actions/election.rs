@@ -111,7 +111,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// # Errors
 ///
 /// When the cluster does not answer.
-pub fn find_candidate(agent: &mut Agent, voters: &BTreeSet<NodeName>, patience: Duration) -> Result<Search, Failure> {
+pub fn find_candidate(agent: &mut Agent, voters: &BTreeSet<NodeName>) -> Result<Search, Failure> {
     let (clock, me, deadline) = (agent.clock, agent.request.me.clone(), agent.request.deadline);
     let cib = agent.pacemaker.cib()?;
     let mut facts = circumstances(agent, &cib)?;
