@@ -6,8 +6,12 @@
 
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, missing_docs, unreachable_pub)]
 
+/// A script between Pacemaker and the agent on one node: it lets promote be caught in the act.
+mod hook;
 /// What people do on a cluster.
 mod operator;
+/// What commits wait for, who lacks what, and what the agent keeps in the cluster about it.
+mod replication;
 /// Chooses scenarios, runs them one after the other, tells how they ended.
 mod runner;
 /// The scenarios, one per file.

@@ -1,28 +1,46 @@
 //! The scenarios, one per file.
 
+mod a_delayed_standby_was_restarted_and_holds_the_most;
 mod a_first_start_gives_a_primary_and_streaming_standbys;
 mod a_move_promotes_another_node_and_back;
+mod a_move_to_a_standby_that_lacks_wal_is_undone;
+mod a_move_to_the_second_best_standby_under_full_load;
+mod a_quorum_loses_its_primary;
+mod a_stale_primary_returns_without_the_new_one;
 mod a_standby_is_restarted_by_hand_in_maintenance;
 mod a_standby_loses_power;
 mod a_standbys_node_is_put_on_standby;
+mod a_voter_loses_power_before_the_promotion;
 mod all_nodes_lose_power;
+mod an_agent_is_killed_in_promote;
 mod cleanup_and_refresh_restart_nothing;
+mod paf_is_replaced_in_place;
+mod scores_are_missing_and_stale;
+mod the_agent_keeps_a_quorum;
+mod the_attribute_daemon_stands_still_in_a_failover;
+mod the_best_standbys_replay_is_paused;
+mod the_candidate_loses_power_in_promote;
+mod the_furthest_ahead_must_not_be_promoted;
+mod the_last_primary_never_returns;
 mod the_old_primary_holds_what_nobody_else_has;
 mod the_old_primary_is_powered_on_again;
 mod the_postmaster_of_a_standby_is_killed;
 mod the_postmaster_of_the_primary_is_killed;
+mod the_primary_and_the_only_synchronous_standby_die;
 mod the_primary_is_restarted_by_hand_in_maintenance;
 mod the_primary_loses_power;
+mod the_primarys_crash_fails_over_if_asked;
 mod the_primarys_node_is_put_on_standby;
 mod the_resource_is_disabled_and_enabled;
 mod the_resource_is_unmanaged_and_managed;
+mod two_restarted_standbys_end_in_the_same_segment;
 
 use anyhow::{Result, ensure};
 use lab::Node;
 
 use crate::operator::{all_started_at, pcs, restart_by_hand, started_at, wait_until_idle};
 use crate::runner::Scenario;
-use crate::stage::Place::{New, Shared};
+use crate::stage::Place::{New, Own, Shared};
 use crate::trial::{Ending, Trial};
 
 /// All of them, in the order in which they are run: those that share a cluster follow each other.
@@ -33,7 +51,7 @@ pub fn all() -> Vec<Scenario> {
             Scenario { name: name(stringify!($name), $suite), place: $place($suite, $name::play) }
         };
         ($name:ident) => {
-            Scenario { name: stringify!($name).to_owned(), place: Place::Own($name::play) }
+            Scenario { name: stringify!($name).to_owned(), place: Own($name::play) }
         };
     }
     vec![
@@ -53,6 +71,24 @@ pub fn all() -> Vec<Scenario> {
         scenario!(the_primary_is_restarted_by_hand_in_maintenance, Shared on "trixie"),
         scenario!(the_resource_is_unmanaged_and_managed, Shared on "trixie"),
         scenario!(cleanup_and_refresh_restart_nothing, Shared on "trixie"),
+        scenario!(two_restarted_standbys_end_in_the_same_segment, Shared on "trixie"),
+        scenario!(the_last_primary_never_returns, Shared on "trixie"),
+        scenario!(a_stale_primary_returns_without_the_new_one, Shared on "trixie"),
+        scenario!(scores_are_missing_and_stale, Shared on "trixie"),
+        scenario!(a_quorum_loses_its_primary, Shared on "trixie"),
+        scenario!(a_move_to_a_standby_that_lacks_wal_is_undone, Shared on "trixie"),
+        scenario!(a_move_to_the_second_best_standby_under_full_load, Shared on "trixie"),
+        scenario!(the_best_standbys_replay_is_paused, Shared on "trixie"),
+        scenario!(a_delayed_standby_was_restarted_and_holds_the_most, Shared on "trixie"),
+        scenario!(the_furthest_ahead_must_not_be_promoted, Shared on "trixie"),
+        scenario!(the_attribute_daemon_stands_still_in_a_failover, Shared on "trixie"),
+        scenario!(the_candidate_loses_power_in_promote, Shared on "trixie"),
+        scenario!(a_voter_loses_power_before_the_promotion, Shared on "trixie"),
+        scenario!(an_agent_is_killed_in_promote, Shared on "trixie"),
+        scenario!(the_agent_keeps_a_quorum, Shared on "trixie"),
+        scenario!(the_primarys_crash_fails_over_if_asked, Shared on "trixie"),
+        scenario!(the_primary_and_the_only_synchronous_standby_die),
+        scenario!(paf_is_replaced_in_place),
         scenario!(a_first_start_gives_a_primary_and_streaming_standbys, New on "bookworm"),
         scenario!(a_move_promotes_another_node_and_back, Shared on "bookworm"),
         scenario!(the_primary_loses_power, Shared on "bookworm"),

@@ -134,7 +134,8 @@ impl<'a> Trial<'a> {
         let primary = wait_until_whole(self.lab)?;
         self.writes_go_on()?;
         wait_until_idle(somebody(self.lab)?)?;
-        let fenced = self.fenced()?;
+        let mut fenced = self.fenced()?;
+        fenced.sort();
         let shown = failed_actions(self.lab)?;
         let history = self.writer.stop()?;
         let report = history.check(&read_rows(&self.access, &self.lab.vip().to_string(), LIMIT)?);
@@ -146,7 +147,8 @@ impl<'a> Trial<'a> {
         if let Some(wanted) = ending.primary.filter(|wanted| wanted.name() != primary.name()) {
             problems.push(format!("{} is the primary in the end, not {}", primary.name(), wanted.name()));
         }
-        let wanted: Vec<&str> = ending.fenced.iter().map(|node| node.name()).collect();
+        let mut wanted: Vec<&str> = ending.fenced.iter().map(|node| node.name()).collect();
+        wanted.sort_unstable();
         if fenced != wanted {
             problems.push(format!("fenced: {fenced:?}, expected: {wanted:?}"));
         }
