@@ -6,6 +6,8 @@
 
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, missing_docs, unreachable_pub)]
 
+/// Actions run by hand, in the environment that Pacemaker gives them.
+mod by_hand;
 /// A script between Pacemaker and the agent on one node: it lets promote be caught in the act.
 mod hook;
 /// What people do on a cluster.
@@ -18,11 +20,19 @@ mod runner;
 mod scenarios;
 /// The labs that scenarios are played on.
 mod stage;
+/// What a lab has on the machine.
+mod traces;
 /// One scenario from a healthy cluster to a healthy cluster.
 mod trial;
 
 use std::process::ExitCode;
 
+/// Set in the environment of a process that shall be the command `lab`: scenarios about that command need one.
+const AS_LAB: &str = "PGSQLMS_AS_LAB";
+
 fn main() -> ExitCode {
+    if std::env::var_os(AS_LAB).is_some() {
+        return lab::cli::main();
+    }
     runner::main(&scenarios::all())
 }

@@ -107,3 +107,12 @@ pub fn another<'a>(lab: &'a Lab, than: &[&Node]) -> Result<&'a Node> {
     let Some(other) = other else { bail!("there is no other node") };
     Ok(other)
 }
+
+/// Fails when a tool has complained about what it was given.
+pub fn no_complaint(said: &str) -> Result<()> {
+    let complaint = said.lines().find(|line| {
+        let line = line.to_lowercase();
+        line.contains("warning") || line.starts_with("error:")
+    });
+    complaint.map_or(Ok(()), |line| bail!("there is a complaint: {line}"))
+}

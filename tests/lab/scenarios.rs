@@ -14,7 +14,13 @@ mod a_voter_loses_power_before_the_promotion;
 mod all_nodes_lose_power;
 mod an_agent_is_killed_in_promote;
 mod cleanup_and_refresh_restart_nothing;
+mod crmsh_configures_a_cluster;
+mod lab_down_leaves_nothing_behind;
+mod monitors_cost_a_fraction_of_paf;
+mod monitors_start_no_process;
+mod ocf_tester_passes_inside_a_node;
 mod paf_is_replaced_in_place;
+mod pcs_and_crmsh_accept_the_meta_data;
 mod scores_are_missing_and_stale;
 mod the_agent_keeps_a_quorum;
 mod the_attribute_daemon_stands_still_in_a_failover;
@@ -71,6 +77,10 @@ pub fn all() -> Vec<Scenario> {
         scenario!(the_primary_is_restarted_by_hand_in_maintenance, Shared on "trixie"),
         scenario!(the_resource_is_unmanaged_and_managed, Shared on "trixie"),
         scenario!(cleanup_and_refresh_restart_nothing, Shared on "trixie"),
+        scenario!(pcs_and_crmsh_accept_the_meta_data, Shared on "trixie"),
+        scenario!(ocf_tester_passes_inside_a_node, Shared on "trixie"),
+        scenario!(monitors_start_no_process, Shared on "trixie"),
+        scenario!(monitors_cost_a_fraction_of_paf, Shared on "trixie"),
         scenario!(two_restarted_standbys_end_in_the_same_segment, Shared on "trixie"),
         scenario!(the_last_primary_never_returns, Shared on "trixie"),
         scenario!(a_stale_primary_returns_without_the_new_one, Shared on "trixie"),
@@ -92,6 +102,10 @@ pub fn all() -> Vec<Scenario> {
         scenario!(a_first_start_gives_a_primary_and_streaming_standbys, New on "bookworm"),
         scenario!(a_move_promotes_another_node_and_back, Shared on "bookworm"),
         scenario!(the_primary_loses_power, Shared on "bookworm"),
+        scenario!(pcs_and_crmsh_accept_the_meta_data, Shared on "bookworm"),
+        scenario!(ocf_tester_passes_inside_a_node, Shared on "bookworm"),
+        scenario!(crmsh_configures_a_cluster),
+        scenario!(lab_down_leaves_nothing_behind),
     ]
 }
 

@@ -49,10 +49,15 @@ impl Stage {
         }
     }
 
+    /// The name of a lab that there has never been.
+    pub fn name(&mut self) -> String {
+        self.made += 1;
+        format!("{PREFIX}{}-{}", std::process::id(), self.made)
+    }
+
     /// How to make a lab of its own; its name is new.
     pub fn builder(&mut self) -> Builder {
-        self.made += 1;
-        Lab::builder().name(format!("{PREFIX}{}-{}", std::process::id(), self.made))
+        Lab::builder().name(self.name())
     }
 
     /// Brings up a lab, which is on the stage from now on.
@@ -75,7 +80,7 @@ impl Stage {
     }
 
     fn shared(&mut self, suite: &str) -> Result<&Lab> {
-        if !self.lab.as_ref().is_some_and(|lab| lab.state().suite == suite) {
+        if self.lab.as_ref().is_none_or(|lab| lab.state().suite != suite) {
             progress::step(format!("a new cluster of {suite}"));
             let builder = self.builder().suite(suite);
             self.bring_up(builder)?;
