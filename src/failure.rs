@@ -53,6 +53,9 @@ pub enum Failure {
     /// Another node should be promoted.
     #[error("{0}")]
     BetterCandidate(Better),
+    /// Nobody can tell what the other nodes hold.
+    #[error("not promoted: the votes of the other nodes cannot be read; see the log of pacemaker-attrd")]
+    NoVotesRead,
     /// No node is to be promoted.
     #[error("not promoted: {0}")]
     NotPromotable(Box<Refusal>),
@@ -95,6 +98,7 @@ impl Failure {
             | Failure::Deadline { .. }
             | Failure::BetterCandidate(_)
             | Failure::NotPromotable(_)
+            | Failure::NoVotesRead
             | Failure::Record(_)
             | Failure::Setting(_)
             | Failure::Postgres(_)

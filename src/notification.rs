@@ -72,14 +72,9 @@ impl Transition {
         }
     }
 
-    /// The nodes whose instance runs when the promotion begins: those that can vote.
+    /// The nodes whose instance runs when the promotion begins: those that can vote. One that is restarted does again.
     pub fn voters(&self) -> BTreeSet<NodeName> {
-        self.active.union(&self.start).filter(|node| !self.stop.contains(node)).cloned().collect()
-    }
-
-    /// The nodes whose instance is stopped and started again.
-    pub fn restarting(&self) -> BTreeSet<NodeName> {
-        self.stop.intersection(&self.start).cloned().collect()
+        self.active.difference(&self.stop).chain(&self.start).cloned().collect()
     }
 
     /// Whether a primary runs now or is about to.
@@ -159,6 +154,12 @@ mod tests {
         ]));
         assert_eq!(transition.voters(), nodes("srv2 srv3"));
         assert!(!transition.has_or_gets_primary());
+    }
+
+    #[test]
+    fn those_who_are_restarted_vote() {
+        let lists = [("unpromoted_uname", "srv1 srv2"), ("stop_uname", "srv1"), ("start_uname", "srv1")];
+        assert_eq!(Transition::read(&environment(&lists)).voters(), nodes("srv1 srv2"));
     }
 
     #[test]

@@ -47,7 +47,7 @@ pub fn promote_anyway(agent: &mut Agent, command: &PromoteAnyway) -> Result<Stri
     }
     let members: BTreeSet<NodeName> = agent.pacemaker.members()?;
     let mut facts = election::circumstances(agent, &cib)?;
-    facts.votes = election::votes(agent, &members);
+    election::read_votes(agent, &members, &mut facts.votes)?;
     let told = loss(&facts, &node);
     if !command.yes {
         return Ok(format!(

@@ -14,40 +14,62 @@ use crate::rules::synchronous::Published;
 use crate::score::Score;
 use crate::vote::Vote;
 
-/// Publishes how far this node's WAL reaches. An older vote must not stand in for one that cannot be cast.
+/// Publishes how far this node's WAL reaches, and sees that it can be read. An older vote must not stand in for one that
+/// cannot be cast, nor for one that is still on its way.
 ///
 /// # Errors
 ///
 /// When the vote cannot be cast.
 pub fn vote(agent: &mut Agent) -> Result<(), Failure> {
     let name = agent.attribute(Attribute::Vote);
-    match agent.postgres.vote() {
-        Ok(vote) => {
-            log::info!("votes with {vote}");
-            Ok(agent.pacemaker.set_attribute(&name, &agent.request.me, &vote.to_string(), Reach::Private)?)
-        }
+    let me = agent.request.me.clone();
+    let vote = match agent.postgres.vote() {
+        Ok(vote) => vote.to_string(),
         Err(error) => {
-            agent.pacemaker.delete_attribute(&name, &agent.request.me)?;
-            Err(error.into())
+            agent.pacemaker.delete_attribute(&name, &me)?;
+            return Err(error.into());
         }
-    }
+    };
+    log::info!("votes with {vote}");
+    agent.pacemaker.set_attribute(&name, &me, &vote, Reach::Private)?;
+    let deadline = agent.request.deadline.share(agent.clock, 0.5);
+    agent.wait_for("its own vote to be readable", deadline, |agent| {
+        let votes = agent.pacemaker.attributes(&name)?;
+        Ok((votes.get(&me) == Some(&vote)).then_some(()))
+    })
 }
 
-/// The votes that `voters` have cast.
-pub fn votes(agent: &mut Agent, voters: &BTreeSet<NodeName>) -> BTreeMap<NodeName, Option<Vote>> {
+/// Withdraws this node's vote.
+///
+/// # Errors
+///
+/// When the cluster does not take it.
+pub fn withdraw(agent: &mut Agent) -> Result<(), Failure> {
+    let name = agent.attribute(Attribute::Vote);
+    Ok(agent.pacemaker.delete_attribute(&name, &agent.request.me)?)
+}
+
+/// What `voters` have voted, added to `votes`. That one cannot be read now is no reason to forget it.
+///
+/// # Errors
+///
+/// When the cluster does not answer.
+pub fn read_votes(
+    agent: &mut Agent,
+    voters: &BTreeSet<NodeName>,
+    votes: &mut BTreeMap<NodeName, Option<Vote>>,
+) -> Result<(), Failure> {
     if voters.is_empty() {
-        return BTreeMap::new();
+        return Ok(());
     }
     let name = agent.attribute(Attribute::Vote);
-    let cast = agent.pacemaker.attributes(&name).unwrap_or_else(|error| {
-        log::warn!("cannot read the votes: {error}");
-        BTreeMap::new()
-    });
-    let vote = |node: &NodeName| {
-        let text = cast.get(node)?;
-        text.parse().map_err(|error| log::warn!("{node}: {error}")).ok()
-    };
-    voters.iter().map(|node| (node.clone(), vote(node))).collect()
+    let cast = agent.pacemaker.attributes(&name)?;
+    for node in voters {
+        let vote = cast.get(node).and_then(|text| text.parse().map_err(|error| log::warn!("{node}: {error}")).ok());
+        let known = votes.entry(node.clone()).or_default();
+        *known = vote.or(known.take());
+    }
+    Ok(())
 }
 
 /// The promotion scores in `cib`. What is no number counts as 0, as it does for Pacemaker.
@@ -123,7 +145,7 @@ pub fn find_candidate(agent: &mut Agent, voters: &BTreeSet<NodeName>) -> Result<
     let until = deadline.share(clock, 0.6).or_after(clock, PATIENCE);
     let claim = agent.wait_for("the votes of the other instances", deadline, |agent| {
         let patience = if until.has_passed(clock) { Patience::Spent } else { Patience::Left };
-        facts.votes = votes(agent, voters);
+        read_votes(agent, voters, &mut facts.votes)?;
         Ok(match cold_start::claim(&me, &facts, patience) {
             Claim::Wait(_) => None,
             claim => Some(claim),

@@ -68,7 +68,8 @@ fn after_a_crash(agent: &mut Agent) -> Result<(), Failure> {
 
 /// Why this standby cannot follow the primary there is, and what helps.
 fn diverged(agent: &mut Agent, facts: &Facts) -> Result<Option<String>, Failure> {
-    let standing = lineage::standing(&agent.postgres.vote()?, &facts.record);
+    let ours = agent.postgres.vote()?;
+    let standing = lineage::standing(&ours, &facts.record.proven_by([&ours]));
     Ok(matches!(standing, Standing::Strayed { .. }).then(|| {
         let rebuild = "stop the resource here, then rebuild this node by pg_rewind or pg_basebackup";
         format!("{rebuild}: it {standing}")

@@ -5,7 +5,6 @@ use std::time::Duration;
 use crate::agent::{Agent, Outcome};
 use crate::failure::Failure;
 use crate::notification::Transition;
-use crate::pacemaker::Attribute;
 use crate::rules::status::Role;
 use crate::rules::steps::{self, Part};
 
@@ -37,7 +36,7 @@ pub fn run(agent: &mut Agent) -> Result<Outcome, Failure> {
 /// The promotion is over: the vote is void, and the new primary tells the cluster what it is.
 fn after_promotion(agent: &mut Agent) -> Result<(), Failure> {
     let me = &agent.request.me;
-    agent.pacemaker.delete_attribute(&agent.attribute(Attribute::Vote), me)?;
+    election::withdraw(agent)?;
     if agent.request.transition.promote.contains(me) && monitor::runs_as(agent, Role::Primary) {
         primary::publish(agent)?;
         // Until the first checkpoint on the new timeline, which PostgreSQL takes its time for, pg_control names the old

@@ -18,6 +18,7 @@ use crate::rules::promotion::Facts;
 use crate::rules::scores::{self, Replica, SenderState, Standing};
 use crate::rules::synchronous::{self, Management, PrimaryFacts, Published, Step, Strictness, SyncSetting};
 use crate::score::Score;
+use crate::vote::Vote;
 
 use super::election;
 
@@ -157,12 +158,25 @@ fn publish_promises(agent: &mut Agent, circumstances: &Facts, replication: &Repl
     }
 }
 
-/// Sets and publishes what commits will wait for once this node, the winner of an election, is the primary.
+/// Publishes what this node, the winner of an election with `ours`, is about to do, and makes it possible: it begins a
+/// timeline that nobody has taken.
 ///
 /// # Errors
 ///
-/// When the setting cannot be read or changed, or the cluster does not take it: then it must not be promoted.
-pub fn promise(agent: &mut Agent, circumstances: &Facts) -> Result<(), Failure> {
+/// When something cannot be read or changed, or the cluster does not take it: then it must not be promoted.
+pub fn promise(agent: &mut Agent, circumstances: &Facts, ours: &Vote) -> Result<(), Failure> {
+    promise_commits(agent, circumstances)?;
+    let intention = primary::intention(&agent.request.me, ours, &circumstances.record, agent.clock.unix_time());
+    agent.postgres.take_timelines(&ours.history, ours.lsn(), intention.timeline)?;
+    if circumstances.members.is_empty() {
+        return Ok(());
+    }
+    let record = circumstances.record.with(intention).to_string();
+    Ok(agent.pacemaker.set_property(&Property::Promotions.of(&agent.request.instance), Some(&record))?)
+}
+
+/// Sets and publishes what commits will wait for.
+fn promise_commits(agent: &mut Agent, circumstances: &Facts) -> Result<(), Failure> {
     let effective = setting(&agent.postgres.synchronous_standby_names()?)?;
     let published = circumstances.published.clone().unwrap_or_default();
     let management = management(agent);

@@ -47,13 +47,13 @@ fn hold_election(agent: &mut Agent) -> Result<(), Failure> {
     let ours = agent.postgres.vote()?;
     let mut voters = agent.request.transition.voters();
     voters.remove(me);
-    facts.votes = others_votes(agent, &voters);
+    facts.votes = others_votes(agent, &voters)?;
     facts.votes.insert(me.clone(), Some(ours.clone()));
     match promotion::choose(&facts, Some(me)) {
         Choice::Node { node, warnings, .. } if node == *me => {
             warnings.iter().for_each(|warning| log::warn!("{warning}"));
             log::info!("won the election: {}", listed(&facts.votes));
-            primary::promise(agent, &facts)
+            primary::promise(agent, &facts, &ours)
         }
         Choice::Node { node, vote, .. } => {
             log::info!("lost the election to {node}: {}", listed(&facts.votes));
@@ -78,29 +78,34 @@ fn circumstances(agent: &mut Agent) -> Result<Facts, Failure> {
 }
 
 /// The votes of `voters`; of those that are late, as many as come in time.
-fn others_votes(agent: &mut Agent, voters: &BTreeSet<NodeName>) -> BTreeMap<NodeName, Option<Vote>> {
+///
+/// # Errors
+///
+/// When the votes could not be read even once: that is no reason to decide alone.
+fn others_votes(agent: &mut Agent, voters: &BTreeSet<NodeName>) -> Result<BTreeMap<NodeName, Option<Vote>>, Failure> {
     let deadline = agent.request.deadline;
     let patience = deadline.share(agent.clock, 0.3).or_after(agent.clock, VOTES_PATIENCE);
     let mut votes = BTreeMap::new();
+    let mut read = Err(Failure::NoVotesRead);
     let complete = agent.wait_for("the others' votes", patience, |agent| {
-        votes = election::votes(agent, voters);
-        Ok(votes.values().all(Option::is_some).then_some(()))
+        match election::read_votes(agent, voters, &mut votes) {
+            Ok(()) => read = Ok(()),
+            Err(error) => log::warn!("{error}"),
+        }
+        Ok((read.is_ok() && votes.values().all(Option::is_some)).then_some(()))
     });
-    // A node that this transition restarts, because it has just yielded to this one, cannot be asked again and has not
-    // lost what it voted with.
-    let restarting = election::votes(agent, &agent.request.transition.restarting());
-    votes.extend(restarting.into_iter().filter(|(node, vote)| vote.is_some() && !voters.contains(node)));
     if let Err(error) = complete {
         log::warn!("{error}");
     }
-    votes
+    read.map(|()| votes)
 }
 
 /// Makes Pacemaker choose `better` in its next transition, also where a constraint prefers this node. The new primary's
 /// monitor, or the search for a candidate, gives this node its score back.
 fn give_up(agent: &mut Agent, better: Option<&NodeName>) {
     let me = agent.request.me.clone();
-    let better = better.map(|node| (node.clone(), Score::BEST_STANDBY));
+    // More than any other standby can have.
+    let better = better.map(|node| (node.clone(), Score::PRIMARY));
     for (node, score) in [(me, Score::NEVER)].into_iter().chain(better) {
         if let Err(error) = election::set_score(agent, &node, score) {
             log::warn!("cannot set the promotion score of {node} to {score}: {error}");

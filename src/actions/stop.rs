@@ -8,6 +8,8 @@ use crate::failure::Failure;
 use crate::postgres::End;
 use crate::rules::status::{self, Status};
 
+use super::election;
+
 /// A clean shutdown gets this share of the time that is left: it ends only when the WAL has been sent to every standby and
 /// archived.
 const FAST: f64 = 0.6;
@@ -23,6 +25,10 @@ const IMMEDIATE: f64 = 0.5;
 pub fn run(agent: &mut Agent) -> Result<Outcome, Failure> {
     if agent.postgres.phase().is_some() {
         until_gone(agent, agent.request.deadline)?;
+    }
+    // What no longer runs must not be waited for in an election. It vanishes with the node anyway.
+    if let Err(error) = election::withdraw(agent) {
+        log::debug!("{error}");
     }
     let status = status::status(&agent.postgres.evidence());
     let reason = matches!(status, Status::Crashed(_)).then(|| status.to_string());

@@ -358,6 +358,10 @@ impl Postgres for Instance {
         }
     }
 
+    fn take_timelines(&mut self, history: &TimelineHistory, at: Lsn, next: Timeline) -> Result<(), PostgresError> {
+        self.as_user(|data| wal_end::take_timelines(data, history, at, next))
+    }
+
     fn promote(&mut self) -> Result<(), PostgresError> {
         let postmaster = self.postmaster()?;
         self.as_user(|data| layout::create(&data.file("promote")))?;

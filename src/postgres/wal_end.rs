@@ -5,7 +5,7 @@ use std::fs;
 use super::PostgresError;
 use super::control::ControlData;
 use super::history::{self, TimelineHistory};
-use super::layout::DataDirectory;
+use super::layout::{self, DataDirectory};
 use super::wal::{self, Geometry, WalDirectory};
 use crate::location::{Lsn, Timeline};
 
@@ -69,6 +69,37 @@ fn followable(data: &DataDirectory, control: &ControlData) -> Result<Vec<Timelin
     Ok(histories)
 }
 
+/// Makes the next promotion, at `at` on the timeline of `history`, begin the timeline `next`.
+///
+/// PostgreSQL begins the first timeline above its own that has no history file (`findNewestTimeLine`,
+/// `src/backend/access/transam/timeline.c`). Those in between were taken by others: each gets a file that leaves our own
+/// timeline at the end of our WAL, so that nothing changes for whoever follows us, and whoever is on that timeline is
+/// seen to have left. There is nothing to write in the usual case, that nobody else has taken the next one.
+///
+/// # Errors
+///
+/// When a file cannot be written.
+pub fn take_timelines(
+    data: &DataDirectory,
+    history: &TimelineHistory,
+    at: Lsn,
+    next: Timeline,
+) -> Result<(), PostgresError> {
+    let mut lines: String = history
+        .switches()
+        .iter()
+        .map(|switch| format!("{}\t{}\t{}\n", switch.timeline, switch.at, switch.reason))
+        .collect();
+    lines.push_str(&format!("{}\t{at}\ttaken by another node\n", history.timeline()));
+    for number in history.timeline().0 + 1..next.0 {
+        let path = data.file("pg_wal").join(history::file_name(Timeline(number)));
+        if path.symlink_metadata().is_err() {
+            layout::replace(&path, &lines)?;
+        }
+    }
+    Ok(())
+}
+
 impl DataDirectory {
     /// The history of `timeline`: its file, which the first timeline does not have.
     ///
@@ -83,5 +114,26 @@ impl DataDirectory {
         };
         TimelineHistory::parse(timeline, &contents)
             .map_err(|error| PostgresError::Content { path, why: error.to_string() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn taken_timelines_are_skipped_and_ours_go_on() {
+        let here = tempfile::tempdir().unwrap();
+        fs::create_dir(here.path().join("pg_wal")).unwrap();
+        let data = DataDirectory::new(here.path());
+        let ours: TimelineHistory = "1@0/1000,2".parse().unwrap();
+        take_timelines(&data, &ours, Lsn(0x2000), Timeline(3)).unwrap();
+        assert_eq!(fs::read_dir(here.path().join("pg_wal")).unwrap().count(), 0, "nobody has taken the next");
+        take_timelines(&data, &ours, Lsn(0x2000), Timeline(5)).unwrap();
+        for taken in [3, 4] {
+            let history = data.history(Timeline(taken)).unwrap();
+            assert_eq!(history.to_string(), format!("1@0/1000,2@0/2000,{taken}"));
+        }
+        assert_eq!(fs::read_dir(here.path().join("pg_wal")).unwrap().count(), 2);
     }
 }

@@ -2,7 +2,8 @@
 
 use crate::location::{Lsn, Timeline};
 use crate::node::NodeName;
-use crate::record::{Promotion, Record};
+use crate::record::{Promotion, Record, Stage};
+use crate::vote::Vote;
 
 /// For how long a promotion may be without a standby before it counts all the same, in seconds.
 const TRIAL: u64 = 30;
@@ -31,9 +32,23 @@ pub fn record(reign: &Reign, known: &Record) -> Option<Record> {
     let switch = (*switch)?;
     let ours = known.last().filter(|last| last.timeline == *timeline && last.switch == switch);
     let time = ours.map_or(*now, |ours| ours.time);
-    let kept = *followed || ours.is_some_and(|ours| ours.kept || *now >= ours.time + TRIAL);
-    let promotion = Promotion { timeline: *timeline, switch, node: node.clone(), time, kept, end: None };
+    let kept = *followed || ours.is_some_and(|ours| ours.stage == Stage::Kept || *now >= ours.time + TRIAL);
+    let stage = if kept { Stage::Kept } else { Stage::Done };
+    let promotion = Promotion { timeline: *timeline, switch, node: node.clone(), time, stage, end: None };
     (ours != Some(&promotion)).then(|| known.with(promotion))
+}
+
+/// What the node that has won an election with `ours` is about to do: it begins the first timeline that nobody has taken.
+pub fn intention(node: &NodeName, ours: &Vote, known: &Record, now: u64) -> Promotion {
+    let taken = known.newest_timeline().max(Some(ours.timeline())).unwrap_or(ours.timeline());
+    Promotion {
+        timeline: Timeline(taken.0 + 1),
+        switch: ours.lsn(),
+        node: node.clone(),
+        time: now,
+        stage: Stage::Intended,
+        end: None,
+    }
 }
 
 /// The record after the primary was shut down cleanly, with its WAL ending at `end` on `timeline`; none if that promotion
@@ -46,7 +61,9 @@ pub fn shut_down(known: &Record, timeline: Timeline, end: Lsn) -> Option<Record>
 /// Whether the primary is so new that its standbys may not have found it yet. Nobody is promoted to the first timeline.
 pub fn is_new(timeline: Timeline, known: &Record) -> bool {
     timeline > Timeline(1)
-        && known.last().is_none_or(|last| last.timeline < timeline || (last.timeline == timeline && !last.kept))
+        && known
+            .last()
+            .is_none_or(|last| last.timeline < timeline || (last.timeline == timeline && last.stage < Stage::Kept))
 }
 
 #[cfg(test)]
@@ -76,7 +93,21 @@ mod tests {
         alone_again: (2, false, 900, "2@0/100 srv1 500 kept") => "-";
         promoted_again: (3, false, 900, "2@0/50 srv2 500 kept") => "3@0/100 srv1 900; 2@0/50 srv2 500 kept";
         started_after_a_clean_end: (2, true, 900, "2@0/100 srv1 500 kept end=0/200") => "2@0/100 srv1 500 kept";
+        as_it_was_intended: (2, false, 501, "2@0/100 srv1 500 intended") => "2@0/100 srv1 501";
         a_namesake_of_another_beginning: (2, false, 900, "2@0/90 srv2 500") => "2@0/100 srv1 900; 2@0/90 srv2 500";
+    }
+
+    #[test]
+    fn the_next_timeline_is_one_that_nobody_has_taken() {
+        let next = |vote: &str, known: &str| {
+            let known = if known.is_empty() { Record::default() } else { known.parse().unwrap() };
+            let intention = intention(&NodeName::new("srv1"), &vote.parse().unwrap(), &known, 5);
+            Record(vec![intention]).to_string()
+        };
+        assert_eq!(next("1#256", ""), "2@0/100 srv1 5 intended");
+        assert_eq!(next("3#256", "2@0/90 srv2 0"), "4@0/100 srv1 5 intended");
+        assert_eq!(next("2#256", "3@0/100 srv2 0; 2@0/90 srv2 0"), "4@0/100 srv1 5 intended");
+        assert_eq!(next("2#256", "3@0/100 srv2 0 intended"), "4@0/100 srv1 5 intended");
     }
 
     #[test]

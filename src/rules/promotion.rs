@@ -6,7 +6,7 @@ use std::fmt;
 
 use crate::location::Lsn;
 use crate::node::NodeName;
-use crate::record::Record;
+use crate::record::{Record, Stage};
 use crate::rules::lineage::{self, Standing};
 use crate::rules::synchronous::{self, OVERRIDE_COMMAND, Operator, PromotionFacts, Published, Verdict};
 use crate::vote::Vote;
@@ -91,7 +91,7 @@ pub enum Refusal {
 /// Chooses who is to be promoted; of nodes that hold the same, `preferred`, then priority, then the first by name.
 ///
 /// A node that has strayed from the cluster's history is never chosen. One that has missed the last promotion is chosen
-/// only while that promotion's history does not count yet ([`crate::record::Promotion::kept`]). Synchronous commits are
+/// only while that promotion's history does not count yet ([`Stage::Kept`]). Synchronous commits are
 /// guarded by [`synchronous`]: the voters must include a holder of each, and the winner must hold what any voter holds.
 pub fn choose(facts: &Facts, preferred: Option<&NodeName>) -> Choice {
     if let Some(ordered) = &facts.ordered {
@@ -102,7 +102,8 @@ pub fn choose(facts: &Facts, preferred: Option<&NodeName>) -> Choice {
     if voted.is_empty() {
         return Choice::Nobody(Refusal::NoVotes);
     }
-    let (fit, unfit) = fit(&voted, &facts.record);
+    let record = facts.record.proven_by(voted.iter().map(|(_, vote)| *vote));
+    let (fit, unfit) = fit(&voted, &record);
     let order = |a: &(&NodeName, &Vote), b: &(&NodeName, &Vote)| order(facts, preferred, a, b);
     let free = fit.iter().filter(|(node, _)| !facts.barred.contains_key(*node)).copied();
     let Some((node, vote)) = free.max_by(order) else {
@@ -113,7 +114,7 @@ pub fn choose(facts: &Facts, preferred: Option<&NodeName>) -> Choice {
     };
     let barred = fit.iter().filter(|(other, _)| facts.barred.contains_key(*other)).copied().max_by(order);
     let ahead = barred.filter(|(_, theirs)| position(theirs) > position(vote));
-    if let Err(refusal) = keeps_promises(facts, node, ahead) {
+    if let Err(refusal) = keeps_promises(facts, &record, node, ahead) {
         return Choice::Nobody(refusal);
     }
     let silent: Vec<NodeName> =
@@ -139,7 +140,7 @@ fn fit<'a>(voted: &[Voter<'a>], record: &Record) -> (Vec<Voter<'a>>, Vec<(NodeNa
     };
     let mut fit = with(|standing| *standing == Standing::Current);
     if fit.is_empty() {
-        fit = with(|standing| matches!(standing, Standing::Behind(last) if !last.kept));
+        fit = with(|standing| matches!(standing, Standing::Behind(last) if last.stage < Stage::Kept));
     }
     let unfit = standings
         .into_iter()
@@ -160,13 +161,16 @@ fn position(vote: &Vote) -> (crate::location::Timeline, Lsn) {
     (vote.timeline(), vote.lsn())
 }
 
-/// Whether promoting `node` loses no commit that was acknowledged with synchronous replication.
-fn keeps_promises(facts: &Facts, node: &NodeName, barred_ahead: Option<Voter>) -> Result<(), Refusal> {
+/// Whether promoting `node` loses no commit that was acknowledged with synchronous replication. What a strayed node holds
+/// the winner need not hold, so its vote proves nothing.
+fn keeps_promises(facts: &Facts, record: &Record, node: &NodeName, barred_ahead: Option<Voter>) -> Result<(), Refusal> {
+    let counts = |vote: &&Vote| !matches!(lineage::standing(vote, record), Standing::Strayed { .. });
+    let position = |vote: &Option<Vote>| vote.as_ref().filter(counts).map(Vote::lsn);
     let verdict = synchronous::verdict(&PromotionFacts {
         candidate: node.clone(),
         members: facts.members.clone(),
         published: facts.published.clone(),
-        votes: facts.votes.iter().map(|(node, vote)| (node.clone(), vote.as_ref().map(Vote::lsn))).collect(),
+        votes: facts.votes.iter().map(|(node, vote)| (node.clone(), position(vote))).collect(),
         last_known: None,
         operator: Operator::Silent,
     });
@@ -318,6 +322,8 @@ mod tests {
         the_last_promotion_does_not_count_yet: ("srv1=1#256 srv2=1#250", "2@0/100 srv3 0", "") => "srv1";
         unless_somebody_has_it: ("srv1=1#256 srv3=2#300,history=1@0/100|2", "2@0/100 srv3 0", "") => "srv3";
         strayed_never_counts: ("srv1=1#257", "2@0/100 srv3 0", "") => "nobody: History";
+        an_intended_promotion_that_never_happened: ("srv1=1#300", "2@0/100 srv3 0 intended", "") => "srv1";
+        an_intended_promotion_that_happened: ("srv1=1#300 srv2=2#290,history=1@0/100|2", "2@0/100 srv3 0 intended", "") => "srv2";
         the_shutdown_checkpoint_is_missing: ("srv1=2#500,history=1@0/100|2", "2@0/100 srv2 0 kept end=0/200", "") => "nobody: History";
         the_shutdown_checkpoint_is_here: ("srv1=2#512,history=1@0/100|2", "2@0/100 srv2 0 kept end=0/200", "") => "srv1";
     }
@@ -344,6 +350,7 @@ mod tests {
         both_hold_everything: ("srv1=1#5", "", "srv3: ANY 2 (srv1, srv2)") => "srv1";
         first_is_treated_as_any: ("srv1=1#5", "", "srv3: FIRST 1 (srv1, srv2)") => "nobody: Synchronous";
         the_old_primary_votes: ("srv1=1#5 srv3=1#6", "", "srv3: ANY 1 (srv1, srv2)") => "srv3";
+        a_strayed_one_does_not_count: ("srv1=2#300,history=1@0/100|2 srv2=1#9000", "2@0/100 srv3 0 kept", "srv3: ANY 1 (srv1, srv2)") => "nobody: Synchronous";
         a_silent_one_does_not_count: ("srv1=1#5 srv2=-", "", "srv3: ANY 1 (srv1, srv2)") => "nobody: Synchronous";
     }
 
