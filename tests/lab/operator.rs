@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use lab::cluster::Failure;
 use lab::lab::RESOURCE;
 use lab::provision::Script;
 use lab::{Lab, Node};
@@ -84,11 +85,21 @@ pub fn rebuild(node: &Node, primary: &Node) -> Result<()> {
 
 /// The names of failed actions that Pacemaker shows: `pgsqld_monitor_2000 on srv1`.
 pub fn failed_actions(lab: &Lab) -> Result<Vec<String>> {
-    let mut failures: Vec<String> =
-        lab.cluster()?.failures.iter().map(|failure| format!("{} on {}", failure.operation, failure.node)).collect();
+    let mut failures: Vec<String> = lab.cluster()?.failures.iter().map(name).collect();
     failures.sort();
     failures.dedup();
     Ok(failures)
+}
+
+/// Those of [`failed_actions`] that are promotions which a node has refused in favour of a better one.
+pub fn refused_promotions(lab: &Lab) -> Result<Vec<String>> {
+    let promote = format!("{RESOURCE}_promote_0");
+    let refused = |failure: &&Failure| failure.operation == promote && failure.reason.contains("is the best candidate");
+    Ok(lab.cluster()?.failures.iter().filter(refused).map(name).collect())
+}
+
+fn name(failure: &Failure) -> String {
+    format!("{} on {}", failure.operation, failure.node)
 }
 
 /// The interval of the recurring monitor of a role, in milliseconds.

@@ -28,5 +28,5 @@ pub fn play(lab: &Lab) -> Result<()> {
     ensure!(stray == "f", "{} has what {} had written for itself", new.name(), old.name());
     ensure!(back == Return::KeptOut, "{} streams although it holds what nobody else has", old.name());
     rebuild(old, new)?;
-    trial.end(&Ending { primary: Some(new), fenced: &[old], ..Ending::default() })
+    trial.end(&Ending { primary: Some(new), fenced: &[old], elected: true, ..Ending::default() })
 }

@@ -18,5 +18,5 @@ pub fn play(lab: &Lab) -> Result<()> {
     if trial.comes_back(old)? == Return::KeptOut {
         rebuild(old, new)?;
     }
-    trial.end(&Ending { primary: Some(new), fenced: &[old], ..Ending::default() })
+    trial.end(&Ending { primary: Some(new), fenced: &[old], elected: true, ..Ending::default() })
 }
