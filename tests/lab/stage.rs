@@ -1,5 +1,7 @@
 //! The labs that scenarios are played on: one at a time, kept from scenario to scenario while it will do.
 
+use std::fs;
+
 use anyhow::{Context, Result};
 use lab::builder::Builder;
 use lab::layout::Layout;
@@ -27,9 +29,10 @@ pub struct Stage {
 impl Stage {
     /// An empty one. What killed test runs have left behind is removed.
     pub fn new() -> Self {
-        for name in Layout::names().iter().filter(|name| name.starts_with(PREFIX)) {
-            // Refused, and rightly so, when it belongs to a test run that is still going on.
-            let _ = lab::lab::down(name, false);
+        for name in left_behind() {
+            // Refused, and rightly so, when it belongs to a test run that is still going on. What went wrong in one that is
+            // gone can still be read.
+            let _ = lab::lab::down(&name, true);
         }
         Self { lab: None, made: 0 }
     }
@@ -87,4 +90,13 @@ impl Stage {
         }
         self.lab.as_ref().context("the lab is gone")
     }
+}
+
+/// The names of all labs that test runs have or had: each has a lock, as long as nobody has brought it down.
+fn left_behind() -> Vec<String> {
+    let place = Layout::new(PREFIX).map(|layout| layout.lock().with_file_name("")).unwrap_or_default();
+    let files =
+        fs::read_dir(place).into_iter().flatten().flatten().filter_map(|file| file.file_name().into_string().ok());
+    let names = files.filter_map(|file| file.strip_suffix(".lock").map(str::to_owned));
+    names.filter(|name| name.starts_with(PREFIX)).collect()
 }
