@@ -6,7 +6,7 @@ use crate::failure::Failure;
 use crate::rules::status::{self, Phase, Role, Status};
 use crate::rules::steps::{self, Start};
 
-use super::{stop, validate};
+use super::{election, stop, validate};
 
 /// Starts the instance as a standby.
 ///
@@ -15,7 +15,15 @@ use super::{stop, validate};
 /// When this node is not set up for it, or the server does not come up in time.
 pub fn run(agent: &mut Agent) -> Result<Outcome, Failure> {
     validate::check_node(agent)?;
-    standby(agent, agent.request.deadline)
+    let outcome = standby(agent, agent.request.deadline)?;
+    // A candidate will have to be found. On a busy cluster Pacemaker notifies one instance after the other, and the first
+    // would wait in vain for votes that the others cast only when they are notified.
+    if !agent.request.transition.has_or_gets_primary() {
+        if let Err(error) = election::vote(agent) {
+            log::debug!("{error}");
+        }
+    }
+    Ok(outcome)
 }
 
 /// Brings up a standby from whatever is there.
