@@ -9,6 +9,8 @@ mod agent;
 mod architecture;
 /// What the documents say is what the program does.
 mod docs;
+/// A cluster in memory.
+mod fakes;
 /// The binary and a real instance of PostgreSQL.
 mod instance;
 /// The meta-data, and the tools that read it.
@@ -19,7 +21,5 @@ mod packaging;
 mod parameters;
 /// The binary, run.
 mod run;
-/// A cluster in memory.
-mod fakes;
 /// Whole lives of clusters, in memory.
 mod simulation;

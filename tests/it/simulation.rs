@@ -3,10 +3,10 @@
 
 #![allow(unreachable_pub)]
 
-/// What must hold.
-mod oracle;
 /// What goes wrong.
 mod faults;
+/// What must hold.
+mod oracle;
 /// What Pacemaker makes of it.
 mod scheduler;
 

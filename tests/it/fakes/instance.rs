@@ -1,6 +1,6 @@
 //! What PostgreSQL does by itself: it starts, stops, replicates, acknowledges commits, and dies.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use pgsqlms::location::Lsn;
@@ -84,6 +84,8 @@ pub struct Instance {
     pub received: Option<Lsn>,
     /// The timelines of which it has the history files.
     pub timelines: BTreeSet<u32>,
+    /// Those of them that only stand for a number that others took: which timeline they are said to leave, and where.
+    pub fillers: BTreeMap<u32, (u32, Lsn)>,
     /// Whom it receives WAL from.
     pub upstream: Option<usize>,
     /// It has caught up with its upstream.
@@ -102,6 +104,7 @@ impl Instance {
             replayed: end.lsn,
             received: None,
             timelines: BTreeSet::from([1]),
+            fillers: BTreeMap::new(),
             upstream: None,
             streaming: false,
             retry_at: Duration::ZERO,
@@ -168,18 +171,22 @@ fn step(state: &mut State, node: usize) {
 
 fn become_primary(state: &mut State, node: usize) {
     let postgres = &state.nodes[node].postgres;
-    let (left, newest) = (postgres.end, postgres.timelines.last().copied().unwrap_or(1));
+    let (left, known) = (postgres.end, postgres.timelines.clone());
+    let mut next = state.wal.branch(left.branch).timeline + 1;
+    while known.contains(&next) {
+        next += 1;
+    }
     (state.on_promotion)(state, node);
-    let branch = state.wal.fork(left, newest + 1, node);
+    let branch = state.wal.fork(left, next, node);
     let postgres = &mut state.nodes[node].postgres;
     postgres.end = Position { branch, lsn: Lsn(left.lsn.0 + RECORD) };
     postgres.replayed = postgres.end.lsn;
-    postgres.timelines.insert(newest + 1);
+    postgres.timelines.insert(next);
     postgres.process = Process::Primary;
     postgres.control = DbState::InProduction;
     postgres.standby_signal = false;
     postgres.hang_up();
-    tell!(state, "{}: is the primary, timeline {} from {}", state.nodes[node].name, newest + 1, left.lsn);
+    tell!(state, "{}: is the primary, timeline {} from {}", state.nodes[node].name, next, left.lsn);
 }
 
 /// Clients write to whatever primary they find.
@@ -223,15 +230,26 @@ fn replicate(state: &mut State, node: usize) {
     }
 }
 
+/// Whether the sender's WAL leads on from this node's, as far as PostgreSQL can see. It asks for history files that it does
+/// not have, so a file of its own that only stands for a number hides the sender's.
+fn follows(state: &State, node: usize, sender: Position) -> bool {
+    let postgres = &state.nodes[node].postgres;
+    let own = state.wal.branch(postgres.end.branch).timeline;
+    match postgres.fillers.get(&state.wal.branch(sender.branch).timeline) {
+        Some((parent, at)) if *parent == own => postgres.end.lsn <= *at,
+        _ => state.wal.following(postgres.end, sender).is_some(),
+    }
+}
+
 fn connect(state: &mut State, node: usize, primary: usize) {
     let sender = state.nodes[primary].postgres.end;
     let histories: Vec<u32> = state.wal.way(sender).map(|at| state.wal.branch(at.branch).timeline).collect();
     let retry_at = state.now + Duration::from_secs(5);
-    let following = state.wal.following(state.nodes[node].postgres.end, sender);
+    let following = follows(state, node, sender);
     let postgres = &mut state.nodes[node].postgres;
     postgres.timelines.extend(histories);
     postgres.hang_up();
-    if following.is_none() {
+    if !following {
         postgres.retry_at = retry_at;
         return;
     }

@@ -146,9 +146,7 @@ impl FakePacemaker<'_> {
 
 /// The bug that nobody becomes a candidate.
 fn refuses(state: &State, name: &str, value: Option<&str>) -> bool {
-    state.planted == Some(Planted::KeepsNegativeScores)
-        && name == Attribute::Score.of(RESOURCE)
-        && value == Some("1")
+    state.planted == Some(Planted::KeepsNegativeScores) && name == Attribute::Score.of(RESOURCE) && value == Some("1")
 }
 
 impl Pacemaker for FakePacemaker<'_> {

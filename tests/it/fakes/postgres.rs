@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use pgsqlms::location::Timeline;
+use pgsqlms::location::{Lsn, Timeline};
 use pgsqlms::postgres::history::TimelineHistory;
 use pgsqlms::postgres::{End, Postgres, PostgresError, Replication, Upstream};
 use pgsqlms::rules::scores::{Replica, SenderState};
@@ -165,6 +165,18 @@ impl Postgres for FakePostgres<'_> {
                 }
                 End::Fast => {}
                 End::Immediate | End::Kill => state.nodes[node].postgres.crash(),
+            }
+            Ok(())
+        })
+    }
+
+    fn take_timelines(&mut self, history: &TimelineHistory, at: Lsn, next: Timeline) -> Result<(), PostgresError> {
+        self.call(|state, node| {
+            let postgres = &mut state.nodes[node].postgres;
+            for number in history.timeline().0 + 1..next.0 {
+                if postgres.timelines.insert(number) {
+                    postgres.fillers.insert(number, (history.timeline().0, at));
+                }
             }
             Ok(())
         })

@@ -145,11 +145,13 @@ pub fn rebuild(state: &mut State, node: usize) {
     let is_primary = |node: &crate::fakes::Node| node.on && node.postgres.process == Process::Primary;
     let Some(primary) = state.nodes.iter().find(|node| is_primary(node)) else { return };
     let (end, timelines) = (primary.postgres.end, primary.postgres.timelines.clone());
+    let fillers = primary.postgres.fillers.clone();
     let strayed = !state.wal.holds(end, state.nodes[node].postgres.end);
     if strayed && state.nodes[node].postgres.process == Process::Standby {
         let postgres = &mut state.nodes[node].postgres;
         postgres.crash();
         (postgres.end, postgres.timelines, postgres.received) = (end, timelines, None);
+        postgres.fillers = fillers;
         tell!(state, "{}: rebuilt from the primary", state.nodes[node].name);
     }
 }

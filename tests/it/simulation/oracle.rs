@@ -2,7 +2,7 @@
 
 use pgsqlms::node::NodeName;
 use pgsqlms::pacemaker::{NO_FAILOVER, Property};
-use pgsqlms::record::{Promotion, Record};
+use pgsqlms::record::{Promotion, Record, Stage};
 use pgsqlms::vote::Vote;
 
 use super::scheduler::Scheduler;
@@ -18,7 +18,7 @@ pub fn promoted(state: &mut State, winner: usize) {
     for lost in state.acknowledged.values().filter(|commit| !state.wal.holds(held, **commit)) {
         wrong.push(format!("lacks acknowledged commits up to {}", lost.lsn));
     }
-    let counts = last_promotion(state).is_some_and(|last| last.kept);
+    let counts = last_promotion(state).is_some_and(|last| last.stage == Stage::Kept);
     if let Some(branch) = last_branch(state).filter(|_| counts) {
         if !state.wal.way(held).any(|at| at.branch == branch) {
             wrong.push(format!("has missed or left timeline {}", state.wal.branch(branch).timeline));
@@ -89,7 +89,7 @@ pub fn at_rest(state: &State) -> bool {
     let end = state.nodes[primary].postgres.end;
     let mut standbys = state.nodes.iter().filter(|node| node.on && node.postgres.process == Process::Standby);
     standbys.all(|node| node.postgres.streaming || state.wal.following(node.postgres.end, end).is_none())
-        && last_promotion(state).is_some_and(|last| last.kept)
+        && last_promotion(state).is_some_and(|last| last.stage == Stage::Kept)
 }
 
 fn last_promotion(state: &State) -> Option<Promotion> {
