@@ -16,7 +16,7 @@ pub fn play(lab: &Lab) -> Result<()> {
     for (quorum, one_lags) in QUORUMS {
         let (old, standbys) = (trial.primary()?, trial.standbys()?);
         let (behind, ahead) = (standbys[0], standbys[1]);
-        commits_wait_for(lab, &format!("{quorum} ({}, {})", ahead.name(), behind.name()))?;
+        commits_wait_for(lab, &format!("{quorum} ({}, {}, {})", ahead.name(), behind.name(), old.name()))?;
         trial.writes_go_on()?;
         if one_lags {
             fall_behind(&trial, behind, ahead)?;

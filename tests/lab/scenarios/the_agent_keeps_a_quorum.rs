@@ -1,7 +1,9 @@
 //! `sync_management=quorum`: the agent keeps `synchronous_standby_names`. Whichever node dies, nothing is lost and commits go
 //! on; without any standby they wait.
 
-use anyhow::{Result, ensure};
+use std::thread;
+
+use anyhow::{Result, anyhow, ensure};
 use lab::lab::RESOURCE;
 use lab::{Lab, Node, eventually};
 
@@ -25,6 +27,10 @@ pub fn play(lab: &Lab) -> Result<()> {
     ensure!(!restarted, "PostgreSQL was restarted for a change of sync_management");
 
     trial.fault("cut the power of a standby", || standbys[0].cut_power())?;
+    eventually(LIMIT, "the standby to be fenced", || {
+        ensure!(trial.fenced()? == [standbys[0].name()], "fenced so far: {:?}", trial.fenced()?);
+        Ok(())
+    })?;
     trial.writes_go_on()?;
     lab.wait_for_primary(LIMIT, standbys.len())?;
     waits_for_one_of(old, &standbys)?;
@@ -57,12 +63,18 @@ fn waits_for_one_of(primary: &Node, standbys: &[&Node]) -> Result<()> {
     })
 }
 
-/// A commit that is given up while it waits says so.
+/// A commit is given up while it waits.
 fn commits_wait(primary: &Node) -> Result<()> {
-    let psql = format!("{}/psql", primary.bindir());
-    let limit = "SET statement_timeout = '2s'";
-    let argv = ["runuser", "-u", "postgres", "--", &psql, "-Xqd", "app", "-c", limit, "-c", "CREATE TABLE waits ()"];
-    let told = primary.exec(&argv)?.stderr;
-    ensure!(told.contains("canceling wait for synchronous replication"), "a commit did not wait: {told}");
-    primary.psql_in("app", "SET synchronous_commit = local; DROP TABLE waits").map(drop)
+    let waiting = thread::scope(|scope| {
+        let commit = scope.spawn(|| primary.psql_in("app", "CREATE TABLE waits (); DROP TABLE waits"));
+        let waiting = eventually(LIMIT, "a commit to wait for a standby", || {
+            let cancelled = "SELECT count(pg_cancel_backend(pid)) FROM pg_stat_activity WHERE wait_event = 'SyncRep' \
+                 AND query LIKE '%TABLE waits%'";
+            ensure!(primary.psql(cancelled)? != "0", "none does");
+            Ok(())
+        });
+        waiting.and(commit.join().map_err(|_| anyhow!("the commit panicked")))
+    })?;
+    // It is done locally, and psql is told so by a warning.
+    waiting.map(drop)
 }
