@@ -62,7 +62,7 @@ test-unit: need-cargo ## Run the tests that need no cluster
 
 test-slow: need-root need-cargo ## Run the unit tests that need root or a minute
 	@.ci/packages build lab test
-	$(CARGO) test --locked --package pgsqlms --lib -- --ignored
+	$(CARGO) test --locked --release --package pgsqlms --lib -- --ignored
 	$(CARGO) test --locked --package lab --no-fail-fast -- --ignored
 
 test-ocf: test-ocf-tester test-ocft ## Run the OCF tools' tests on the agent (root)
