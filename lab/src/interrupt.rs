@@ -35,7 +35,11 @@ impl Mine {
     /// Removes it. Fine when there is none.
     pub fn remove(&self) -> Result<()> {
         match self {
-            Self::Lab(layout) => teardown::lab(layout),
+            Self::Lab(layout) => {
+                teardown::lab(layout)?;
+                let _ = std::fs::remove_file(layout.lock());
+                Ok(())
+            }
             Self::Tree(dir, makers) => teardown::tree(dir, makers),
         }
     }
