@@ -25,6 +25,8 @@ find_postgresql() {
 remove_instance() {
     as_postgres "$PGBIN/pg_ctl" -D "$PGDATA" -m immediate stop >/dev/null 2>&1 || true
     rm -rf "$instance"
+    # Where the agent had the server write while it was starting.
+    rm -f "/var/log/postgresql/pgsqlms-$(echo "${PGDATA#/}" | tr / -).log"
 }
 
 as_postgres() {
