@@ -27,6 +27,7 @@ use pgsqlms::failure::Failure;
 use pgsqlms::node::NodeName;
 use pgsqlms::notification::{Notification, Transition};
 use pgsqlms::parameters::Config;
+use pgsqlms::record::Promotion;
 use pgsqlms::rules::setup::Meta;
 use pgsqlms::rules::status::Asked;
 
@@ -85,6 +86,8 @@ pub struct State {
     pub planted: Option<Planted>,
     /// The furthest acknowledged commit on each branch of history.
     pub acknowledged: BTreeMap<usize, Position>,
+    /// The last promotion that an agent has recorded as having happened, even if the record is lost.
+    pub recorded: Option<Promotion>,
     /// The clients pause.
     pub quiet: bool,
     pub violations: Vec<String>,
@@ -132,6 +135,7 @@ impl State {
             random: Random::new(seed),
             planted: None,
             acknowledged: BTreeMap::new(),
+            recorded: None,
             quiet: false,
             violations: Vec::new(),
             story: None,
@@ -187,11 +191,6 @@ pub trait Hook {
     /// An agent waits: others may run.
     fn waiting(&self, _cluster: &Cluster) {}
 }
-
-/// Nobody steps in.
-pub struct Undisturbed;
-
-impl Hook for Undisturbed {}
 
 /// The cluster and whoever steps in.
 pub struct Cluster {

@@ -86,6 +86,8 @@ pub struct Instance {
     pub timelines: BTreeSet<u32>,
     /// Those of them that only stand for a number that others took: which timeline they are said to leave, and where.
     pub fillers: BTreeMap<u32, (u32, Lsn)>,
+    /// It has looked for newer timelines (`rescanLatestTimeLine`) and found such a file.
+    misled: bool,
     /// Whom it receives WAL from.
     pub upstream: Option<usize>,
     /// It has caught up with its upstream.
@@ -105,6 +107,7 @@ impl Instance {
             received: None,
             timelines: BTreeSet::from([1]),
             fillers: BTreeMap::new(),
+            misled: false,
             upstream: None,
             streaming: false,
             retry_at: Duration::ZERO,
@@ -150,6 +153,7 @@ fn step(state: &mut State, node: usize) {
             let attempted = state.random.one_in(2);
             let postgres = &mut state.nodes[node].postgres;
             postgres.process = Process::Standby;
+            postgres.misled = !postgres.fillers.is_empty();
             postgres.replayed = postgres.end.lsn;
             // It asks for the whole segment again as soon as it tries to connect.
             postgres.received = attempted.then_some(Lsn(postgres.end.lsn.0 / SEGMENT * SEGMENT));
@@ -176,12 +180,14 @@ fn become_primary(state: &mut State, node: usize) {
     while known.contains(&next) {
         next += 1;
     }
+    let claim = postgres.misled.then_some(next - 1).filter(|number| postgres.fillers.contains_key(number));
     (state.on_promotion)(state, node);
-    let branch = state.wal.fork(left, next, node);
+    let branch = state.wal.fork(left, next, node, claim);
     let postgres = &mut state.nodes[node].postgres;
     postgres.end = Position { branch, lsn: Lsn(left.lsn.0 + RECORD) };
     postgres.replayed = postgres.end.lsn;
     postgres.timelines.insert(next);
+    postgres.misled = false;
     postgres.process = Process::Primary;
     postgres.control = DbState::InProduction;
     postgres.standby_signal = false;
@@ -216,6 +222,9 @@ fn replicate(state: &mut State, node: usize) {
             let postgres = &mut state.nodes[node].postgres;
             postgres.retry_at = retry_at;
             postgres.hang_up();
+        }
+        if !state.nodes[node].postgres.fillers.is_empty() && state.random.one_in(8) {
+            state.nodes[node].postgres.misled = true;
         }
         return;
     };

@@ -6,6 +6,7 @@ use std::time::Duration;
 use pgsqlms::node::NodeName;
 use pgsqlms::pacemaker::cib::Cib;
 use pgsqlms::pacemaker::{Attribute, Pacemaker, PacemakerError, Property, Reach};
+use pgsqlms::record::Record;
 
 use super::instance::Process;
 use super::{Planted, RESOURCE, Run, State, tell};
@@ -90,10 +91,6 @@ impl Information {
     pub fn transient(&self, node: &NodeName, name: &str) -> Option<&str> {
         Some(self.transient.get(node)?.get(name)?.as_str())
     }
-
-    pub fn property(&self, property: Property) -> Option<&str> {
-        Some(self.properties.get(&property.of(RESOURCE))?.as_str())
-    }
 }
 
 /// The cluster, as one agent meets it.
@@ -124,7 +121,7 @@ impl FakePacemaker<'_> {
     fn write(&self, node: &NodeName, name: &str, value: Option<&str>, reach: Reach) -> Result<(), PacemakerError> {
         self.call(|state, me| {
             let reachable = |other: &super::Node| other.name == *node && other.on && other.side == state.nodes[me].side;
-            if !state.nodes.iter().any(reachable) || refuses(state, name, value) {
+            if !state.nodes.iter().any(reachable) || refuses(state, node, name, value) {
                 return;
             }
             let mut due = state.now;
@@ -144,9 +141,13 @@ impl FakePacemaker<'_> {
     }
 }
 
-/// The bug that nobody becomes a candidate.
-fn refuses(state: &State, name: &str, value: Option<&str>) -> bool {
-    state.planted == Some(Planted::KeepsNegativeScores) && name == Attribute::Score.of(RESOURCE) && value == Some("1")
+/// What does not arrive: the bug that nobody becomes a candidate, or the vote that all wait for.
+fn refuses(state: &State, node: &NodeName, name: &str, value: Option<&str>) -> bool {
+    match state.planted {
+        Some(Planted::KeepsNegativeScores) => name == Attribute::Score.of(RESOURCE) && value == Some("1"),
+        Some(Planted::WaitsForEveryVote) => name == Attribute::Vote.of(RESOURCE) && *node == state.nodes[0].name,
+        _ => false,
+    }
 }
 
 impl Pacemaker for FakePacemaker<'_> {
@@ -207,7 +208,12 @@ impl Pacemaker for FakePacemaker<'_> {
                 Some(value) => drop(state.information.properties.insert(name.to_owned(), value.to_owned())),
                 None => drop(state.information.properties.remove(name)),
             }
+            let record = value.filter(|_| name == Property::Promotions.of(RESOURCE)).and_then(|text| text.parse().ok());
+            state.recorded = record.and_then(|record: Record| record.last().cloned()).or(state.recorded.take());
             state.information.changes += 1;
+            // The CIB is written on all nodes and on their disks.
+            let pause = state.random.milliseconds(20, 400);
+            state.pass(pause);
         })
     }
 

@@ -1,8 +1,8 @@
 //! What must hold, judged by what the modelled WAL truly is, not by what the agents can see of it.
 
 use pgsqlms::node::NodeName;
-use pgsqlms::pacemaker::{NO_FAILOVER, Property};
-use pgsqlms::record::{Promotion, Record, Stage};
+use pgsqlms::pacemaker::NO_FAILOVER;
+use pgsqlms::record::{Promotion, Stage};
 use pgsqlms::vote::Vote;
 
 use super::scheduler::Scheduler;
@@ -93,8 +93,7 @@ pub fn at_rest(state: &State) -> bool {
 }
 
 fn last_promotion(state: &State) -> Option<Promotion> {
-    let record: Record = state.information.property(Property::Promotions)?.parse().ok()?;
-    record.last().cloned()
+    state.recorded.clone()
 }
 
 /// Judges how things are once the troubles are over and the cluster had time.
