@@ -7,6 +7,7 @@ use std::sync::Mutex;
 use log::{Level, LevelFilter, Log, Metadata, Record};
 use syslog::{BasicLogger, Facility, Formatter3164};
 
+use crate::clock::{Clock, SystemClock};
 use crate::env::Environment;
 
 /// The line that Pacemaker shows as the exit reason: the last one on standard error that begins like this
@@ -59,12 +60,14 @@ impl Log for Messages {
         if !self.enabled(record.metadata()) {
             return;
         }
-        let line = one_line(&format!("({}) {}", self.instance, record.args()));
+        let message = one_line(&record.args().to_string());
+        let line = format!("({}) {message}", self.instance);
         if let Some(system) = &self.system {
             system.log(&Record::builder().level(record.level()).args(format_args!("{line}")).build());
         }
         if let Some(mut file) = self.file.as_ref().and_then(|file| file.lock().ok()) {
-            let _ = writeln!(file, "pgsqlms{line} {}", level(record.level()));
+            let (pid, level) = (std::process::id(), level(record.level()));
+            let _ = writeln!(file, "pgsqlms({})[{pid}]: {} {level}: {message}", self.instance, now());
         }
         if self.terminal {
             let _ = writeln!(std::io::stderr(), "{}: {line}", level(record.level()));
@@ -72,6 +75,15 @@ impl Log for Messages {
     }
 
     fn flush(&self) {}
+}
+
+/// The date and time as other agents write them, in UTC: `2026/11/23_09:05:00`.
+fn now() -> String {
+    let seconds = i64::try_from(SystemClock::start().unix_time()).unwrap_or_default();
+    let now = time::OffsetDateTime::from_unix_timestamp(seconds).unwrap_or(time::OffsetDateTime::UNIX_EPOCH);
+    let (year, month, day) = now.to_calendar_date();
+    let (hour, minute, second) = now.to_hms();
+    format!("{year:04}/{:02}/{day:02}_{hour:02}:{minute:02}:{second:02}", u8::from(month))
 }
 
 fn level(level: Level) -> &'static str {

@@ -64,7 +64,11 @@ pub fn run(arguments: impl IntoIterator<Item = std::ffi::OsString>, environment:
 /// Shows how the program is called; an error unless that was asked for.
 fn show(usage: &clap::Error) -> OcfExitCode {
     let _ = usage.print();
-    if usage.use_stderr() { OcfExitCode::Unimplemented } else { OcfExitCode::Success }
+    if !usage.use_stderr() {
+        return OcfExitCode::Success;
+    }
+    logging::tell_reason("the agent was called in a way that it does not understand: see pgsqlms --help");
+    OcfExitCode::Unimplemented
 }
 
 fn promote_anyway(arguments: &Arguments, environment: &Environment) -> OcfExitCode {
@@ -172,7 +176,7 @@ fn meta(environment: &Environment) -> Meta {
         notify: environment.text(notify).map(|_| environment.says_yes(notify)),
         promoted_max: environment
             .text_of_any(&["OCF_RESKEY_CRM_meta_promoted_max", "OCF_RESKEY_CRM_meta_master_max"])
-            .map(str::to_owned),
+            .map(|most| most.chars().take(20).collect()),
     }
 }
 

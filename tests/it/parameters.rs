@@ -66,7 +66,9 @@ fn choices_are_words_and_counts_are_positive() {
     assert!(!good("sync_strict", "no").synchronous.strict);
     assert_eq!(bad("on_crash", "panic"), "on_crash=\"panic\" is not valid: expected recover or failover");
     assert_eq!(bad("sync_standbys", "0"), "sync_standbys=\"0\" is not valid: expected a whole number from 1 on");
-    for (name, value) in [("sync_management", "any"), ("sync_standbys", "+1"), ("sync_standbys", "1.5"), ("sync_strict", "2")] {
+    for (name, value) in
+        [("sync_management", "any"), ("sync_standbys", "+1"), ("sync_standbys", "1.5"), ("sync_strict", "2")]
+    {
         bad(name, value);
     }
 }
