@@ -75,8 +75,8 @@ fn loss(facts: &Facts, node: &NodeName) -> String {
         if vote.timeline() < last.timeline {
             let known = last.end.unwrap_or(last.switch).bytes_after(vote.lsn());
             lines.push(format!(
-                "{} was promoted to timeline {} at {}: at least {known} bytes of WAL, and all that was written on that \
-                 timeline since, are lost.",
+                "{} was promoted to timeline {} at {}: what was written on that timeline is lost, and {known} bytes of WAL \
+                 before that.",
                 last.node, last.timeline, last.switch
             ));
         }

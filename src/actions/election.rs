@@ -49,6 +49,28 @@ pub fn withdraw(agent: &mut Agent) -> Result<(), Failure> {
     Ok(agent.pacemaker.delete_attribute(&name, &agent.request.me)?)
 }
 
+/// What stands in the place of the vote of a node whose instance was stopped: it will not vote, and its score, which is
+/// there for when it is started again, makes nobody a candidate.
+const STOPPED: &str = "stopped";
+
+/// Says that this node's instance has stopped.
+///
+/// # Errors
+///
+/// When the cluster does not take it.
+pub fn abstain(agent: &mut Agent) -> Result<(), Failure> {
+    let name = agent.attribute(Attribute::Vote);
+    Ok(agent.pacemaker.set_attribute(&name, &agent.request.me, STOPPED, Reach::Private)?)
+}
+
+/// Those of `nodes` whose instance was not stopped.
+fn not_stopped(agent: &mut Agent, nodes: &BTreeSet<NodeName>) -> Result<BTreeSet<NodeName>, Failure> {
+    let name = agent.attribute(Attribute::Vote);
+    let cast = agent.pacemaker.attributes(&name)?;
+    let stopped = |node: &&NodeName| cast.get(*node).is_some_and(|vote| vote == STOPPED);
+    Ok(nodes.iter().filter(|node| !stopped(node)).cloned().collect())
+}
+
 /// What `voters` have voted, added to `votes`. That one cannot be read now is no reason to forget it.
 ///
 /// # Errors
@@ -65,7 +87,8 @@ pub fn read_votes(
     let name = agent.attribute(Attribute::Vote);
     let cast = agent.pacemaker.attributes(&name)?;
     for node in voters {
-        let vote = cast.get(node).and_then(|text| text.parse().map_err(|error| log::warn!("{node}: {error}")).ok());
+        let text = cast.get(node).filter(|text| *text != STOPPED);
+        let vote = text.and_then(|text| text.parse().map_err(|error| log::warn!("{node}: {error}")).ok());
         let known = votes.entry(node.clone()).or_default();
         *known = vote.or(known.take());
     }
@@ -137,6 +160,7 @@ pub fn find_candidate(agent: &mut Agent, voters: &BTreeSet<NodeName>) -> Result<
     let (clock, me, deadline) = (agent.clock, agent.request.me.clone(), agent.request.deadline);
     let cib = agent.pacemaker.cib()?;
     let mut facts = circumstances(agent, &cib)?;
+    let voters = &not_stopped(agent, voters)?;
     if let Some(node) = cold_start::promotable(&scores(agent, &cib), voters) {
         log::debug!("{node} is promotable");
         return Ok(Search::NotNeeded(Box::new(facts)));

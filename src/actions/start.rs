@@ -16,12 +16,11 @@ use super::{election, stop, validate};
 pub fn run(agent: &mut Agent) -> Result<Outcome, Failure> {
     validate::check_node(agent)?;
     let outcome = standby(agent, agent.request.deadline)?;
-    // A candidate will have to be found. On a busy cluster Pacemaker notifies one instance after the other, and the first
-    // would wait in vain for votes that the others cast only when they are notified.
-    if !agent.request.transition.has_or_gets_primary() {
-        if let Err(error) = election::vote(agent) {
-            log::debug!("{error}");
-        }
+    // Where a candidate will have to be found, the vote is cast now: on a busy cluster Pacemaker notifies one instance
+    // after the other, and the first would wait in vain for votes that the others cast only when they are notified.
+    let has_primary = agent.request.transition.has_or_gets_primary();
+    if let Err(error) = if has_primary { election::withdraw(agent) } else { election::vote(agent) } {
+        log::debug!("{error}");
     }
     Ok(outcome)
 }

@@ -27,7 +27,7 @@ pub fn run(agent: &mut Agent) -> Result<Outcome, Failure> {
         until_gone(agent, agent.request.deadline)?;
     }
     // What no longer runs must not be waited for in an election. It vanishes with the node anyway.
-    if let Err(error) = election::withdraw(agent) {
+    if let Err(error) = election::abstain(agent) {
         log::debug!("{error}");
     }
     let status = status::status(&agent.postgres.evidence());

@@ -165,23 +165,29 @@ fn position(vote: &Vote) -> (crate::location::Timeline, Lsn) {
 /// the winner need not hold, so its vote proves nothing.
 fn keeps_promises(facts: &Facts, record: &Record, node: &NodeName, barred_ahead: Option<Voter>) -> Result<(), Refusal> {
     let counts = |vote: &&Vote| !matches!(lineage::standing(vote, record), Standing::Strayed { .. });
-    let position = |vote: &Option<Vote>| vote.as_ref().filter(counts).map(Vote::lsn);
-    let verdict = synchronous::verdict(&PromotionFacts {
-        candidate: node.clone(),
-        members: facts.members.clone(),
-        published: facts.published.clone(),
-        votes: facts.votes.iter().map(|(node, vote)| (node.clone(), position(vote))).collect(),
-        last_known: None,
-        operator: Operator::Silent,
-    });
-    match verdict {
-        Verdict::Safe(proofs) => match barred_ahead {
-            Some((holder, _)) if proofs.iter().any(|proof| *proof != synchronous::Proof::Asynchronous) => {
-                Err(Refusal::BarredHoldsMore(holder.clone()))
-            }
-            _ => Ok(()),
-        },
-        Verdict::Unsafe(refusal) | Verdict::Overridden { refusal, .. } => Err(Refusal::Synchronous(Box::new(refusal))),
+    let judge = |without: &BTreeMap<NodeName, Bar>| {
+        let position = |(node, vote): (&NodeName, &Option<Vote>)| {
+            let vote = vote.as_ref().filter(counts).filter(|_| !without.contains_key(node));
+            (node.clone(), vote.map(Vote::lsn))
+        };
+        synchronous::verdict(&PromotionFacts {
+            candidate: node.clone(),
+            members: facts.members.clone(),
+            published: facts.published.clone(),
+            votes: facts.votes.iter().map(position).collect(),
+            last_known: None,
+            operator: Operator::Silent,
+        })
+    };
+    if let Verdict::Unsafe(refusal) | Verdict::Overridden { refusal, .. } = judge(&BTreeMap::new()) {
+        return Err(Refusal::Synchronous(Box::new(refusal)));
+    }
+    match barred_ahead {
+        // The winner does not hold what these do: it must be safe without them.
+        Some((holder, _)) if !matches!(judge(&facts.barred), Verdict::Safe(_)) => {
+            Err(Refusal::BarredHoldsMore(holder.clone()))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -333,6 +339,7 @@ mod tests {
         barred_is_not_chosen: ("srv1=1#100 srv2=1#100 !srv1", "", "") => "srv2";
         barred_and_ahead: ("srv1=1#100 srv2=1#120 !srv2", "", "") => "srv1, srv2 is 20 ahead";
         barred_and_ahead_with_promises: ("srv1=1#100 srv2=1#120 srv3=1#100 !srv2", "", "srv9: ANY 1 (srv1, srv2, srv3)") => "nobody: BarredHoldsMore";
+        barred_and_ahead_outside_the_quorum: ("srv1=1#100 srv2=1#120 !srv2", "", "srv9: ANY 1 (srv1)") => "srv1, srv2 is 20 ahead";
         all_barred: ("srv1=1#100 !srv1", "", "") => "nobody: AllBarred";
         ordered_is_chosen: ("srv1=1#1 srv2=1#9 >srv1", "", "") => "srv1, ordered";
         ordered_and_best: ("srv1=1#9 srv2=1#1 >srv1", "", "") => "srv1";

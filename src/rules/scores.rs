@@ -67,8 +67,13 @@ pub struct Standing<'a> {
 /// the replication network must not leave the cluster without any (PAF #26, #220). While the primary is new, those that
 /// have not connected yet keep their scores.
 pub fn scores(standing: &Standing) -> BTreeMap<NodeName, Score> {
+    // Who has yielded in an election stays out until it follows: a constraint may prefer it to everybody.
+    let unconnected = |node: &NodeName| match standing.scores.get(node) {
+        Some(&Score::NEVER) => Score::NEVER,
+        _ => Score::DISCONNECTED,
+    };
     let mut wanted: BTreeMap<NodeName, Score> =
-        standing.members.iter().map(|node| (node.clone(), Score::DISCONNECTED)).collect();
+        standing.members.iter().map(|node| (node.clone(), unconnected(node))).collect();
     for (node, replica) in best_connections(standing) {
         if replica.state == SenderState::NotReplicating {
             wanted.insert(node, Score::NOT_READY);
@@ -223,6 +228,8 @@ mod tests {
         // PAF #26, #220: after a break of the replication network nobody could be promoted.
         last_good_stays_a_candidate: (None, "", "srv2=990 srv3=1000") => "srv1=1001 srv2=-1000 srv3=1";
         last_good_stays_for_long: (None, "", "srv2=-1000 srv3=1") => "srv1=1001 srv2=-1000 srv3=1";
+        who_has_yielded_stays_out: (None, "srv3@990", "srv2=-1000000 srv3=990") => "srv1=1001 srv2=-1000000 srv3=1000";
+        until_it_follows: (None, "srv2@990", "srv2=-1000000") => "srv1=1001 srv2=1000 srv3=-1000";
         nobody_ever_was_good: (None, "", "srv2=-1000 srv3=-1000") => "srv1=1001 srv2=-1000 srv3=-1000";
         new_primaries_wait_for_their_standbys: (None, "new srv3@990", "srv1=1000 srv2=1001 srv3=990") => "srv1=1001 srv2=1000 srv3=1000";
         but_invent_no_candidates: (None, "new srv3@990", "srv2=-1000") => "srv1=1001 srv2=-1000 srv3=1000";
