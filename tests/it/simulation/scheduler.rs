@@ -174,10 +174,10 @@ impl Scheduler {
             ([side(0), side(1)].into_iter().find(quorum), boots)
         };
         let Some(now) = quorate else { return false };
-        for node in 0..self.seen.len() {
-            let rebooted = self.seen[node].boots != boots[node];
+        for (node, boots) in boots.into_iter().enumerate() {
+            let rebooted = self.seen[node].boots != boots;
             if rebooted {
-                self.seen[node] = Seen { role: Role::Stopped, failed: false, boots: boots[node], ..self.seen[node] };
+                self.seen[node] = Seen { role: Role::Stopped, failed: false, boots, ..self.seen[node] };
                 self.members.remove(&node);
                 self.reasons.remove(&node);
             }

@@ -49,7 +49,7 @@ impl Scheduler {
 
     /// The node with the best promotion score, an operator's wish included, unless all are negative.
     fn target(&self, wanted: &BTreeSet<usize>) -> Option<usize> {
-        let scored = wanted.iter().filter_map(|node| Some((self.score(*node), *node)));
+        let scored = wanted.iter().map(|node| (self.score(*node), *node));
         let best = scored.filter(|(score, _)| *score >= 0);
         let best = best
             .max_by_key(|(score, node)| (*score, self.seen[*node].role == Role::Promoted, std::cmp::Reverse(*node)));
