@@ -105,12 +105,12 @@ pub trait Postgres {
     /// When a process cannot be signalled.
     fn end(&mut self, how: End) -> Result<(), PostgresError>;
 
-    /// Makes it begin `next`, and no earlier timeline, when it is promoted at `at` on the timeline of `history`.
+    /// Makes it begin `next`, and no earlier timeline, when it is promoted from `timeline`.
     ///
     /// # Errors
     ///
     /// When a file in `pg_wal` cannot be written.
-    fn take_timelines(&mut self, history: &TimelineHistory, at: Lsn, next: Timeline) -> Result<(), PostgresError>;
+    fn take_timelines(&mut self, timeline: Timeline, next: Timeline) -> Result<(), PostgresError>;
 
     /// Asks it to become the primary and does not wait for it.
     ///

@@ -5,10 +5,14 @@ use std::str::FromStr;
 
 use crate::location::{Lsn, Timeline};
 use crate::node::NodeName;
+use crate::postgres::history::TimelineHistory;
 use crate::vote::Vote;
 
 /// The most promotions that are kept.
 pub const MAX_PROMOTIONS: usize = 8;
+
+/// The most promotions whose history is kept: the last, and intended ones before it.
+const MAX_HISTORIES: usize = 3;
 
 /// The last promotions, newest first.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -27,6 +31,8 @@ pub struct Promotion {
     pub time: u64,
     /// How far it has come.
     pub stage: Stage,
+    /// How its timeline came about; kept for the newest promotions only.
+    pub history: Option<TimelineHistory>,
     /// Where its WAL ended when that primary was last shut down cleanly.
     pub end: Option<Lsn>,
 }
@@ -78,7 +84,12 @@ impl Record {
             known.timeline == promotion.timeline && (known.switch == promotion.switch || known.stage == Stage::Intended)
         };
         let others = self.0.iter().filter(|known| !same(known)).cloned();
-        Self(std::iter::once(promotion.clone()).chain(others).take(MAX_PROMOTIONS).collect())
+        let all = std::iter::once(promotion.clone()).chain(others).take(MAX_PROMOTIONS).enumerate();
+        let shortened = all.map(|(number, promotion)| match number {
+            0..MAX_HISTORIES => promotion,
+            _ => Promotion { history: None, ..promotion },
+        });
+        Self(shortened.collect())
     }
 }
 
@@ -87,17 +98,20 @@ impl Record {
 #[error("{0:?} is not a record of promotions such as 2@0/3000060 srv1 1763850000")]
 pub struct BadRecord(pub String);
 
-/// `5@0/5000060 srv2 1763850000 kept end=0/6000028; 4@0/3000060 srv1 1763840000 kept`.
+/// `5@0/5000060 srv2 1763850000 kept history=4@0/5000060,5; 4@0/3000060 srv1 1763840000 kept end=0/5000028`.
 impl fmt::Display for Record {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (number, promotion) in self.0.iter().enumerate() {
-            let Promotion { timeline, switch, node, time, stage, end } = promotion;
+            let Promotion { timeline, switch, node, time, stage, history, end } = promotion;
             write!(f, "{}{timeline}@{switch} {node} {time}", if number == 0 { "" } else { "; " })?;
             f.write_str(match stage {
                 Stage::Intended => " intended",
                 Stage::Done => "",
                 Stage::Kept => " kept",
             })?;
+            if let Some(history) = history {
+                write!(f, " history={history}")?;
+            }
             if let Some(end) = end {
                 write!(f, " end={end}")?;
             }
@@ -124,12 +138,14 @@ fn promotion(text: &str) -> Option<Promotion> {
         node: NodeName::new(words.next()?),
         time: words.next()?.parse().ok()?,
         stage: Stage::Done,
+        history: None,
         end: None,
     };
     for word in words {
         match word.split_once('=') {
             None if word == "kept" => promotion.stage = Stage::Kept,
             None if word == "intended" => promotion.stage = Stage::Intended,
+            Some(("history", history)) => promotion.history = Some(history.parse().ok()?),
             Some(("end", end)) => promotion.end = Some(end.parse().ok()?),
             // A newer agent may say more.
             _ => {}
@@ -144,7 +160,7 @@ mod tests {
 
     #[test]
     fn a_record_is_read_as_it_was_written() {
-        let text = "5@0/5000060 srv2 1763850000 kept end=0/6000028; 4@0/3000060 srv1 1763840000";
+        let text = "5@0/5000060 srv2 1763850000 kept history=4@0/5000060,5 end=0/6000028; 4@0/3000060 srv1 1763840000";
         let record: Record = text.parse().unwrap();
         assert_eq!(record.0.len(), 2);
         assert_eq!(record.last().map(|last| (last.timeline, last.stage)), Some((Timeline(5), Stage::Kept)));
@@ -159,10 +175,12 @@ mod tests {
             node: NodeName::new("srv1"),
             time: 0,
             stage: Stage::Done,
+            history: Some(TimelineHistory::first(Timeline(number))),
             end: None,
         };
         let record = (2..20).fold(Record::default(), |record, number| record.with(one(number)));
         assert_eq!(record.0.len(), MAX_PROMOTIONS);
+        assert_eq!(record.0.iter().filter(|promotion| promotion.history.is_some()).count(), MAX_HISTORIES);
         let kept = record.with(Promotion { stage: Stage::Kept, ..one(19) });
         assert_eq!((kept.0.len(), kept.0[0].stage, kept.0[1].timeline), (MAX_PROMOTIONS, Stage::Kept, Timeline(18)));
     }

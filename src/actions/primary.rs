@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::agent::Agent;
 use crate::failure::Failure;
-use crate::location::{Lsn, Timeline};
+use crate::location::Lsn;
 use crate::node::NodeName;
 use crate::pacemaker::cib::Cib;
 use crate::pacemaker::{Attribute, Property};
@@ -78,10 +78,10 @@ fn members(agent: &Agent, cib: &Cib, scores: &BTreeMap<NodeName, Score>, replica
 /// Records this primary's promotion.
 fn publish_record(agent: &mut Agent, circumstances: &Facts, replication: &Replication) -> Result<(), Failure> {
     let known = &circumstances.record;
-    let recorded = known.last().filter(|last| last.timeline == replication.timeline);
-    let switch = match recorded {
-        Some(last) if last.node == agent.request.me => Some(last.switch),
-        _ => beginning(agent, replication.timeline)?,
+    let recorded = known.last().filter(|last| last.timeline == replication.timeline && last.node == agent.request.me);
+    let history = match recorded.and_then(|last| last.history.clone()) {
+        Some(history) => history,
+        None => agent.postgres.history(replication.timeline)?,
     };
     let is_follower = |replica: &Replica| {
         replica.state == SenderState::Streaming && circumstances.members.contains(&NodeName::new(replica.name.as_str()))
@@ -89,7 +89,7 @@ fn publish_record(agent: &mut Agent, circumstances: &Facts, replication: &Replic
     let reign = Reign {
         node: agent.request.me.clone(),
         timeline: replication.timeline,
-        switch,
+        history,
         followed: replication.replicas.iter().any(is_follower),
         now: agent.clock.unix_time(),
     };
@@ -98,10 +98,6 @@ fn publish_record(agent: &mut Agent, circumstances: &Facts, replication: &Replic
         agent.pacemaker.set_property(&Property::Promotions.of(&agent.request.instance), Some(&record.to_string()))?;
     }
     Ok(())
-}
-
-fn beginning(agent: &mut Agent, timeline: Timeline) -> Result<Option<Lsn>, Failure> {
-    Ok(agent.postgres.history(timeline)?.begin(timeline))
 }
 
 /// Records where the WAL of this primary ended, now that it is shut down cleanly: whoever is promoted next must have it.
@@ -167,12 +163,12 @@ fn publish_promises(agent: &mut Agent, circumstances: &Facts, replication: &Repl
 pub fn promise(agent: &mut Agent, circumstances: &Facts, ours: &Vote) -> Result<(), Failure> {
     promise_commits(agent, circumstances)?;
     let intention = primary::intention(&agent.request.me, ours, &circumstances.record, agent.clock.unix_time());
-    agent.postgres.take_timelines(&ours.history, ours.lsn(), intention.timeline)?;
-    if circumstances.members.is_empty() {
-        return Ok(());
+    let next = intention.timeline;
+    if !circumstances.members.is_empty() {
+        let record = circumstances.record.with(intention).to_string();
+        agent.pacemaker.set_property(&Property::Promotions.of(&agent.request.instance), Some(&record))?;
     }
-    let record = circumstances.record.with(intention).to_string();
-    Ok(agent.pacemaker.set_property(&Property::Promotions.of(&agent.request.instance), Some(&record))?)
+    Ok(agent.postgres.take_timelines(ours.timeline(), next)?)
 }
 
 /// Sets and publishes what commits will wait for.

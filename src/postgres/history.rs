@@ -90,6 +90,13 @@ impl TimelineHistory {
         Ok(history)
     }
 
+    /// The history of `timeline`, begun at the end `at` of this one; none if that cannot be.
+    pub fn child(&self, timeline: Timeline, at: Lsn) -> Option<TimelineHistory> {
+        let mut child = TimelineHistory { timeline, ..self.clone() };
+        let switch = Switch { timeline: self.timeline, at, reason: String::new() };
+        child.push(switch).then(|| child.shortened())
+    }
+
     /// Adds a switch, unless it is out of order.
     fn push(&mut self, switch: Switch) -> bool {
         let in_order = match self.switches.last() {

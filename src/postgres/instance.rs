@@ -318,6 +318,7 @@ impl Postgres for Instance {
         let user = self.user()?;
         self.log = Some(user.act(|| {
             layout::create(&self.data.file("standby.signal"))?;
+            wal_end::forget_taken(&self.data)?;
             let bindir = self.data.bindir(self.config.bindir.as_deref())?;
             let server = Invocation::new(bindir.join("postgres")).arg("-D").arg(&self.config.pgdata);
             let server = self.config.start_opts.iter().fold(server, |server, word| server.arg(word));
@@ -358,8 +359,8 @@ impl Postgres for Instance {
         }
     }
 
-    fn take_timelines(&mut self, history: &TimelineHistory, at: Lsn, next: Timeline) -> Result<(), PostgresError> {
-        self.as_user(|data| wal_end::take_timelines(data, history, at, next))
+    fn take_timelines(&mut self, timeline: Timeline, next: Timeline) -> Result<(), PostgresError> {
+        self.as_user(|data| wal_end::take_timelines(data, timeline, next))
     }
 
     fn promote(&mut self) -> Result<(), PostgresError> {

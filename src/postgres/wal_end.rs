@@ -69,33 +69,51 @@ fn followable(data: &DataDirectory, control: &ControlData) -> Result<Vec<Timelin
     Ok(histories)
 }
 
-/// Makes the next promotion, at `at` on the timeline of `history`, begin the timeline `next`.
+/// What is in the history file of a timeline that another node has taken. It leads to nothing that we have, so a running
+/// standby does not follow it ("is not a child of database system timeline", `xlogrecovery.c`).
+const TAKEN: &str = "# This timeline was taken by another node (pgsqlms).\n";
+
+/// Makes the next promotion of an instance on `timeline` begin the timeline `next`.
 ///
 /// PostgreSQL begins the first timeline above its own that has no history file (`findNewestTimeLine`,
-/// `src/backend/access/transam/timeline.c`). Those in between were taken by others: each gets a file that leaves our own
-/// timeline at the end of our WAL, so that nothing changes for whoever follows us, and whoever is on that timeline is
-/// seen to have left. There is nothing to write in the usual case, that nobody else has taken the next one.
+/// `src/backend/access/transam/timeline.c`), so those in between, which others have taken, get one. There is nothing to
+/// write in the usual case, that nobody else has taken the next one.
 ///
 /// # Errors
 ///
 /// When a file cannot be written.
-pub fn take_timelines(
-    data: &DataDirectory,
-    history: &TimelineHistory,
-    at: Lsn,
-    next: Timeline,
-) -> Result<(), PostgresError> {
-    let mut lines: String = history
-        .switches()
-        .iter()
-        .map(|switch| format!("{}\t{}\t{}\n", switch.timeline, switch.at, switch.reason))
-        .collect();
-    lines.push_str(&format!("{}\t{at}\ttaken by another node\n", history.timeline()));
-    for number in history.timeline().0 + 1..next.0 {
+pub fn take_timelines(data: &DataDirectory, timeline: Timeline, next: Timeline) -> Result<(), PostgresError> {
+    for number in timeline.0 + 1..next.0 {
         let path = data.file("pg_wal").join(history::file_name(Timeline(number)));
         if path.symlink_metadata().is_err() {
-            layout::replace(&path, &lines)?;
+            layout::replace(&path, TAKEN)?;
         }
+    }
+    Ok(())
+}
+
+/// Forgets that the newest timelines were taken by others: left by a promotion that did not happen, they would keep the
+/// server from starting. Those before a timeline that leads on have to stay.
+///
+/// # Errors
+///
+/// When `pg_wal` cannot be read or a file not be removed.
+pub fn forget_taken(data: &DataDirectory) -> Result<(), PostgresError> {
+    let directory = data.file("pg_wal");
+    let failed = |doing, path: &std::path::Path| {
+        let path = path.to_owned();
+        move |source| PostgresError::File { doing, path, source }
+    };
+    let entries = fs::read_dir(&directory).map_err(failed("read", &directory))?;
+    let mut timelines: Vec<Timeline> =
+        entries.filter_map(|entry| history::timeline_of_file(entry.ok()?.file_name().to_str()?)).collect();
+    timelines.sort_unstable_by(|a, b| b.cmp(a));
+    for timeline in timelines {
+        let path = directory.join(history::file_name(timeline));
+        if fs::read(&path).map_err(failed("read", &path))? != TAKEN.as_bytes() {
+            break;
+        }
+        fs::remove_file(&path).map_err(failed("remove", &path))?;
     }
     Ok(())
 }
@@ -122,18 +140,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn taken_timelines_are_skipped_and_ours_go_on() {
+    fn taken_timelines_are_skipped_and_forgotten() {
         let here = tempfile::tempdir().unwrap();
-        fs::create_dir(here.path().join("pg_wal")).unwrap();
+        let wal = here.path().join("pg_wal");
+        fs::create_dir(&wal).unwrap();
         let data = DataDirectory::new(here.path());
-        let ours: TimelineHistory = "1@0/1000,2".parse().unwrap();
-        take_timelines(&data, &ours, Lsn(0x2000), Timeline(3)).unwrap();
-        assert_eq!(fs::read_dir(here.path().join("pg_wal")).unwrap().count(), 0, "nobody has taken the next");
-        take_timelines(&data, &ours, Lsn(0x2000), Timeline(5)).unwrap();
-        for taken in [3, 4] {
-            let history = data.history(Timeline(taken)).unwrap();
-            assert_eq!(history.to_string(), format!("1@0/1000,2@0/2000,{taken}"));
-        }
-        assert_eq!(fs::read_dir(here.path().join("pg_wal")).unwrap().count(), 2);
+        let files = || fs::read_dir(&wal).unwrap().count();
+        take_timelines(&data, Timeline(2), Timeline(3)).unwrap();
+        assert_eq!(files(), 0, "nobody has taken the next");
+        take_timelines(&data, Timeline(2), Timeline(5)).unwrap();
+        assert_eq!(files(), 2);
+        assert!(!data.history(Timeline(4)).unwrap().contains(Timeline(2), Lsn(0)));
+        fs::write(wal.join("00000005.history"), "2\t0/2000\tpromoted\n").unwrap();
+        forget_taken(&data).unwrap();
+        assert_eq!(files(), 3, "timeline 5 cannot be found without those before it");
+        fs::remove_file(wal.join("00000005.history")).unwrap();
+        forget_taken(&data).unwrap();
+        assert_eq!(files(), 0);
     }
 }

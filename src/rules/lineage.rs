@@ -38,7 +38,7 @@ pub enum Standing {
 pub fn standing(vote: &Vote, record: &Record) -> Standing {
     let Some(last) = record.last() else { return Standing::Current };
     if vote.timeline() < last.timeline {
-        return missed(vote, record, last);
+        return missed(vote, last);
     }
     let strayed = |at| Standing::Strayed { from: last.clone(), at };
     match vote.history.begin(last.timeline) {
@@ -57,13 +57,15 @@ pub fn standing(vote: &Vote, record: &Record) -> Standing {
     }
 }
 
-/// On a timeline before the last one: still on the way there, or gone past the point where the others left it.
-fn missed(vote: &Vote, record: &Record, last: &Promotion) -> Standing {
-    let next =
-        record.0.iter().filter(|promotion| promotion.timeline > vote.timeline()).min_by_key(|next| next.timeline);
-    match next {
-        Some(next) if vote.lsn() > next.switch => Standing::Strayed { from: next.clone(), at: Some(next.switch) },
-        _ => Standing::Behind(last.clone()),
+/// On a timeline before the last one: still on the way there, or gone elsewhere.
+fn missed(vote: &Vote, last: &Promotion) -> Standing {
+    let strayed = |at| Standing::Strayed { from: last.clone(), at: Some(at) };
+    match last.history.as_ref().map(|history| history.lineage(vote.timeline(), vote.lsn())) {
+        Some(Lineage::PastSwitch(at)) => strayed(at),
+        Some(Lineage::Stranger) => strayed(last.switch),
+        // Recorded without its history: what is beyond its switch point is not on it, whatever came before.
+        None if vote.lsn() > last.switch => strayed(last.switch),
+        Some(Lineage::Ancestor | Lineage::Forgotten) | None => Standing::Behind(last.clone()),
     }
 }
 
@@ -122,9 +124,14 @@ mod tests {
         missed_the_promotion: ("1#90", "1", "2@0/100 srv1 0") => "behind";
         at_the_switch_point: ("1#100", "1", "2@0/100 srv1 0") => "behind";
         wrote_on_after_it: ("1#108", "1", "2@0/100 srv1 0") => "strayed";
-        missed_two: ("1#90", "1", "3@0/200 srv2 0; 2@0/100 srv1 0") => "behind";
-        went_past_the_first_of_two: ("1#150", "1", "3@0/200 srv2 0; 2@0/100 srv1 0") => "strayed";
+        missed_two: ("1#90", "1", "3@0/200 srv2 0 history=1@0/100,2@0/200,3; 2@0/100 srv1 0") => "behind";
+        went_past_the_first_of_two: ("1#150", "1", "3@0/200 srv2 0 history=1@0/100,2@0/200,3") => "strayed";
         missed_the_second: ("2#200", "1@0/100,2", "3@0/200 srv2 0; 2@0/100 srv1 0") => "behind";
+        on_a_branch_that_was_abandoned: ("3#140", "1@0/100,2@0/120,3", "4@0/150 srv3 0 history=1@0/100,2@0/150,4") => "strayed";
+        before_the_branch: ("2#140", "1@0/100,2", "4@0/150 srv3 0 history=1@0/100,2@0/150,4") => "behind";
+        past_the_branch: ("2#180", "1@0/100,2", "4@0/150 srv3 0 history=1@0/100,2@0/150,4") => "strayed";
+        older_than_all_that_is_remembered: ("2#140", "1@0/100,2", "9@0/900 srv3 0 history=..,8@0/900,9") => "behind";
+        history_not_recorded: ("2#180", "1@0/100,2", "4@0/150 srv3 0") => "strayed";
         // Patroni #1251.
         same_number_from_another_point: ("2#500", "1@0/90,2", "2@0/100 srv1 0") => "strayed";
         a_later_number_by_another_way: ("3#500", "1@0/90,3", "2@0/100 srv1 0") => "strayed";

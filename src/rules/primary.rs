@@ -2,6 +2,7 @@
 
 use crate::location::{Lsn, Timeline};
 use crate::node::NodeName;
+use crate::postgres::history::TimelineHistory;
 use crate::record::{Promotion, Record, Stage};
 use crate::vote::Vote;
 
@@ -15,8 +16,8 @@ pub struct Reign {
     pub node: NodeName,
     /// Its timeline.
     pub timeline: Timeline,
-    /// Where that began; nothing for a timeline without a beginning, which nobody was promoted to.
-    pub switch: Option<Lsn>,
+    /// How that came about.
+    pub history: TimelineHistory,
     /// Whether a standby of the cluster streams from it.
     pub followed: bool,
     /// Now, in seconds since 1970.
@@ -28,25 +29,29 @@ pub struct Reign {
 /// A promotion is recorded at once, and counts once a standby has joined it or it has been written to for a while. The
 /// end of a former clean shutdown is forgotten: it is written to again.
 pub fn record(reign: &Reign, known: &Record) -> Option<Record> {
-    let Reign { node, timeline, switch, followed, now } = reign;
-    let switch = (*switch)?;
+    let Reign { node, timeline, history, followed, now } = reign;
+    // Nobody was promoted to a timeline without a beginning.
+    let switch = history.begin(*timeline)?;
     let ours = known.last().filter(|last| last.timeline == *timeline && last.switch == switch);
     let time = ours.map_or(*now, |ours| ours.time);
     let kept = *followed || ours.is_some_and(|ours| ours.stage == Stage::Kept || *now >= ours.time + TRIAL);
     let stage = if kept { Stage::Kept } else { Stage::Done };
-    let promotion = Promotion { timeline: *timeline, switch, node: node.clone(), time, stage, end: None };
+    let history = Some(history.shortened());
+    let promotion = Promotion { timeline: *timeline, switch, node: node.clone(), time, stage, history, end: None };
     (ours != Some(&promotion)).then(|| known.with(promotion))
 }
 
 /// What the node that has won an election with `ours` is about to do: it begins the first timeline that nobody has taken.
 pub fn intention(node: &NodeName, ours: &Vote, known: &Record, now: u64) -> Promotion {
     let taken = known.newest_timeline().max(Some(ours.timeline())).unwrap_or(ours.timeline());
+    let timeline = Timeline(taken.0 + 1);
     Promotion {
-        timeline: Timeline(taken.0 + 1),
+        timeline,
         switch: ours.lsn(),
         node: node.clone(),
         time: now,
         stage: Stage::Intended,
+        history: ours.history.child(timeline, ours.lsn()),
         end: None,
     }
 }
@@ -74,14 +79,19 @@ mod tests {
     /// srv1's timeline, whether it is followed, the time; the record before → after, `-` for unchanged.
     fn recorded((timeline, followed, now, known): (u32, bool, u64, &str)) -> String {
         let known = if known.is_empty() { Record::default() } else { known.parse().unwrap() };
+        let mut known: Record = known;
+        for ours in known.0.iter_mut().filter(|ours| ours.switch == Lsn(0x100)) {
+            ours.history = format!("1@0/100,{}", ours.timeline).parse().ok();
+        }
         let reign = Reign {
             node: NodeName::new("srv1"),
             timeline: Timeline(timeline),
-            switch: (timeline > 1).then_some(Lsn(0x100)),
+            history: if timeline > 1 { format!("1@0/100,{timeline}").parse().unwrap() } else { "1".parse().unwrap() },
             followed,
             now,
         };
-        record(&reign, &known).map_or("-".to_owned(), |record| record.to_string())
+        let history = format!(" history={}", reign.history);
+        record(&reign, &known).map_or("-".to_owned(), |record| record.to_string().replace(&history, ""))
     }
 
     table! { recorded;
@@ -104,10 +114,10 @@ mod tests {
             let intention = intention(&NodeName::new("srv1"), &vote.parse().unwrap(), &known, 5);
             Record(vec![intention]).to_string()
         };
-        assert_eq!(next("1#256", ""), "2@0/100 srv1 5 intended");
-        assert_eq!(next("3#256", "2@0/90 srv2 0"), "4@0/100 srv1 5 intended");
-        assert_eq!(next("2#256", "3@0/100 srv2 0; 2@0/90 srv2 0"), "4@0/100 srv1 5 intended");
-        assert_eq!(next("2#256", "3@0/100 srv2 0 intended"), "4@0/100 srv1 5 intended");
+        assert_eq!(next("1#256", ""), "2@0/100 srv1 5 intended history=1@0/100,2");
+        assert_eq!(next("3#256", "2@0/90 srv2 0"), "4@0/100 srv1 5 intended history=3@0/100,4");
+        assert_eq!(next("2#256", "3@0/100 srv2 0; 2@0/90 srv2 0"), "4@0/100 srv1 5 intended history=2@0/100,4");
+        assert_eq!(next("2#256", "3@0/100 srv2 0 intended"), "4@0/100 srv1 5 intended history=2@0/100,4");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! What PostgreSQL does by itself: it starts, stops, replicates, acknowledges commits, and dies.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use pgsqlms::location::Lsn;
@@ -84,10 +84,8 @@ pub struct Instance {
     pub received: Option<Lsn>,
     /// The timelines of which it has the history files.
     pub timelines: BTreeSet<u32>,
-    /// Those of them that only stand for a number that others took: which timeline they are said to leave, and where.
-    pub fillers: BTreeMap<u32, (u32, Lsn)>,
-    /// It has looked for newer timelines (`rescanLatestTimeLine`) and found such a file.
-    misled: bool,
+    /// Those of them that only stand for a number that others took. They lead nowhere, so no standby follows them.
+    pub fillers: BTreeSet<u32>,
     /// Whom it receives WAL from.
     pub upstream: Option<usize>,
     /// It has caught up with its upstream.
@@ -106,8 +104,7 @@ impl Instance {
             replayed: end.lsn,
             received: None,
             timelines: BTreeSet::from([1]),
-            fillers: BTreeMap::new(),
-            misled: false,
+            fillers: BTreeSet::new(),
             upstream: None,
             streaming: false,
             retry_at: Duration::ZERO,
@@ -153,7 +150,6 @@ fn step(state: &mut State, node: usize) {
             let attempted = state.random.one_in(2);
             let postgres = &mut state.nodes[node].postgres;
             postgres.process = Process::Standby;
-            postgres.misled = !postgres.fillers.is_empty();
             postgres.replayed = postgres.end.lsn;
             // It asks for the whole segment again as soon as it tries to connect.
             postgres.received = attempted.then_some(Lsn(postgres.end.lsn.0 / SEGMENT * SEGMENT));
@@ -180,14 +176,12 @@ fn become_primary(state: &mut State, node: usize) {
     while known.contains(&next) {
         next += 1;
     }
-    let claim = postgres.misled.then_some(next - 1).filter(|number| postgres.fillers.contains_key(number));
     (state.on_promotion)(state, node);
-    let branch = state.wal.fork(left, next, node, claim);
+    let branch = state.wal.fork(left, next, node);
     let postgres = &mut state.nodes[node].postgres;
     postgres.end = Position { branch, lsn: Lsn(left.lsn.0 + RECORD) };
     postgres.replayed = postgres.end.lsn;
     postgres.timelines.insert(next);
-    postgres.misled = false;
     postgres.process = Process::Primary;
     postgres.control = DbState::InProduction;
     postgres.standby_signal = false;
@@ -223,9 +217,6 @@ fn replicate(state: &mut State, node: usize) {
             postgres.retry_at = retry_at;
             postgres.hang_up();
         }
-        if !state.nodes[node].postgres.fillers.is_empty() && state.random.one_in(8) {
-            state.nodes[node].postgres.misled = true;
-        }
         return;
     };
     if standby.postgres.upstream != Some(primary) {
@@ -243,11 +234,8 @@ fn replicate(state: &mut State, node: usize) {
 /// not have, so a file of its own that only stands for a number hides the sender's.
 fn follows(state: &State, node: usize, sender: Position) -> bool {
     let postgres = &state.nodes[node].postgres;
-    let own = state.wal.branch(postgres.end.branch).timeline;
-    match postgres.fillers.get(&state.wal.branch(sender.branch).timeline) {
-        Some((parent, at)) if *parent == own => postgres.end.lsn <= *at,
-        _ => state.wal.following(postgres.end, sender).is_some(),
-    }
+    let hidden = postgres.fillers.contains(&state.wal.branch(sender.branch).timeline);
+    !hidden && state.wal.following(postgres.end, sender).is_some()
 }
 
 fn connect(state: &mut State, node: usize, primary: usize) {

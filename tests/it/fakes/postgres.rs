@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use pgsqlms::location::{Lsn, Timeline};
+use pgsqlms::location::Timeline;
 use pgsqlms::postgres::history::TimelineHistory;
 use pgsqlms::postgres::{End, Postgres, PostgresError, Replication, Upstream};
 use pgsqlms::rules::scores::{Replica, SenderState};
@@ -142,6 +142,12 @@ impl Postgres for FakePostgres<'_> {
             if postgres.process != Process::None {
                 return None;
             }
+            // As the real one does: what stands for others' numbers goes, unless a timeline that leads on comes after.
+            while let Some(filler) = postgres.fillers.last().copied().filter(|it| postgres.timelines.last() == Some(it))
+            {
+                postgres.fillers.remove(&filler);
+                postgres.timelines.remove(&filler);
+            }
             postgres.standby_signal = true;
             postgres.control = pgsqlms::postgres::control::DbState::InArchiveRecovery;
             postgres.received = None;
@@ -170,12 +176,12 @@ impl Postgres for FakePostgres<'_> {
         })
     }
 
-    fn take_timelines(&mut self, history: &TimelineHistory, at: Lsn, next: Timeline) -> Result<(), PostgresError> {
+    fn take_timelines(&mut self, timeline: Timeline, next: Timeline) -> Result<(), PostgresError> {
         self.call(|state, node| {
             let postgres = &mut state.nodes[node].postgres;
-            for number in history.timeline().0 + 1..next.0 {
+            for number in timeline.0 + 1..next.0 {
                 if postgres.timelines.insert(number) {
-                    postgres.fillers.insert(number, (history.timeline().0, at));
+                    postgres.fillers.insert(number);
                 }
             }
             Ok(())

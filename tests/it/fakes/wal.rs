@@ -4,8 +4,6 @@
 use pgsqlms::location::{Lsn, Timeline};
 use pgsqlms::postgres::history::TimelineHistory;
 
-use super::instance::SEGMENT;
-
 /// Where somebody's WAL ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Position {
@@ -22,8 +20,6 @@ pub struct Branch {
     /// The node that was promoted.
     pub by: usize,
     history: TimelineHistory,
-    /// The number of another's timeline that its history file names as its parent although it never was, and where.
-    claim: Option<(u32, Lsn)>,
 }
 
 /// All branches that ever were.
@@ -32,13 +28,7 @@ pub struct Wal(Vec<Branch>);
 
 impl Default for Wal {
     fn default() -> Self {
-        Self(vec![Branch {
-            timeline: 1,
-            parent: None,
-            by: 0,
-            history: TimelineHistory::first(Timeline(1)),
-            claim: None,
-        }])
+        Self(vec![Branch { timeline: 1, parent: None, by: 0, history: TimelineHistory::first(Timeline(1)) }])
     }
 }
 
@@ -60,17 +50,15 @@ impl Wal {
         &self.0[branch].history
     }
 
-    /// A promotion at `at` to `timeline`, its history file naming `claim` as its parent.
-    pub fn fork(&mut self, at: Position, timeline: u32, by: usize, claim: Option<u32>) -> usize {
+    /// A promotion at `at` to `timeline`.
+    pub fn fork(&mut self, at: Position, timeline: u32, by: usize) -> usize {
         let switches = self.0[at.branch].history.switches().iter().map(|switch| (switch.timeline.0, switch.at));
         let lines: Vec<String> = switches
             .chain([(self.0[at.branch].timeline, at.lsn)])
-            .chain(claim.map(|number| (number, at.lsn)))
             .map(|(timeline, lsn)| format!("{timeline}\t{lsn}\tno recovery target specified\n"))
             .collect();
         let history = TimelineHistory::parse(Timeline(timeline), lines.concat().as_bytes()).unwrap();
-        let claim = claim.map(|number| (number, at.lsn));
-        self.0.push(Branch { timeline, parent: Some(at), by, history, claim });
+        self.0.push(Branch { timeline, parent: Some(at), by, history });
         self.0.len() - 1
     }
 
@@ -91,13 +79,8 @@ impl Wal {
     /// of the primary's; none if the primary would refuse to send from there.
     pub fn following(&self, end: Position, primary: Position) -> Option<usize> {
         let number = self.0[end.branch].timeline;
-        if let Some(same) = self.way(primary).find(|at| self.0[at.branch].timeline == number) {
-            return (end.lsn <= same.lsn).then_some(same.branch);
-        }
-        // Only the last segment of a claimed timeline is there, under the name of the next.
-        let last =
-            |(claimed, at): (u32, Lsn)| claimed == number && end.lsn <= at && end.lsn.0 / SEGMENT == at.0 / SEGMENT;
-        self.way(primary).find(|at| self.0[at.branch].claim.is_some_and(last)).map(|at| at.branch)
+        let same = self.way(primary).find(|at| self.0[at.branch].timeline == number)?;
+        (end.lsn <= same.lsn).then_some(same.branch)
     }
 
     /// What a standby holds that has followed `primary` up to `lsn`.
