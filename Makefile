@@ -21,7 +21,7 @@ DEMO         =
 FUZZ_SECONDS = 20
 
 .DELETE_ON_ERROR:
-.PHONY: help build install uninstall check test test-packages test-unit test-slow test-ocf test-ocf-tester test-ocft test-vagrant \
+.PHONY: help build install uninstall check test campaign test-packages test-unit test-slow test-ocf test-ocf-tester test-ocft test-vagrant \
 	test-lab demo fuzz clean need-root need-cargo need-lints
 
 help: ## Show this list
@@ -60,10 +60,12 @@ test-packages: need-root
 test-unit: need-cargo ## Run the tests that need no cluster
 	$(CARGO) test --locked --workspace --no-fail-fast
 
-test-slow: need-root need-cargo ## Run the unit tests that need root or a minute
+test-slow: need-root need-cargo ## Run the lab's own tests that need root
 	@.ci/packages build lab test
-	$(CARGO) test --locked --release --package pgsqlms --lib -- --ignored
 	$(CARGO) test --locked --package lab --no-fail-fast -- --ignored
+
+campaign: need-cargo ## Run the exhaustive searches that take minutes, which test leaves out
+	$(CARGO) test --locked --release --package pgsqlms --lib -- --ignored
 
 test-ocf: test-ocf-tester test-ocft ## Run the OCF tools' tests on the agent (root)
 
