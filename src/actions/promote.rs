@@ -49,7 +49,8 @@ fn hold_election(agent: &mut Agent) -> Result<(), Failure> {
     voters.remove(me);
     facts.votes = others_votes(agent, &voters)?;
     facts.votes.insert(me.clone(), Some(ours.clone()));
-    match promotion::choose(&facts, Some(me)) {
+    let former = agent.request.transition.promoted.iter().find(|node| *node != me);
+    match promotion::choose_for(&facts, me, former) {
         Choice::Node { node, warnings, .. } if node == *me => {
             warnings.iter().for_each(|warning| log::warn!("{warning}"));
             log::info!("won the election: {}", listed(&facts.votes));

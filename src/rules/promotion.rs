@@ -129,6 +129,15 @@ pub fn choose(facts: &Facts, preferred: Option<&NodeName>) -> Choice {
     Choice::Node { node: node.clone(), vote: Some(vote.clone()), warnings }
 }
 
+/// Chooses for a node that Pacemaker wants to promote: among those that hold the most itself, else `former`, the primary
+/// that has just been demoted for it. Everybody who can follow it still does.
+pub fn choose_for(facts: &Facts, candidate: &NodeName, former: Option<&NodeName>) -> Choice {
+    match choose(facts, Some(candidate)) {
+        Choice::Node { node, .. } if node != *candidate => choose(facts, former),
+        choice => choice,
+    }
+}
+
 type Voter<'a> = (&'a NodeName, &'a Vote);
 
 /// Those that hold the cluster's history, and the standing of the others.
@@ -315,6 +324,21 @@ mod tests {
         a_silent_node_does_not_hide_a_better_one: ("srv1=1#100 srv2=- srv3=1#500", "", "") => "srv3, silent srv2";
         nobody_voted: ("srv1=- srv2=-", "", "") => "nobody: NoVotes";
         nobody_is_there: ("", "", "") => "nobody: NoVotes";
+    }
+
+    #[test]
+    fn who_is_not_the_best_makes_room_for_the_former_primary() {
+        let votes = [("srv1", "1#5"), ("srv2", "1#9"), ("srv3", "1#9")];
+        let votes = votes.map(|(node, vote)| (NodeName::new(node), vote.parse().ok()));
+        let facts = Facts { votes: votes.into(), published: Some(Published::default()), ..Facts::default() };
+        let [srv1, srv2, srv3] = ["srv1", "srv2", "srv3"].map(NodeName::new);
+        let chosen = |candidate: &NodeName, former: Option<&NodeName>| match choose_for(&facts, candidate, former) {
+            Choice::Node { node, .. } => node,
+            Choice::Nobody(refusal) => panic!("{refusal}"),
+        };
+        assert_eq!(chosen(&srv1, Some(&srv3)), srv3);
+        assert_eq!(chosen(&srv1, None), srv2);
+        assert_eq!(chosen(&srv2, Some(&srv3)), srv2, "a tie is the candidate's");
     }
 
     // Which history counts. 0/100 is #256.
