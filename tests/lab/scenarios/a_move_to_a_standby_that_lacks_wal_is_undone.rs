@@ -29,6 +29,8 @@ pub fn play(lab: &Lab) -> Result<()> {
     lab::progress::step(reason);
     let positions = reason.matches("0/").count();
     ensure!(reason.contains(old.name()) && positions == 2, "the reason does not name both positions: {reason}");
+    // The operator's wish still stands, and would be granted once the target has caught up.
+    old.exec(&["pcs", "resource", "clear", CLONE])?;
     lab.heal()?;
     trial.writes_go_on()?;
     wait_until_idle(old)?;
