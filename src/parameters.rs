@@ -1,6 +1,7 @@
 //! The parameters of the resource: one table, from which come the configuration, the meta-data, README's table and the
 //! tests. Reading never fails and looks at nothing but the values themselves.
 
+mod table;
 mod value;
 
 use std::ffi::{OsStr, OsString};
@@ -9,6 +10,7 @@ use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
 use crate::env::Environment;
+pub use table::PARAMETERS;
 use value::Expected;
 
 /// One parameter: everything that is known about it.
@@ -122,174 +124,6 @@ pub struct BadParameter {
 /// Stands in for a `pgdata` that is no usable path. The default would not do: that may be somebody else's instance,
 /// which a `stop` must not end. Nothing can be running here, so `stop` and `monitor` say the truth.
 pub const NOWHERE: &str = "/nonexistent";
-
-/// All parameters, in the order in which tools show them. Names, types, defaults and units are PAF's.
-pub static PARAMETERS: [Parameter; 13] = [
-    Parameter {
-        name: "pgdata",
-        kind: Kind::String,
-        unset: Unset::Default("/var/lib/pgsql/data"),
-        unique: true,
-        reloadable: false,
-        short: "Data directory of the instance (PGDATA)",
-        long: "The directory PostgreSQL is started with (postgres -D): its data directory. Where the configuration \
-               files are kept apart from the data, it may instead be the directory that holds postgresql.conf; then \
-               set datadir too. An absolute path, the same on every node.",
-        read: |value, config| {
-            let path = value::path(value);
-            config.pgdata = path.as_deref().unwrap_or(Path::new(NOWHERE)).to_owned();
-            path.map(drop)
-        },
-    },
-    Parameter {
-        name: "datadir",
-        kind: Kind::String,
-        unset: Unset::Found("the value of pgdata"),
-        unique: true,
-        reloadable: false,
-        short: "Value of data_directory, if it is not pgdata",
-        long: "The directory that holds the data (PG_VERSION, global/pg_control, postmaster.pid, pg_wal), as set by \
-               data_directory in postgresql.conf. Only needed where pgdata names a directory of configuration files.",
-        read: |value, config| value::path(value).map(|path| config.datadir = Some(path)),
-    },
-    Parameter {
-        name: "system_user",
-        kind: Kind::String,
-        unset: Unset::Default("postgres"),
-        unique: false,
-        reloadable: false,
-        short: "Account that runs PostgreSQL",
-        long: "The operating system's account that owns the data directory and runs PostgreSQL. Everything the agent \
-               does to files or programs of the instance is done as this account, never as root. The agent connects \
-               to the database postgres as the role of the same name, which must be a superuser and be let in \
-               locally without a password.",
-        read: |value, config| value::user(value).map(|user| config.system_user = user),
-    },
-    Parameter {
-        name: "bindir",
-        kind: Kind::String,
-        unset: Unset::Found("found from PG_VERSION, where Debian's and PGDG's packages put it"),
-        unique: false,
-        reloadable: true,
-        short: "Directory of PostgreSQL's programs",
-        long: "The directory that holds postgres, pg_ctl and PostgreSQL's other programs, of the major version that \
-               made the data directory.",
-        read: |value, config| value::path(value).map(|path| config.bindir = Some(path)),
-    },
-    Parameter {
-        name: "pghost",
-        kind: Kind::String,
-        unset: Unset::Found("taken from the running instance"),
-        unique: false,
-        reloadable: true,
-        short: "Socket directory or address of the instance",
-        long: "Where the agent connects to the instance of its own node: the directory of the Unix socket, or a host \
-               name or IP address. Exactly one. Never an address that moves with the primary.",
-        read: |value, config| value::host(value).map(|host| config.pghost = Some(host)),
-    },
-    Parameter {
-        name: "pgport",
-        kind: Kind::Integer,
-        unset: Unset::Found("taken from the running instance"),
-        unique: false,
-        reloadable: true,
-        short: "Port of the instance",
-        long: "The port the instance listens on, from 1 to 65535. It also names the Unix socket.",
-        read: |value, config| value::port(value).map(|port| config.pgport = Some(port)),
-    },
-    Parameter {
-        name: "maxlag",
-        kind: Kind::Integer,
-        unset: Unset::Default("0"),
-        unique: false,
-        reloadable: true,
-        short: "Lag in bytes beyond which a standby is not promoted; 0 is no limit",
-        long: "How many bytes of write-ahead log a standby may be behind the primary and still be a candidate for \
-               promotion. A standby that has written less gets a negative promotion score until it has caught up. \
-               A whole number of bytes, also as 1E8; 0 means no limit.",
-        read: |value, config| value::bytes(value).map(|bytes| config.maxlag = bytes),
-    },
-    Parameter {
-        name: "on_crash",
-        kind: Kind::String,
-        unset: Unset::Default("recover"),
-        unique: false,
-        reloadable: true,
-        short: "What follows the crash of the primary: recover or failover",
-        long: "What the cluster does when PostgreSQL crashes on the primary's node. recover: start it again where it is, \
-               which loses nothing and takes as long as crash recovery. failover: promote the best standby, unless the \
-               crashed instance turns out to hold more.",
-        read: |value, config| {
-            let choices = [("recover", OnCrash::Recover), ("failover", OnCrash::Failover)];
-            value::choice(value, &choices, "recover or failover").map(|choice| config.on_crash = choice)
-        },
-    },
-    Parameter {
-        name: "sync_management",
-        kind: Kind::String,
-        unset: Unset::Default("none"),
-        unique: false,
-        reloadable: true,
-        short: "Who sets synchronous_standby_names: none (the DBA) or quorum (the agent)",
-        long: "none: synchronous_standby_names is the DBA's, and the agent only heeds it in elections. quorum: the agent \
-               keeps it at ANY n of the standbys that are streaming, in the file pgsqlms.conf in the data directory, which \
-               postgresql.conf has to include as its last line (include_if_exists).",
-        read: |value, config| {
-            let choices = [("none", false), ("quorum", true)];
-            value::choice(value, &choices, "none or quorum").map(|managed| config.synchronous.managed = managed)
-        },
-    },
-    Parameter {
-        name: "sync_standbys",
-        kind: Kind::Integer,
-        unset: Unset::Default("1"),
-        unique: false,
-        reloadable: true,
-        short: "With sync_management=quorum: how many standbys a commit waits for",
-        long: "How many standbys should have flushed a commit before it is acknowledged, with sync_management=quorum. \
-               While fewer are streaming, that many; see sync_strict for none.",
-        read: |value, config| value::count(value).map(|count| config.synchronous.standbys = count),
-    },
-    Parameter {
-        name: "sync_strict",
-        kind: Kind::Boolean,
-        unset: Unset::Default("true"),
-        unique: false,
-        reloadable: true,
-        short: "With sync_management=quorum: whether commits wait while no standby is streaming",
-        long: "true: while no standby is streaming, commits wait, and none that was acknowledged can be lost. false: they \
-               are acknowledged without one, and are lost with the primary.",
-        read: |value, config| {
-            let choices = [("true", true), ("yes", true), ("on", true), ("1", true)];
-            let choices = [choices, [("false", false), ("no", false), ("off", false), ("0", false)]].concat();
-            value::choice(value, &choices, "true or false").map(|strict| config.synchronous.strict = strict)
-        },
-    },
-    Parameter {
-        name: "start_opts",
-        kind: Kind::String,
-        unset: Unset::Default(""),
-        unique: false,
-        reloadable: false,
-        short: "More command-line arguments for postgres",
-        long: "Arguments added to the command line of postgres at each start, for example -c \
-               config_file=/etc/postgresql/17/main/postgresql.conf. Words may be quoted as in a shell, but no shell \
-               sees them: nothing is expanded. A change restarts PostgreSQL.",
-        read: |value, config| value::words(value).map(|words| config.start_opts = words),
-    },
-    Parameter {
-        name: "recovery_template",
-        kind: Kind::String,
-        unset: Unset::Found("recovery.conf.pcmk in pgdata"),
-        unique: false,
-        reloadable: true,
-        short: "Left from PostgreSQL 11: a file that must not exist",
-        long: "The template of recovery.conf that PostgreSQL 11 and older needed. The agent supports PostgreSQL 12 and \
-               later, where these settings belong into postgresql.conf, and refuses to start while this file exists, \
-               so that no setting in it is overlooked.",
-        read: |value, config| value::path(value).map(|path| config.recovery_template = Some(path)),
-    },
-];
 
 impl Parameter {
     /// The environment variable that carries the value.

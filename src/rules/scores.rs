@@ -1,6 +1,6 @@
 //! How much each node is worth as the next primary: what the primary's monitor tells Pacemaker.
 //!
-//! Scores are a hint that lets Pacemaker choose well at once; the election in promote decides ([`super::election`]).
+//! Scores are a hint that lets Pacemaker choose well at once; the election in promote decides ([`super::promotion`]).
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
