@@ -81,16 +81,6 @@ impl Session {
             })
             .collect())
     }
-
-    /// The only row of `sql`.
-    ///
-    /// # Errors
-    ///
-    /// As [`Session::query`], and when there is no row.
-    pub fn row(&self, sql: &'static str, patience: Duration) -> Result<Row, PostgresError> {
-        let missing = || PostgresError::Sql { what: sql, why: "no row".to_owned() };
-        self.query(sql, patience)?.into_iter().next().ok_or_else(missing)
-    }
 }
 
 /// What a failed connection attempt says about the instance.
