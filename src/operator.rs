@@ -1,85 +1,62 @@
 //! Commands for a person, beside the actions for Pacemaker.
 
-use std::collections::BTreeSet;
+pub mod promote_anyway;
+
+use std::fmt::Write as _;
 use std::time::Duration;
 
-use clap::Parser;
+use clap::{CommandFactory, Parser, Subcommand};
 
-use crate::actions::election;
 use crate::agent::Agent;
 use crate::failure::Failure;
-use crate::node::NodeName;
-use crate::pacemaker::Property;
-use crate::rules::promotion::{self, Choice, Facts};
-use crate::score::Score;
-use crate::vote::Vote;
+use promote_anyway::PromoteAnyway;
 
-/// How long a command may take.
-pub const TIMEOUT: Duration = Duration::from_secs(60);
-
-/// Promotes a node although the agent refuses to, accepting the loss of what it does not hold.
+/// What a person can ask for. A command's first paragraph of documentation is what `--help` says about it.
 #[derive(Debug, Clone, Parser)]
-#[command(name = "pgsqlms promote-anyway")]
-pub struct PromoteAnyway {
-    /// The resource, as it is called in the cluster: that of the primitive, not of its clone.
-    #[arg(long)]
-    pub resource: String,
-    /// The node to promote; this one if not given.
-    #[arg(long)]
-    pub node: Option<String>,
-    /// Do it. Without this, only what would be lost is printed.
-    #[arg(long)]
-    pub yes: bool,
+#[command(name = "pgsqlms")]
+pub enum Command {
+    /// Promotes a node although the agent refuses to, accepting the loss of what it does not hold.
+    PromoteAnyway(PromoteAnyway),
 }
 
-/// Tells what the promotion would lose and, if that is accepted, orders it; what to tell the operator.
-///
-/// The order is a cluster property: the election obeys it, and the new primary removes it.
-///
-/// # Errors
-///
-/// When the cluster does not answer.
-pub fn promote_anyway(agent: &mut Agent, command: &PromoteAnyway) -> Result<String, Failure> {
-    let node = command.node.as_ref().map_or_else(|| agent.request.me.clone(), NodeName::new);
-    let cib = agent.pacemaker.cib()?;
-    if !cib.nodes.contains(&node) {
-        return Err(Failure::NoSuchNode(node));
+impl Command {
+    /// Whether `name` is a command and no action.
+    pub fn is_named(name: &str) -> bool {
+        Self::has_subcommand(name)
     }
-    let members: BTreeSet<NodeName> = agent.pacemaker.members()?;
-    let mut facts = election::circumstances(agent, &cib)?;
-    election::read_votes(agent, &members, &mut facts.votes)?;
-    let told = loss(&facts, &node);
-    if !command.yes {
-        return Ok(format!(
-            "{told}\nNothing has been done. To promote {node} all the same, run this again with --yes."
-        ));
-    }
-    let order = Property::Order.of(&agent.request.instance);
-    agent.pacemaker.set_property(&order, Some(node.as_str()))?;
-    agent.pacemaker.clean_up(&agent.request.instance)?;
-    election::set_score(agent, &node, Score::CANDIDATE)?;
-    Ok(format!("{told}\nThe promotion of {node} is ordered: watch it with `crm_mon`."))
-}
 
-/// What is known of the node, and what speaks against promoting it.
-fn loss(facts: &Facts, node: &NodeName) -> String {
-    let vote = facts.votes.get(node).and_then(Option::as_ref);
-    let reach = |vote: &Vote| format!("its WAL reaches {} on timeline {}", vote.lsn(), vote.timeline());
-    let mut lines =
-        vec![format!("{node}: {}", vote.map_or("it has not told how far its WAL reaches".to_owned(), reach))];
-    let ordered = Facts { ordered: Some(node.clone()), ..facts.clone() };
-    if let Choice::Node { warnings, .. } = promotion::choose(&ordered, None) {
-        lines.extend(warnings.iter().map(|warning| format!("{node} would be {warning}.")));
+    /// All commands and what they do, for `--help`.
+    pub fn list() -> String {
+        let mut list = "Commands for a person; `pgsqlms COMMAND --help` tells their options:\n".to_owned();
+        for command in Self::command().get_subcommands() {
+            let about = command.get_about().map(ToString::to_string).unwrap_or_default();
+            let _ = writeln!(list, "  {:<16}{about}", command.get_name());
+        }
+        list
     }
-    if let (Some(last), Some(vote)) = (facts.record.last(), vote) {
-        if vote.timeline() < last.timeline {
-            let known = last.end.unwrap_or(last.switch).bytes_after(vote.lsn());
-            lines.push(format!(
-                "{} was promoted to timeline {} at {}: what was written on that timeline is lost, and {known} bytes of WAL \
-                 before that.",
-                last.node, last.timeline, last.switch
-            ));
+
+    /// The resource it is about.
+    pub fn resource(&self) -> &str {
+        match self {
+            Command::PromoteAnyway(command) => &command.resource,
         }
     }
-    lines.join("\n")
+
+    /// How long it may take.
+    pub fn timeout(&self) -> Duration {
+        match self {
+            Command::PromoteAnyway(_) => Duration::from_secs(60),
+        }
+    }
+
+    /// Carries it out; what to tell the person.
+    ///
+    /// # Errors
+    ///
+    /// See the command's own module.
+    pub fn run(&self, agent: &mut Agent) -> Result<String, Failure> {
+        match self {
+            Command::PromoteAnyway(command) => promote_anyway::run(agent, command),
+        }
+    }
 }

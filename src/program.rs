@@ -1,11 +1,12 @@
 //! From the process's arguments and environment to its exit code.
 
+use std::ffi::OsString;
 use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::time::Duration;
 
-use clap::Parser;
+use clap::{CommandFactory, FromArgMatches, Parser};
 
 use crate::action::{Action, Asked};
 use crate::agent::{Agent, Outcome, Request};
@@ -16,7 +17,7 @@ use crate::failure::Failure;
 use crate::logging;
 use crate::node::NodeName;
 use crate::notification::{Notification, Transition};
-use crate::operator::{self, PromoteAnyway};
+use crate::operator::Command;
 use crate::pacemaker::tools::Tools;
 use crate::parameters::Config;
 use crate::postgres::instance::Instance;
@@ -29,10 +30,10 @@ use crate::rules::status;
 #[derive(Debug, Parser)]
 #[command(name = "pgsqlms", version)]
 struct Arguments {
-    /// start, stop, monitor, promote, demote, notify, reload, reload-agent, validate-all, meta-data or methods; or, for a
-    /// person, promote-anyway.
+    /// start, stop, monitor, promote, demote, notify, reload, reload-agent, validate-all, meta-data or methods; or a
+    /// command for a person.
     action: String,
-    /// The options of a command for a person. For an action, OCF says to ignore them.
+    /// OCF says to ignore them.
     #[arg(hide = true, trailing_var_arg = true, allow_hyphen_values = true)]
     rest: Vec<String>,
 }
@@ -40,14 +41,16 @@ struct Arguments {
 /// Does what the command line asks; the exit code.
 ///
 /// No other code than OCF's leaves here: neither clap's for a usage error nor Rust's for a panic.
-pub fn run(arguments: impl IntoIterator<Item = std::ffi::OsString>, environment: &Environment) -> OcfExitCode {
-    let arguments = match Arguments::try_parse_from(arguments) {
+pub fn run(arguments: impl IntoIterator<Item = OsString>, environment: &Environment) -> OcfExitCode {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    if arguments.get(1).and_then(|name| name.to_str()).is_some_and(Command::is_named) {
+        return obey(arguments, environment);
+    }
+    let arguments = Arguments::command().after_help(Command::list()).try_get_matches_from(arguments);
+    let arguments = match arguments.and_then(|matches| Arguments::from_arg_matches(&matches)) {
         Ok(arguments) => arguments,
         Err(usage) => return show(&usage),
     };
-    if arguments.action == "promote-anyway" {
-        return promote_anyway(&arguments, environment);
-    }
     match Asked::named(&arguments.action) {
         Ok(Asked::Printout(printout)) => match printout.write(std::io::stdout().lock()) {
             Ok(()) => OcfExitCode::Success,
@@ -71,19 +74,17 @@ fn show(usage: &clap::Error) -> OcfExitCode {
     OcfExitCode::Unimplemented
 }
 
-fn promote_anyway(arguments: &Arguments, environment: &Environment) -> OcfExitCode {
-    let words = std::iter::once(&arguments.action).chain(&arguments.rest);
-    let command = match PromoteAnyway::try_parse_from(words) {
+/// Carries out a command for a person.
+fn obey(arguments: Vec<OsString>, environment: &Environment) -> OcfExitCode {
+    let command = match Command::try_parse_from(arguments) {
         Ok(command) => command,
         Err(usage) => return show(&usage),
     };
-    logging::begin(environment, &command.resource);
+    logging::begin(environment, command.resource());
     let clock: Rc<dyn Clock> = Rc::new(SystemClock::start());
-    let deadline = Deadline::within(operator::TIMEOUT);
-    let told = with_agent(environment, command.resource.clone(), clock, deadline, |agent| {
-        operator::promote_anyway(agent, &command)
-    });
-    match told {
+    let deadline = Deadline::within(command.timeout());
+    let resource = command.resource().to_owned();
+    match with_agent(environment, resource, clock, deadline, |agent| command.run(agent)) {
         Ok(told) => {
             let _ = writeln!(std::io::stdout(), "{told}");
             OcfExitCode::Success
