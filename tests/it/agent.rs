@@ -51,11 +51,9 @@ fn more_arguments_are_ignored() {
 fn help_and_version_are_for_people() {
     let help = Test::new(["--help"]).expect(Success);
     assert!(help.stdout.contains("OCF_RESKEY_") && help.stdout.contains("validate-all"), "{help:?}");
-    for command in ["promote-anyway"] {
-        assert!(help.stdout.contains(&format!("\n  {command} ")), "{help:?}");
-        let options = Test::new([command, "--help"]).expect(Success).stdout;
-        assert!(options.contains(&format!("Usage: pgsqlms {command} ")), "{options}");
-    }
+    assert!(help.stdout.contains("\n  promote-anyway "), "{help:?}");
+    let options = Test::new(["promote-anyway", "--help"]).expect(Success).stdout;
+    assert!(options.contains("Usage: pgsqlms promote-anyway "), "{options}");
     let version = Test::new(["--version"]).expect(Success);
     assert_eq!(version.stdout, format!("pgsqlms {}\n", env!("CARGO_PKG_VERSION")));
 }
