@@ -1,5 +1,6 @@
 //! What the agent asks of the local PostgreSQL instance.
 
+pub mod conninfo;
 pub mod control;
 pub mod history;
 pub mod instance;
