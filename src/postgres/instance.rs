@@ -89,6 +89,20 @@ impl Instance {
         processes::of_instance(self.data.path(), hint)
     }
 
+    /// Removes a `postmaster.pid` whose number is taken: by the dead postmaster itself, which nobody has reaped yet, or by
+    /// another process since. PostgreSQL, which sees the number only, would not start ("lock file already exists").
+    fn forget_dead_postmaster(&mut self) {
+        let Some(file) = self.as_user(|data| Ok(data.pid_file())).ok().flatten() else { return };
+        let Some(pid) = file.pid else { return };
+        let is_ours = |found: Processes| found.postmaster.is_some() || !found.orphans.is_empty();
+        if !processes::exists(pid) || is_ours(self.processes()) || processes::is_in_use_anywhere(self.data.path()) {
+            return;
+        }
+        log::info!("removing postmaster.pid: process {pid} is not, or is no longer, this instance's postmaster");
+        let removed = self.as_user(|data| data.remove_pid_files(&file));
+        removed.unwrap_or_else(|error| log::warn!("{error}"));
+    }
+
     fn postmaster(&mut self) -> Result<ServerProcess, PostgresError> {
         self.processes().postmaster.ok_or(PostgresError::NoPostmaster)
     }
@@ -315,6 +329,7 @@ impl Postgres for Instance {
 
     fn launch_standby(&mut self) -> Result<(), PostgresError> {
         self.session = None;
+        self.forget_dead_postmaster();
         let user = self.user()?;
         self.log = Some(user.act(|| {
             layout::create(&self.data.file("standby.signal"))?;

@@ -64,10 +64,22 @@ impl DataDirectory {
 
     /// Its `postmaster.pid`, if there is one.
     pub fn pid_file(&self) -> Option<PidFile> {
-        let file = fs::File::open(self.file("postmaster.pid")).ok()?;
-        let mut text = String::new();
-        file.take(16 << 10).read_to_string(&mut text).ok()?;
-        Some(PidFile::parse(&text))
+        pid_file(&self.file("postmaster.pid"))
+    }
+
+    /// Removes `postmaster.pid`, which says `dead`, and its like beside the socket.
+    ///
+    /// # Errors
+    ///
+    /// When one cannot be removed.
+    pub fn remove_pid_files(&self, dead: &PidFile) -> Result<(), PostgresError> {
+        let same = |path: &PathBuf| {
+            pid_file(path).is_some_and(|its| (its.pid, its.data_directory) == (dead.pid, dead.data_directory.clone()))
+        };
+        let files = [dead.socket_lock(), Some(self.file("postmaster.pid"))];
+        files.into_iter().flatten().filter(same).try_for_each(|path| {
+            fs::remove_file(&path).map_err(|source| PostgresError::File { doing: "remove", path, source })
+        })
     }
 
     /// Its `pg_control`.
@@ -97,6 +109,12 @@ impl DataDirectory {
             looked_in: candidates.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", "),
         })
     }
+}
+
+fn pid_file(path: &Path) -> Option<PidFile> {
+    let mut text = String::new();
+    fs::File::open(path).ok()?.take(16 << 10).read_to_string(&mut text).ok()?;
+    Some(PidFile::parse(&text))
 }
 
 /// Creates an empty file, unless one is there. Never through a link.

@@ -11,6 +11,8 @@ use crate::rules::status::Phase;
 pub struct PidFile {
     /// The postmaster's process.
     pub pid: Option<i32>,
+    /// The data directory.
+    pub data_directory: Option<PathBuf>,
     /// The port it listens on.
     pub port: Option<u16>,
     /// The directory of its first Unix socket.
@@ -22,6 +24,11 @@ pub struct PidFile {
 }
 
 impl PidFile {
+    /// The file that keeps other postmasters off its first Unix socket; it begins like this one.
+    pub fn socket_lock(&self) -> Option<PathBuf> {
+        Some(self.socket_directory.as_ref()?.join(format!(".s.PGSQL.{}.lock", self.port?)))
+    }
+
     /// Reads the file's text.
     pub fn parse(text: &str) -> Self {
         let lines: Vec<&str> = text.lines().map(str::trim).collect();
@@ -29,6 +36,7 @@ impl PidFile {
         Self {
             // Single-user mode writes a negative one.
             pid: line(1).and_then(|pid| pid.parse().ok()).filter(|pid| *pid > 0),
+            data_directory: line(2).map(PathBuf::from),
             port: line(4).and_then(|port| port.parse().ok()),
             socket_directory: line(5).map(PathBuf::from),
             listen_address: line(6).map(str::to_owned),
@@ -52,6 +60,7 @@ mod tests {
         let text = "4242\n/var/lib/postgresql/17/main\n1700000000\n5433\n/var/run/postgresql\n*\n 123 456\nready   \n";
         let expected = PidFile {
             pid: Some(4242),
+            data_directory: Some("/var/lib/postgresql/17/main".into()),
             port: Some(5433),
             socket_directory: Some("/var/run/postgresql".into()),
             listen_address: Some("*".to_owned()),
@@ -68,9 +77,9 @@ mod tests {
 
     #[test]
     fn half_a_file_and_nonsense_are_no_facts() {
-        let nothing =
-            PidFile { pid: None, port: None, socket_directory: None, listen_address: None, phase: Phase::Unknown };
-        for text in ["", "\n\n\n", "-17\n", "x\ny\nz\n99999\n", "99999999999999"] {
+        let nothing = PidFile::parse("");
+        assert_eq!((nothing.pid, nothing.port, nothing.phase), (None, None, Phase::Unknown));
+        for text in ["\n\n\n", "-17\n", "x\n\nz\n99999\n", "99999999999999"] {
             assert_eq!(PidFile::parse(text), nothing, "{text:?}");
         }
     }

@@ -55,6 +55,17 @@ pub fn of_instance(datadir: &Path, hint: Option<i32>) -> Processes {
     }
 }
 
+/// Whether a server works in `datadir`, also one that only a container sees: its process numbers are not ours.
+pub fn is_in_use_anywhere(datadir: &Path) -> bool {
+    let directory = Directory::of(datadir);
+    all_pids().map(|pid| PathBuf::from(format!("/proc/{pid}"))).any(|it| is_server(&it) && directory.has_inode(&it))
+}
+
+/// Whether there is a process of this number, be it dead and not reaped by its parent yet.
+pub fn exists(pid: i32) -> bool {
+    Path::new(&format!("/proc/{pid}")).exists()
+}
+
 /// A single process whose command line has the postmaster's arguments: children overwrite theirs with a title.
 fn lone_postmaster(found: &[ServerProcess]) -> Option<&ServerProcess> {
     found.iter().find(|process| {
@@ -77,11 +88,7 @@ impl Directory {
     /// The process `pid`, if it is a living part of the instance.
     fn process(&self, pid: i32) -> Option<ServerProcess> {
         let process = PathBuf::from(format!("/proc/{pid}"));
-        let executable = std::fs::read_link(process.join("exe")).ok()?;
-        // After an upgrade the link says "postgres (deleted)".
-        let name = executable.file_name()?.to_str()?;
-        let is_server = name.split(' ').next() == Some("postgres");
-        if !is_server || !shares_our_namespace(&process) || !self.is_cwd_of(&process) {
+        if !is_server(&process) || !shares_our_namespace(&process) || !self.is_cwd_of(&process) {
             return None;
         }
         let (state, parent) = state_and_parent(&std::fs::read_to_string(process.join("stat")).ok()?)?;
@@ -89,13 +96,20 @@ impl Directory {
     }
 
     fn is_cwd_of(&self, process: &Path) -> bool {
-        let link = process.join("cwd");
-        let same_inode = |found: std::fs::Metadata| self.inode == Some((found.dev(), found.ino()));
-        if std::fs::metadata(&link).is_ok_and(same_inode) {
-            return true;
-        }
-        std::fs::read_link(&link).is_ok_and(|path| path == self.path)
+        self.has_inode(process) || std::fs::read_link(process.join("cwd")).is_ok_and(|path| path == self.path)
     }
+
+    fn has_inode(&self, process: &Path) -> bool {
+        let same = |found: std::fs::Metadata| self.inode == Some((found.dev(), found.ino()));
+        std::fs::metadata(process.join("cwd")).is_ok_and(same)
+    }
+}
+
+/// Whether a process is one of PostgreSQL's server. After an upgrade its executable is "postgres (deleted)".
+fn is_server(process: &Path) -> bool {
+    let Ok(executable) = std::fs::read_link(process.join("exe")) else { return false };
+    let name = executable.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    name.split(' ').next() == Some("postgres")
 }
 
 /// Whether the process is in the agent's PID namespace: the instance of a container, or of a nested machine, may work in a

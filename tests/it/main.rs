@@ -23,3 +23,5 @@ mod parameters;
 mod run;
 /// Whole lives of clusters, in memory.
 mod simulation;
+/// Throw-away instances of PostgreSQL.
+mod throwaway;
