@@ -21,6 +21,8 @@ mod packaging;
 mod parameters;
 /// The binary, run.
 mod run;
+/// What Pacemaker makes of scores and exit codes.
+mod scheduler;
 /// Whole lives of clusters, in memory.
 mod simulation;
 /// Throw-away instances of PostgreSQL.
