@@ -141,6 +141,9 @@ fn promotion(text: &str) -> Option<Promotion> {
         history: None,
         end: None,
     };
+    if promotion.timeline.0 == 0 {
+        return None;
+    }
     for word in words {
         match word.split_once('=') {
             None if word == "kept" => promotion.stage = Stage::Kept,
@@ -207,7 +210,7 @@ mod tests {
 
     #[test]
     fn nonsense_is_no_record() {
-        for bad in ["", "5", "5@x srv1 0", "5@0/1", "5@0/1 srv1 now", "5@0/1 srv1 0 end=x"] {
+        for bad in ["", "5", "0@0/1 srv1 0", "5@x srv1 0", "5@0/1", "5@0/1 srv1 now", "5@0/1 srv1 0 end=x"] {
             assert!(bad.parse::<Record>().is_err(), "{bad:?}");
         }
     }

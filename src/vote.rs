@@ -73,6 +73,9 @@ fn read(text: &str) -> Option<Vote> {
     let mut words = text.split_whitespace();
     let (timeline, lsn) = words.next()?.split_once('#')?;
     let (timeline, lsn) = (Timeline(timeline.parse().ok()?), Lsn(lsn.parse().ok()?));
+    if timeline.0 == 0 {
+        return None;
+    }
     let mut vote = Vote { history: TimelineHistory::first(timeline), reach: Reach::default() };
     for word in words {
         match word.split_once('=')? {
@@ -112,7 +115,9 @@ mod tests {
 
     #[test]
     fn what_contradicts_itself_is_no_vote() {
-        for bad in ["", "1", "#", "1#", "a#1", "1#x", "1#5 disk=0/6", "2#5 disk=0/5 history=1", "1#5 disk", "-1#5"] {
+        for bad in
+            ["", "1", "#", "0#5", "1#", "a#1", "1#x", "1#5 disk=0/6", "2#5 disk=0/5 history=1", "1#5 disk", "-1#5"]
+        {
             assert!(bad.parse::<Vote>().is_err(), "{bad:?}");
         }
     }

@@ -129,7 +129,11 @@ impl Pacemaker for Tools {
 }
 
 /// Reads `attrd_updater --query --output-as=xml`: `<attribute name=… value=… host=…/>` for each node.
-fn attributes_in(xml: &str) -> Result<BTreeMap<NodeName, String>, PacemakerError> {
+///
+/// # Errors
+///
+/// When it is no XML.
+pub fn attributes_in(xml: &str) -> Result<BTreeMap<NodeName, String>, PacemakerError> {
     let unreadable = |why: String| PacemakerError::Output { tool: "attrd_updater", why };
     let mut reader = quick_xml::Reader::from_str(xml);
     let mut values = BTreeMap::new();

@@ -112,9 +112,9 @@ impl DataDirectory {
 }
 
 fn pid_file(path: &Path) -> Option<PidFile> {
-    let mut text = String::new();
-    fs::File::open(path).ok()?.take(16 << 10).read_to_string(&mut text).ok()?;
-    Some(PidFile::parse(&text))
+    let mut bytes = Vec::new();
+    fs::File::open(path).ok()?.take(16 << 10).read_to_end(&mut bytes).ok()?;
+    Some(PidFile::parse(&bytes))
 }
 
 /// Creates an empty file, unless one is there. Never through a link.
@@ -168,6 +168,8 @@ fn unreadable(path: &Path, source: std::io::Error) -> PostgresError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rules::status::Phase;
+    use std::os::unix::ffi::OsStrExt;
 
     fn data_directory(pg_version: &str) -> (tempfile::TempDir, DataDirectory) {
         let directory = tempfile::tempdir().unwrap();
@@ -182,6 +184,15 @@ mod tests {
         for bad in ["", "\n", "../../etc", "17 18"] {
             assert!(data_directory(bad).1.major_version().is_err(), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn a_pid_file_with_a_path_that_is_not_text_is_read() {
+        let (_keep, data) = data_directory("17");
+        fs::write(data.file("postmaster.pid"), b"42\n/srv/\xE4\n0\n5433\n/run/\xE4\n\n 1 2\nready   \n").unwrap();
+        let file = data.pid_file().unwrap();
+        assert_eq!((file.pid, file.port, file.phase), (Some(42), Some(5433), Phase::Ready));
+        assert_eq!(file.socket_directory.unwrap().as_os_str().as_bytes(), b"/run/\xE4");
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! `postmaster.pid`: what the postmaster tells about itself (`src/include/utils/pidfile.h`).
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
 use crate::rules::status::Phase;
@@ -29,16 +31,18 @@ impl PidFile {
         Some(self.socket_directory.as_ref()?.join(format!(".s.PGSQL.{}.lock", self.port?)))
     }
 
-    /// Reads the file's text.
-    pub fn parse(text: &str) -> Self {
-        let lines: Vec<&str> = text.lines().map(str::trim).collect();
-        let line = |number: usize| lines.get(number - 1).copied().filter(|line| !line.is_empty());
+    /// Reads the file, whose paths need not be text.
+    pub fn parse(bytes: &[u8]) -> Self {
+        let lines: Vec<&[u8]> = bytes.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii).collect();
+        let bytes = |number: usize| lines.get(number - 1).copied().filter(|line| !line.is_empty());
+        let line = |number: usize| bytes(number).and_then(|line| std::str::from_utf8(line).ok());
+        let path = |number: usize| bytes(number).map(|path| PathBuf::from(OsStr::from_bytes(path)));
         Self {
             // Single-user mode writes a negative one.
             pid: line(1).and_then(|pid| pid.parse().ok()).filter(|pid| *pid > 0),
-            data_directory: line(2).map(PathBuf::from),
+            data_directory: path(2),
             port: line(4).and_then(|port| port.parse().ok()),
-            socket_directory: line(5).map(PathBuf::from),
+            socket_directory: path(5),
             listen_address: line(6).map(str::to_owned),
             phase: match line(8) {
                 Some("starting") => Phase::Starting,
@@ -66,21 +70,21 @@ mod tests {
             listen_address: Some("*".to_owned()),
             phase: Phase::Ready,
         };
-        assert_eq!(PidFile::parse(text), expected);
+        assert_eq!(PidFile::parse(text.as_bytes()), expected);
     }
 
     #[test]
     fn no_listen_addresses_leave_an_empty_line() {
-        let file = PidFile::parse("1\n/d\n0\n5432\n/s\n\n 1 2\nstandby \n");
+        let file = PidFile::parse(b"1\n/d\n0\n5432\n/s\n\n 1 2\nstandby \n");
         assert_eq!((file.listen_address, file.phase), (None, Phase::WarmStandby));
     }
 
     #[test]
     fn half_a_file_and_nonsense_are_no_facts() {
-        let nothing = PidFile::parse("");
+        let nothing = PidFile::parse(b"");
         assert_eq!((nothing.pid, nothing.port, nothing.phase), (None, None, Phase::Unknown));
         for text in ["\n\n\n", "-17\n", "x\n\nz\n99999\n", "99999999999999"] {
-            assert_eq!(PidFile::parse(text), nothing, "{text:?}");
+            assert_eq!(PidFile::parse(text.as_bytes()), nothing, "{text:?}");
         }
     }
 }

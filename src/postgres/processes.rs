@@ -91,7 +91,7 @@ impl Directory {
         if !is_server(&process) || !shares_our_namespace(&process) || !self.is_cwd_of(&process) {
             return None;
         }
-        let (state, parent) = state_and_parent(&std::fs::read_to_string(process.join("stat")).ok()?)?;
+        let (state, parent) = state_and_parent(&std::fs::read(process.join("stat")).ok()?)?;
         (state != 'Z' && state != 'X').then_some(ServerProcess { pid, parent, frozen: matches!(state, 'T' | 't') })
     }
 
@@ -120,8 +120,9 @@ pub fn shares_our_namespace(process: &Path) -> bool {
 }
 
 /// State and parent from `/proc/PID/stat`, whose second field may hold anything, blanks and brackets included.
-fn state_and_parent(stat: &str) -> Option<(char, i32)> {
-    let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
+pub fn state_and_parent(stat: &[u8]) -> Option<(char, i32)> {
+    let after_name = stat.rsplit(|byte| *byte == b')').next().filter(|rest| rest.len() < stat.len())?;
+    let mut fields = std::str::from_utf8(after_name).ok()?.split_whitespace();
     Some((fields.next()?.chars().next()?, fields.next()?.parse().ok()?))
 }
 
@@ -143,9 +144,10 @@ mod tests {
 
     #[test]
     fn a_process_name_cannot_confuse() {
-        assert_eq!(state_and_parent("12 (a) R 1) S 7 12 12 0"), Some(('S', 7)));
-        assert_eq!(state_and_parent("12 (postgres) T 1 12"), Some(('T', 1)));
-        assert_eq!(state_and_parent("12 (postgres"), None);
+        assert_eq!(state_and_parent(b"12 (a) R 1) S 7 12 12 0"), Some(('S', 7)));
+        assert_eq!(state_and_parent(b"12 (\xFF\n) S 7 12 12 0"), Some(('S', 7)));
+        assert_eq!(state_and_parent(b"12 (postgres) T 1 12"), Some(('T', 1)));
+        assert_eq!(state_and_parent(b"12 (postgres"), None);
     }
 
     #[test]
