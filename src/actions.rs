@@ -5,6 +5,7 @@
 
 pub mod demote;
 pub mod election;
+pub mod follow;
 pub mod monitor;
 pub mod notify;
 pub mod primary;

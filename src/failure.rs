@@ -8,6 +8,7 @@ use crate::node::NodeName;
 use crate::pacemaker::PacemakerError;
 use crate::parameters::BadParameter;
 use crate::postgres::PostgresError;
+use crate::postgres::conninfo::BadConninfo;
 use crate::privileges::PrivilegeError;
 use crate::record::BadRecord;
 use crate::rules::promotion::Refusal;
@@ -65,6 +66,9 @@ pub enum Failure {
     /// PostgreSQL's setting for synchronous replication makes no sense to us.
     #[error("synchronous_standby_names: {0}")]
     Setting(#[from] BadSetting),
+    /// PostgreSQL's setting for whom to follow makes no sense to us.
+    #[error("primary_conninfo: {0}")]
+    Conninfo(#[from] BadConninfo),
     /// PostgreSQL did not do what it was asked.
     #[error(transparent)]
     Postgres(#[from] PostgresError),
@@ -101,6 +105,7 @@ impl Failure {
             | Failure::NoVotesRead
             | Failure::Record(_)
             | Failure::Setting(_)
+            | Failure::Conninfo(_)
             | Failure::Postgres(_)
             | Failure::NoRuntime(_)
             | Failure::Pacemaker(_) => OcfExitCode::GenericError,

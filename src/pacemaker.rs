@@ -130,6 +130,12 @@ pub const NO_FAILOVER: &str = "pgsqlms-nofailover";
 /// The permanent node attribute that decides between nodes that hold the same: a number, the greater the better.
 pub const PRIORITY: &str = "pgsqlms-priority";
 
+/// The permanent node attribute that says where a node's instance is reached, if not by the node's name.
+pub const ADDRESS: &str = "pgsqlms-address";
+
+/// The permanent node attribute that says at which port, if not at that of `primary_conninfo`.
+pub const PORT: &str = "pgsqlms-port";
+
 /// The cluster did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum PacemakerError {

@@ -78,6 +78,8 @@ pub struct Config {
     pub on_crash: OnCrash,
     /// How `synchronous_standby_names` is kept.
     pub synchronous: Synchronous,
+    /// Whom a standby follows.
+    pub follow: Follow,
 }
 
 /// What follows the crash of the primary.
@@ -87,6 +89,15 @@ pub enum OnCrash {
     Recover,
     /// A standby is promoted.
     Failover,
+}
+
+/// Whom a standby follows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Follow {
+    /// Whoever is where the DBA's `primary_conninfo` points, such as a virtual address.
+    None,
+    /// The promoted node, by its name or address.
+    Node,
 }
 
 /// How `synchronous_standby_names` is kept.
@@ -198,6 +209,7 @@ impl Default for Config {
             start_opts: Vec::new(),
             on_crash: OnCrash::Recover,
             synchronous: Synchronous { managed: false, standbys: NonZeroU32::MIN, strict: true },
+            follow: Follow::None,
         };
         for parameter in &PARAMETERS {
             if let Unset::Default(text) = parameter.unset {

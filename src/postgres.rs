@@ -5,6 +5,7 @@ pub mod control;
 pub mod history;
 pub mod instance;
 pub mod layout;
+pub mod managed;
 pub mod pid_file;
 pub mod processes;
 pub mod server_log;
@@ -18,11 +19,13 @@ use std::time::Duration;
 use crate::command::CommandError;
 use crate::location::{Lsn, Timeline};
 use crate::privileges::PrivilegeError;
+use crate::rules::managed::InForce;
 use crate::rules::scores::Replica;
 use crate::rules::setup;
 use crate::rules::status::{Evidence, Phase};
 use crate::vote::Vote;
 use history::TimelineHistory;
+use managed::{Managed, Setting};
 
 /// The local instance.
 pub trait Postgres {
@@ -60,6 +63,34 @@ pub trait Postgres {
     ///
     /// When it does not say.
     fn synchronous_standby_names(&mut self) -> Result<String, PostgresError>;
+
+    /// The contents of the agent's own configuration file; nothing if there is none.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be read.
+    fn managed(&mut self) -> Result<Managed, PostgresError>;
+
+    /// Replaces the agent's own configuration file, and has the server read it if it runs.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be written, or the server cannot be told.
+    fn write_managed(&mut self, managed: &Managed) -> Result<(), PostgresError>;
+
+    /// Where a setting stands, and where else. It must run.
+    ///
+    /// # Errors
+    ///
+    /// When it does not say.
+    fn setting(&mut self, setting: Setting) -> Result<InForce, PostgresError>;
+
+    /// How it is linked to other nodes. It must run.
+    ///
+    /// # Errors
+    ///
+    /// When it does not say.
+    fn links(&mut self) -> Result<Links, PostgresError>;
 
     /// Makes `names` the `synchronous_standby_names` of this instance, from now on and after each start.
     ///
@@ -154,6 +185,15 @@ pub enum Upstream {
     Disconnected,
     /// From an archive only: no `primary_conninfo`.
     ArchiveOnly,
+}
+
+/// How an instance is linked to other nodes.
+#[derive(Clone, Default)]
+pub struct Links {
+    /// Its `primary_conninfo`, with whatever secrets it has.
+    pub conninfo: String,
+    /// It receives WAL over a connection that is younger than a minute.
+    pub just_connected: bool,
 }
 
 /// PostgreSQL, or something on the way to it, did not do what it was asked.

@@ -6,7 +6,9 @@
 
 pub mod cold_start;
 pub mod crash;
+pub mod follow;
 pub mod lineage;
+pub mod managed;
 pub mod primary;
 pub mod promotion;
 pub mod scores;

@@ -13,7 +13,7 @@ use crate::rules::status::{self, Asked, Role};
 use crate::score::Score;
 
 use super::election::{self, Search};
-use super::primary;
+use super::{follow, primary};
 
 /// Tells what the instance is doing.
 ///
@@ -43,14 +43,19 @@ pub fn run(agent: &mut Agent) -> Result<Outcome, Failure> {
 /// A standby that nobody sends WAL to sees that there is somebody to promote, and whether it can follow who was. What a
 /// person should know, if anything.
 fn look_for_a_primary(agent: &mut Agent) -> Result<Option<String>, Failure> {
-    if agent.postgres.upstream()? == Upstream::Streaming {
-        return Ok(None);
+    let streams = agent.postgres.upstream()? == Upstream::Streaming;
+    let trouble = follow::look_after(agent, streams).unwrap_or_else(|error| {
+        log::warn!("{error}");
+        None
+    });
+    if streams {
+        return Ok(trouble);
     }
     let members = agent.pacemaker.members()?;
     Ok(match election::find_candidate(agent, &members)? {
         Search::Refused(refusal) => Some(format!("no primary: {refusal}")),
-        Search::NotNeeded(facts) => diverged(agent, &facts)?,
-        Search::Done => None,
+        Search::NotNeeded(facts) => diverged(agent, &facts)?.or(trouble),
+        Search::Done => trouble,
     })
 }
 

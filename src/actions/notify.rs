@@ -9,7 +9,7 @@ use crate::rules::status::Role;
 use crate::rules::steps::{self, Part};
 
 use super::election::{self, Search};
-use super::{monitor, primary};
+use super::{follow, monitor, primary};
 
 /// How long the end of the new primary's first checkpoint is waited for.
 const CHECKPOINT_PATIENCE: Duration = Duration::from_millis(200);
@@ -33,11 +33,17 @@ pub fn run(agent: &mut Agent) -> Result<Outcome, Failure> {
     Ok(Outcome::SUCCESS)
 }
 
-/// The promotion is over: the vote is void, and the new primary tells the cluster what it is.
+/// The promotion is over: standbys turn to the new primary, the vote is void, and the new primary tells the cluster what it is.
 fn after_promotion(agent: &mut Agent) -> Result<(), Failure> {
-    let me = &agent.request.me;
+    let (me, transition) = (&agent.request.me, &agent.request.transition);
+    if !transition.promote.contains(me) {
+        match follow::primary_of(agent, transition) {
+            Ok(trouble) => trouble.iter().for_each(|trouble| log::warn!("{trouble}")),
+            Err(error) => log::warn!("{error}"),
+        }
+    }
     election::withdraw(agent)?;
-    if agent.request.transition.promote.contains(me) && monitor::runs_as(agent, Role::Primary) {
+    if transition.promote.contains(me) && monitor::runs_as(agent, Role::Primary) {
         primary::publish(agent)?;
         // Until the first checkpoint on the new timeline, which PostgreSQL takes its time for, pg_control names the old
         // one, and a node that has diverged cannot be rewound. The server goes on with it when we do not wait.

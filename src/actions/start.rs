@@ -6,7 +6,7 @@ use crate::failure::Failure;
 use crate::rules::status::{self, Phase, Role, Status};
 use crate::rules::steps::{self, Start};
 
-use super::{election, stop, validate};
+use super::{election, follow, stop, validate};
 
 /// Starts the instance as a standby.
 ///
@@ -16,6 +16,10 @@ use super::{election, stop, validate};
 pub fn run(agent: &mut Agent) -> Result<Outcome, Failure> {
     validate::check_node(agent)?;
     let outcome = standby(agent, agent.request.deadline)?;
+    match follow::primary_of(agent, &agent.request.transition) {
+        Ok(trouble) => trouble.iter().for_each(|trouble| log::warn!("{trouble}")),
+        Err(error) => log::warn!("{error}"),
+    }
     // Where a candidate will have to be found, the vote is cast now: on a busy cluster Pacemaker notifies one instance
     // after the other, and the first would wait in vain for votes that the others cast only when they are notified.
     let has_primary = agent.request.transition.has_or_gets_primary();
@@ -48,6 +52,9 @@ pub fn standby(agent: &mut Agent, deadline: Deadline) -> Result<Outcome, Failure
 fn launch(agent: &mut Agent, found: &Status) -> Result<(), Failure> {
     if let Status::Crashed(role) = found {
         log::warn!("the instance was left by a crash, as a {role}: PostgreSQL recovers it as a standby");
+    }
+    if let Err(error) = follow::prepare(agent) {
+        log::warn!("{error}");
     }
     Ok(agent.postgres.launch_standby()?)
 }

@@ -41,5 +41,7 @@ pub fn check_parameters(agent: &Agent) -> Result<(), Failure> {
 /// The first thing that is wrong.
 pub fn check_node(agent: &mut Agent) -> Result<(), Failure> {
     check_parameters(agent)?;
-    Ok(setup::check_node(&agent.postgres.setup()?)?)
+    let node = agent.postgres.setup()?;
+    setup::check_node(&node)?;
+    Ok(setup::check_follow(&node, agent.request.config.follow)?)
 }

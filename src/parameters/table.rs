@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use super::{Kind, NOWHERE, OnCrash, Parameter, Unset, value};
+use super::{Follow, Kind, NOWHERE, OnCrash, Parameter, Unset, value};
 
 /// All parameters, in the order in which tools show them. Names, types, defaults and units are PAF's.
-pub static PARAMETERS: [Parameter; 13] = [
+pub static PARAMETERS: [Parameter; 14] = [
     Parameter {
         name: "pgdata",
         kind: Kind::String,
@@ -144,6 +144,22 @@ pub static PARAMETERS: [Parameter; 13] = [
             let choices = [("true", true), ("yes", true), ("on", true), ("1", true)];
             let choices = [choices, [("false", false), ("no", false), ("off", false), ("0", false)]].concat();
             value::choice(value, &choices, "true or false").map(|strict| config.synchronous.strict = strict)
+        },
+    },
+    Parameter {
+        name: "follow",
+        kind: Kind::String,
+        unset: Unset::Default("none"),
+        unique: false,
+        reloadable: true,
+        short: "Whom standbys follow: none (an address that moves with the primary) or node (the promoted node)",
+        long: "none: primary_conninfo is the DBA's, and points to an address that moves with the primary. node: the agent \
+               switches its host to the promoted node after each promotion, without a restart, and keeps whatever else it \
+               says. A node is reached by its name, or by its attributes pgsqlms-address and pgsqlms-port. Needs \
+               PostgreSQL 13, and include_if_exists of pgsqlms.conf as the last line of postgresql.conf.",
+        read: |value, config| {
+            let choices = [("none", Follow::None), ("node", Follow::Node)];
+            value::choice(value, &choices, "none or node").map(|follow| config.follow = follow)
         },
     },
     Parameter {

@@ -1,5 +1,7 @@
 //! The real instance: its files, its processes, its signals, one session.
 
+mod settings;
+
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
@@ -10,15 +12,17 @@ use tokio::runtime::Runtime;
 use super::control::{ControlData, ControlError, DbState, WalLevel};
 use super::history::TimelineHistory;
 use super::layout::{self, DataDirectory};
+use super::managed::{Managed, Setting};
 use super::processes::{self, Processes, ServerProcess};
 use super::server_log::ServerLog;
 use super::session::{self, Address, Row, Session};
-use super::{End, Postgres, PostgresError, Replication, Upstream, wal_end};
+use super::{End, Links, Postgres, PostgresError, Replication, Upstream, wal_end};
 use crate::clock::{Clock, Deadline};
 use crate::command::Invocation;
 use crate::location::{Lsn, Timeline};
 use crate::parameters::{Config, Host};
 use crate::privileges::{PrivilegeError, SystemUser};
+use crate::rules::managed::InForce;
 use crate::rules::scores::{Replica, SenderState};
 use crate::rules::setup;
 use crate::rules::status::{Answer, Evidence, Phase, Role};
@@ -38,12 +42,6 @@ const UPSTREAM: &str = "SELECT (SELECT status FROM pg_catalog.pg_stat_wal_receiv
      pg_catalog.current_setting('primary_conninfo') = ''";
 
 const REACH: &str = "SELECT pg_catalog.pg_last_wal_receive_lsn(), pg_catalog.pg_last_wal_replay_lsn()";
-
-/// The agent's own configuration file in the data directory; `postgresql.conf` includes it if the agent is to manage
-/// synchronous replication.
-const MANAGED: &str = "pgsqlms.conf";
-
-const MANAGED_HEAD: &str = "# Written by pgsqlms (sync_management=quorum). Changes are lost.\n";
 
 /// The longest that WAL on disk is read for a vote.
 const SCAN_PATIENCE: Duration = Duration::from_secs(3);
@@ -205,6 +203,15 @@ impl Instance {
         Ok(self.ask_all(sql)?.into_iter().next().unwrap_or_default())
     }
 
+    fn ask_with(&mut self, sql: &'static str, values: &[&str]) -> Result<Row, PostgresError> {
+        self.connect().map_err(|answer| PostgresError::NoSession(answer.to_string()))?;
+        let patience = self.patience();
+        match &self.session {
+            Some(session) => Ok(session.query_with(sql, values, patience)?.into_iter().next().unwrap_or_default()),
+            None => Err(PostgresError::NoSession("no session".to_owned())),
+        }
+    }
+
     fn ask_all(&mut self, sql: &'static str) -> Result<Vec<Row>, PostgresError> {
         self.connect().map_err(|answer| PostgresError::NoSession(answer.to_string()))?;
         let patience = self.patience();
@@ -289,11 +296,24 @@ impl Postgres for Instance {
     }
 
     fn set_synchronous_standby_names(&mut self, names: &str) -> Result<(), PostgresError> {
-        let line = format!("synchronous_standby_names = '{}'\n", names.replace('\'', "''"));
-        self.as_user(|data| layout::replace(&data.file(MANAGED), &format!("{MANAGED_HEAD}{line}")))?;
-        let postmaster = self.postmaster()?;
-        processes::signal(postmaster.pid, Signal::SIGHUP)
-            .map_err(|source| PostgresError::Signal { pid: postmaster.pid, source })
+        let managed = self.read_managed()?.with(Setting::SynchronousStandbyNames, Some(names.to_owned()));
+        self.replace_managed(&managed)
+    }
+
+    fn managed(&mut self) -> Result<Managed, PostgresError> {
+        self.read_managed()
+    }
+
+    fn write_managed(&mut self, managed: &Managed) -> Result<(), PostgresError> {
+        self.replace_managed(managed)
+    }
+
+    fn setting(&mut self, setting: Setting) -> Result<InForce, PostgresError> {
+        self.in_force(setting)
+    }
+
+    fn links(&mut self) -> Result<Links, PostgresError> {
+        self.look_at_links()
     }
 
     fn replication(&mut self) -> Result<Replication, PostgresError> {

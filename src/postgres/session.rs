@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::runtime::Runtime;
 use tokio_postgres::error::SqlState;
+use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, NoTls, SimpleQueryMessage};
 
 use super::PostgresError;
@@ -80,6 +81,26 @@ impl Session {
                 _ => None,
             })
             .collect())
+    }
+
+    /// What `sql` returns for these values of its parameters, which are text, as all columns must be.
+    ///
+    /// # Errors
+    ///
+    /// When it fails, or takes longer than `patience`.
+    pub fn query_with(
+        &self,
+        sql: &'static str,
+        values: &[&str],
+        patience: Duration,
+    ) -> Result<Vec<Row>, PostgresError> {
+        let parameters: Vec<(&(dyn ToSql + Sync), Type)> =
+            values.iter().map(|value| (value as &(dyn ToSql + Sync), Type::TEXT)).collect();
+        let answer = async { tokio::time::timeout(patience, self.client.query_typed(sql, &parameters)).await };
+        let failed = |error: tokio_postgres::Error| PostgresError::Sql { what: sql, why: chain(&error) };
+        let rows = self.runtime.block_on(answer).map_err(|_| PostgresError::Slow { what: sql, after: patience })?;
+        let text = |row: &tokio_postgres::Row| (0..row.len()).map(|column| row.try_get(column)).collect();
+        rows.map_err(failed)?.iter().map(text).collect::<Result<_, _>>().map_err(failed)
     }
 }
 

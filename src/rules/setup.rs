@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use crate::exit::OcfExitCode;
+use crate::parameters::Follow;
 
 /// The oldest supported major version of PostgreSQL: older ones are put into recovery by a `recovery.conf`.
 pub const OLDEST_POSTGRESQL: u32 = 12;
@@ -47,6 +48,9 @@ pub enum Unfit {
     /// PostgreSQL is too old.
     #[error("PostgreSQL {0} is not supported: version {OLDEST_POSTGRESQL} or later is required")]
     Postgres(String),
+    /// PostgreSQL reads `primary_conninfo` only when it starts.
+    #[error("follow=node needs PostgreSQL 13 or later, not 12: leave the parameter follow unset")]
+    Follow,
     /// Recovery settings where they have no effect.
     #[error("{} must not exist with PostgreSQL 12 or later: move its settings to postgresql.conf and remove it", .0.display())]
     RecoveryTemplate(PathBuf),
@@ -60,7 +64,7 @@ impl Unfit {
     pub fn exit_code(&self) -> OcfExitCode {
         match self {
             Unfit::Pacemaker(_) | Unfit::Postgres(_) => OcfExitCode::NotInstalled,
-            Unfit::Notify | Unfit::PromotedMax(_) | Unfit::RecoveryTemplate(_) | Unfit::WalLevel => {
+            Unfit::Notify | Unfit::PromotedMax(_) | Unfit::Follow | Unfit::RecoveryTemplate(_) | Unfit::WalLevel => {
                 OcfExitCode::BadArguments
             }
         }
@@ -104,6 +108,15 @@ pub fn check_node(node: &Node) -> Result<(), Unfit> {
     if node.minimal_wal { Err(Unfit::WalLevel) } else { Ok(()) }
 }
 
+/// Whether its PostgreSQL can be told whom to follow while it runs, if that is wanted.
+///
+/// # Errors
+///
+/// When it would have to be restarted for it.
+pub fn check_follow(node: &Node, follow: Follow) -> Result<(), Unfit> {
+    if follow == Follow::Node && node.version == "12" { Err(Unfit::Follow) } else { Ok(()) }
+}
+
 /// `3.19.0` as numbers: 3.9 is before 3.10.
 fn version(text: &str) -> Option<(u32, u32, u32)> {
     let mut numbers = text.split('.').map(|part| part.parse().ok());
@@ -143,5 +156,15 @@ mod tests {
         a_recovery_template: ("15", Some("/d/recovery.conf.pcmk"), false)
             => Err(Unfit::RecoveryTemplate("/d/recovery.conf.pcmk".into()));
         minimal: ("15", None, true) => Err(Unfit::WalLevel);
+    }
+
+    fn following((version, follow): (&str, Follow)) -> Result<(), Unfit> {
+        check_follow(&Node { version: version.into(), recovery_template: None, minimal_wal: false }, follow)
+    }
+
+    table! { following;
+        by_name: ("13", Follow::Node) => Ok(());
+        by_name_with_postgresql_12: ("12", Follow::Node) => Err(Unfit::Follow);
+        an_address_with_postgresql_12: ("12", Follow::None) => Ok(());
     }
 }

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use pgsqlms::location::Timeline;
 use pgsqlms::postgres::history::TimelineHistory;
-use pgsqlms::postgres::{End, Postgres, PostgresError, Replication, Upstream};
+use pgsqlms::postgres::managed::{Managed, Setting};
+use pgsqlms::postgres::{End, Links, Postgres, PostgresError, Replication, Upstream};
+use pgsqlms::rules::managed::InForce;
 use pgsqlms::rules::scores::{Replica, SenderState};
 use pgsqlms::rules::setup;
 use pgsqlms::rules::status::{Answer, Evidence, Phase, Role};
@@ -101,6 +103,22 @@ impl Postgres for FakePostgres<'_> {
 
     fn synchronous_standby_names(&mut self) -> Result<String, PostgresError> {
         self.call(|state, node| Ok(state.nodes[node].postgres.synchronous.text()))
+    }
+
+    fn managed(&mut self) -> Result<Managed, PostgresError> {
+        Ok(Managed::default())
+    }
+
+    fn write_managed(&mut self, _managed: &Managed) -> Result<(), PostgresError> {
+        unreachable!("nobody asked the agent to follow by name")
+    }
+
+    fn setting(&mut self, _setting: Setting) -> Result<InForce, PostgresError> {
+        unreachable!("nobody asked the agent to follow by name")
+    }
+
+    fn links(&mut self) -> Result<Links, PostgresError> {
+        Ok(Links::default())
     }
 
     fn set_synchronous_standby_names(&mut self, names: &str) -> Result<(), PostgresError> {

@@ -1,0 +1,128 @@
+//! Whom a standby follows, where no address moves with the primary (`follow=node`).
+
+use std::time::Duration;
+
+use crate::agent::Agent;
+use crate::clock::Deadline;
+use crate::failure::Failure;
+use crate::notification::Transition;
+use crate::pacemaker::cib::Cib;
+use crate::pacemaker::{ADDRESS, PORT};
+use crate::parameters::Follow;
+use crate::postgres::conninfo::Conninfo;
+use crate::postgres::managed::{self, Setting};
+use crate::rules::follow::{self, Place};
+use crate::rules::managed::{Blocked, Obstacle, Step, step};
+
+use super::election;
+
+/// How long the server is given to use a new setting.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// A monitor's look at whom this standby follows; what a person should know, if anything. Where it streams and has done so
+/// for a while, it costs one question to the server.
+///
+/// # Errors
+///
+/// When PostgreSQL or the cluster does not answer.
+pub fn look_after(agent: &mut Agent, streams: bool) -> Result<Option<String>, Failure> {
+    if agent.request.config.follow == Follow::None {
+        return Ok(None);
+    }
+    let (links, managed) = (agent.postgres.links()?, agent.postgres.managed()?);
+    if !follow::is_due(streams, links.just_connected, &links.conninfo, managed.get(Setting::PrimaryConninfo)) {
+        return Ok(None);
+    }
+    // What Pacemaker tells a monitor about the other instances was so when the monitor was first scheduled.
+    switch(agent, &Transition::default())
+}
+
+/// Points this standby at the primary that the transition leaves. Repeating it does nothing.
+///
+/// # Errors
+///
+/// When PostgreSQL or the cluster does not answer.
+pub fn primary_of(agent: &mut Agent, transition: &Transition) -> Result<Option<String>, Failure> {
+    match agent.request.config.follow {
+        Follow::None => Ok(None),
+        Follow::Node => switch(agent, transition),
+    }
+}
+
+/// Makes our file this node's before a start: a copy of a data directory brings the file of another node with it.
+///
+/// # Errors
+///
+/// When the file cannot be read or written.
+pub fn prepare(agent: &mut Agent) -> Result<(), Failure> {
+    let managed = agent.postgres.managed()?;
+    let follows = agent.request.config.follow == Follow::Node;
+    let ours = managed.get(Setting::PrimaryConninfo).is_some();
+    let place = if follows && ours { known_place(agent) } else { None };
+    let localized = follow::localized(&managed, &agent.request.me, follows, place.as_ref());
+    if localized != managed {
+        agent.postgres.write_managed(&localized)?;
+    }
+    Ok(())
+}
+
+/// Where the primary is that this transition leaves, if the cluster says so.
+fn known_place(agent: &mut Agent) -> Option<Place> {
+    let cib = agent.pacemaker.cib().map_err(|error| log::debug!("{error}")).ok()?;
+    place(agent, &agent.request.transition, &cib).map_err(|error| log::debug!("{error}")).ok()?
+}
+
+/// Where the primary is; none if that is this node, or nobody knows.
+fn place(agent: &Agent, transition: &Transition, cib: &Cib) -> Result<Option<Place>, Failure> {
+    let record = election::circumstances(agent, cib)?.record;
+    let Some(primary) = follow::primary(transition, &record).filter(|node| *node != agent.request.me) else {
+        return Ok(None);
+    };
+    let host = cib.permanent(ADDRESS).get(&primary).map_or_else(|| primary.to_string(), |host| (*host).to_owned());
+    let port = cib.permanent(PORT).get(&primary).and_then(|port| port.parse().ok());
+    Ok(Some(Place { host, port }))
+}
+
+fn switch(agent: &mut Agent, transition: &Transition) -> Result<Option<String>, Failure> {
+    let cib = agent.pacemaker.cib()?;
+    let Some(place) = place(agent, transition, &cib)? else { return Ok(None) };
+    let now = agent.postgres.setting(Setting::PrimaryConninfo)?;
+    let base: Conninfo = now.theirs.as_ref().unwrap_or(&now.value).parse()?;
+    let wanted = follow::pointed(&base, &place, &agent.request.me);
+    let blocked = bring_into_force(agent, Setting::PrimaryConninfo, &wanted.text())?;
+    if blocked.is_none() && now.value != wanted.text() {
+        log::info!("follows {}: {wanted}", place.host);
+    }
+    Ok(blocked.map(|blocked| blocked.to_string()))
+}
+
+/// Sees that `setting` has the value `wanted`; what keeps it from that, if anything.
+///
+/// # Errors
+///
+/// When our file cannot be written, or PostgreSQL does not answer.
+pub fn bring_into_force(agent: &mut Agent, setting: Setting, wanted: &str) -> Result<Option<Blocked>, Failure> {
+    let path = agent.request.config.datadir().join(managed::FILE).display().to_string();
+    let blocked = |obstacle: Obstacle| Some(Blocked { name: setting.name(), path: path.clone(), obstacle });
+    let (clock, deadline) = (agent.clock, agent.request.deadline);
+    let until = Deadline::share(deadline, clock, 0.3).or_after(clock, PATIENCE);
+    let mut told = false;
+    let ended = agent.wait_for("a setting to be in force", until, |agent| {
+        let managed = agent.postgres.managed()?;
+        let now = agent.postgres.setting(setting)?;
+        match step(wanted, &now, managed.get(setting)) {
+            Step::Nothing => Ok(Some(None)),
+            Step::Blocked(obstacle) => Ok(Some(blocked(obstacle))),
+            Step::Reload if told => Ok(None),
+            Step::Write | Step::Reload => {
+                told = true;
+                agent.postgres.write_managed(&managed.with(setting, Some(wanted.to_owned())))?;
+                Ok(None)
+            }
+        }
+    });
+    match ended {
+        Err(Failure::Deadline { .. }) => Ok(blocked(Obstacle::Unknown)),
+        ended => ended,
+    }
+}

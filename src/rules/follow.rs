@@ -1,0 +1,158 @@
+//! Whom a standby follows where no address moves with the primary (`follow=node`).
+
+use crate::node::NodeName;
+use crate::notification::Transition;
+use crate::postgres::conninfo::Conninfo;
+use crate::postgres::managed::{Managed, Setting};
+use crate::record::Record;
+
+/// Where a node's instance is reached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// A host name or an address.
+    pub host: String,
+    /// The port, if it is not the one that `primary_conninfo` names anyway.
+    pub port: Option<u16>,
+}
+
+/// `base` with its host switched to `place`; the port if need be; and our name, by which the primary knows us. Whatever else
+/// it says, it keeps.
+pub fn pointed(base: &Conninfo, place: &Place, me: &NodeName) -> Conninfo {
+    let mut conninfo = base.clone();
+    let port = place.port.map(|port| port.to_string()).or_else(|| port_of(base, &place.host));
+    conninfo.set("host", place.host.as_str());
+    // It would win over the host.
+    conninfo.remove("hostaddr");
+    match port {
+        Some(port) => conninfo.set("port", port),
+        None => conninfo.remove("port"),
+    }
+    conninfo.set("application_name", me.as_str());
+    conninfo
+}
+
+/// The port that `base` names, for `host` if it lists several.
+fn port_of(base: &Conninfo, host: &str) -> Option<String> {
+    let ports: Vec<&str> = base.get("port")?.split(',').collect();
+    let at = base.get("host").and_then(|hosts| hosts.split(',').position(|listed| listed == host)).unwrap_or(0);
+    let port = ports.get(at).or(ports.first()).copied().unwrap_or_default();
+    (!port.is_empty()).then(|| port.to_owned())
+}
+
+/// The primary that this transition leaves, or the last one on record.
+pub fn primary(transition: &Transition, record: &Record) -> Option<NodeName> {
+    let stays = || transition.promoted.difference(&transition.demote).next();
+    let told = transition.promote.first().or_else(stays);
+    told.or_else(|| record.last().map(|last| &last.node)).cloned()
+}
+
+/// Whether a standby looks whom it should follow: its connection may be missing, or lead where the primary was a moment ago,
+/// or the setting may not be in force.
+pub fn is_due(streams: bool, just_connected: bool, in_force: &str, written: Option<&str>) -> bool {
+    !streams || just_connected || written != Some(in_force)
+}
+
+/// Our file as it should be on this node before a start, whichever node it was copied from. `place` is where the primary
+/// is, if that is known; none of it stays if nobody is to be followed by name.
+pub fn localized(managed: &Managed, me: &NodeName, follows: bool, place: Option<&Place>) -> Managed {
+    let ours = managed.get(Setting::PrimaryConninfo).filter(|_| follows);
+    let ours = ours.and_then(|text| text.parse::<Conninfo>().ok()).map(|mut conninfo| {
+        conninfo.set("application_name", me.as_str());
+        place.map_or(conninfo.clone(), |place| pointed(&conninfo, place, me)).text()
+    });
+    managed.clone().with(Setting::PrimaryConninfo, ours)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rules::table;
+
+    /// What the DBA wrote, where srv1's primary is.
+    fn points((base, host, port): (&str, &str, Option<u16>)) -> String {
+        let place = Place { host: host.to_owned(), port };
+        pointed(&base.parse().unwrap(), &place, &NodeName::new("srv1")).text()
+    }
+
+    table! { points;
+        nothing: ("", "srv2", None) => "host=srv2 application_name=srv1";
+        a_virtual_address: ("host=10.0.0.9 user=rep application_name=srv1", "srv2", None)
+            => "host=srv2 user=rep application_name=srv1";
+        the_rest_stays: ("user=rep host=a sslmode=verify-full sslrootcert='/etc/c a.crt' passfile=/p keepalives_idle=1", "srv2", None)
+            => "user=rep host=srv2 sslmode=verify-full sslrootcert='/etc/c a.crt' passfile=/p keepalives_idle=1 application_name=srv1";
+        an_address_that_would_win: ("host=a hostaddr=10.0.0.9", "srv2", None) => "host=srv2 application_name=srv1";
+        somebody_elses_name: ("host=a application_name=srv3", "b", None) => "host=b application_name=srv1";
+        the_port_stays: ("host=a port=5433", "b", None) => "host=b port=5433 application_name=srv1";
+        a_port_of_its_own: ("host=a port=5433", "b", Some(5434)) => "host=b port=5434 application_name=srv1";
+        one_of_a_list: ("host=a,b port=5433,5434", "b", None) => "host=b port=5434 application_name=srv1";
+        one_port_for_all: ("host=a,b port=5433", "b", None) => "host=b port=5433 application_name=srv1";
+        none_in_the_list: ("host=a,b port=5433,", "b", None) => "host=b application_name=srv1";
+        a_host_not_in_the_list: ("host=a,b port=5433,5434", "c", None) => "host=c port=5433 application_name=srv1";
+        a_directory: ("host=a", "/run/x y", None) => "host='/run/x y' application_name=srv1";
+        a_uri: ("postgresql://rep:pw@vip/?sslmode=require", "b", None)
+            => "user=rep password=pw host=b sslmode=require application_name=srv1";
+    }
+
+    #[test]
+    fn twice_is_once() {
+        let place = Place { host: "b".to_owned(), port: None };
+        for base in ["", "host=a port=5433 user=x", "host=a,b port=1,2", "port=1,2 hostaddr=::1 application_name=q"] {
+            let once = pointed(&base.parse().unwrap(), &place, &NodeName::new("srv1"));
+            assert_eq!(pointed(&once, &place, &NodeName::new("srv1")), once, "{base}");
+        }
+    }
+
+    /// promoted, demote, promote; the record.
+    fn primaries((promoted, demote, promote, record): (&str, &str, &str, &str)) -> String {
+        let nodes = |names: &str| names.split_whitespace().map(NodeName::new).collect();
+        let transition = Transition {
+            promoted: nodes(promoted),
+            demote: nodes(demote),
+            promote: nodes(promote),
+            ..Transition::default()
+        };
+        let record = if record.is_empty() { Record::default() } else { record.parse().unwrap() };
+        primary(&transition, &record).map_or("-".to_owned(), |node| node.to_string())
+    }
+
+    table! { primaries;
+        who_was_promoted: ("", "", "srv2", "2@0/100 srv1 500 kept") => "srv2";
+        a_switchover: ("srv1", "srv1", "srv2", "2@0/100 srv1 500 kept") => "srv2";
+        a_start_beside_a_primary: ("srv1", "", "", "3@0/100 srv2 500 kept") => "srv1";
+        nobody_told: ("", "", "", "3@0/200 srv2 500; 2@0/100 srv1 500 kept") => "srv2";
+        an_intention_is_no_primary: ("", "", "", "3@0/200 srv2 500 intended; 2@0/100 srv1 500 kept") => "srv1";
+        a_demotion: ("srv1", "srv1", "", "") => "-";
+    }
+
+    /// streams, just connected, in force, in our file.
+    fn due((streams, just_connected, in_force, written): (bool, bool, &str, Option<&str>)) -> bool {
+        is_due(streams, just_connected, in_force, written)
+    }
+
+    table! { due;
+        all_is_well: (true, false, "host=a", Some("host=a")) => false;
+        nobody_sends: (false, false, "host=a", Some("host=a")) => true;
+        connected_a_moment_ago: (true, true, "host=a", Some("host=a")) => true;
+        not_in_force: (true, false, "host=b", Some("host=a")) => true;
+        never_set: (true, false, "host=a", None) => true;
+    }
+
+    /// Our file's conninfo, whether srv1 follows by name, where the primary is.
+    fn local((conninfo, follows, host): (Option<&str>, bool, Option<&str>)) -> Option<String> {
+        let managed = Managed::default()
+            .with(Setting::SynchronousStandbyNames, Some("*".to_owned()))
+            .with(Setting::PrimaryConninfo, conninfo.map(str::to_owned));
+        let place = host.map(|host| Place { host: host.to_owned(), port: None });
+        let localized = localized(&managed, &NodeName::new("srv1"), follows, place.as_ref());
+        assert_eq!(localized.get(Setting::SynchronousStandbyNames), Some("*"));
+        localized.get(Setting::PrimaryConninfo).map(str::to_owned)
+    }
+
+    table! { local;
+        nothing_there: (None, true, Some("b")) => None;
+        copied_from_another_node: (Some("host=a application_name=srv2"), true, None) => Some("host=a application_name=srv1".to_owned());
+        the_primary_is_known: (Some("host=a application_name=srv1"), true, Some("b")) => Some("host=b application_name=srv1".to_owned());
+        no_longer_wanted: (Some("host=a application_name=srv1"), false, Some("b")) => None;
+        broken: (Some("host='a"), true, Some("b")) => None;
+    }
+}
