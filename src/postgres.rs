@@ -192,7 +192,7 @@ pub enum Upstream {
 pub struct Links {
     /// Its `primary_conninfo`, with whatever secrets it has.
     pub conninfo: String,
-    /// It receives WAL over a connection that is younger than a minute.
+    /// It receives WAL over a connection that is younger than 20 s.
     pub just_connected: bool,
 }
 

@@ -11,8 +11,12 @@ mod architecture;
 mod docs;
 /// A cluster in memory.
 mod fakes;
+/// Standbys of a real primary, and whom they follow.
+mod following;
 /// The binary and a real instance of PostgreSQL.
 mod instance;
+/// Several real instances, and a cluster in memory.
+mod members;
 /// The meta-data, and the tools that read it.
 mod metadata;
 /// What is installed.

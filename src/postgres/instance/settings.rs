@@ -20,7 +20,7 @@ const SETTING: &str = "WITH lines AS MATERIALIZED (\
      FROM pg_catalog.pg_settings now LEFT JOIN mine ON true LEFT JOIN other ON true WHERE now.name = $1";
 
 const LINKS: &str = "SELECT pg_catalog.current_setting('primary_conninfo'), \
-     (SELECT backend_start > pg_catalog.now() - interval '1 minute' \
+     (SELECT backend_start > pg_catalog.now() - interval '20 seconds' \
       FROM pg_catalog.pg_stat_wal_receiver JOIN pg_catalog.pg_stat_activity USING (pid))";
 
 impl Instance {

@@ -1,0 +1,121 @@
+//! Standbys that follow the promoted node, on real instances.
+
+use std::os::unix::fs::MetadataExt;
+use std::time::{Duration, Instant};
+
+use pgsqlms::actions::{follow, monitor, primary};
+use pgsqlms::exit::OcfExitCode;
+use pgsqlms::notification::Transition;
+
+use crate::members::{Members, has_a_process_of_its_own, promotion_of};
+use crate::throwaway::{Succeeds, eventually};
+
+fn follow(members: &Members, standby: usize, primary: usize) -> Option<String> {
+    members.act(standby, &promotion_of(primary), |agent| follow::primary_of(agent, &agent.request.transition)).unwrap()
+}
+
+#[test]
+fn a_standby_is_reattached_within_a_second_of_the_promotion() {
+    if !has_a_process_of_its_own("following::a_standby_is_reattached_within_a_second_of_the_promotion") {
+        return;
+    }
+    // By default a standby without a primary tries again after 5 s. It must not be for that.
+    let Some(members) = Members::new(3, "primary_conninfo = 'host=/nowhere connect_timeout=7'\n") else { return };
+    for standby in [2, 3] {
+        assert_eq!(follow(&members, standby, 1), None);
+        members.wait_until_streaming(standby, 1);
+    }
+    let conninfo = members.instance(3).sql("SHOW primary_conninfo");
+    let primary = members.instance(1).directory.path().display().to_string();
+    assert_eq!(conninfo, format!("host={primary} connect_timeout=7 application_name=srv3"));
+
+    members.instance(1).agent("stop").expect(OcfExitCode::Success);
+    members.instance(2).as_user("pg_ctl").args(["promote", "-D"]).arg(members.instance(2).data()).success();
+    let began = Instant::now();
+    assert_eq!(follow(&members, 3, 2), None);
+    members.wait_until_streaming(3, 2);
+    let took = began.elapsed();
+    assert!(took < Duration::from_secs(1), "{took:?}");
+
+    let file = members.instance(3).data().join("pgsqlms.conf");
+    let written = |()| std::fs::metadata(&file).unwrap().ino();
+    let before = written(());
+    assert_eq!(follow(&members, 3, 2), None);
+    assert_eq!(written(()), before, "written again without a reason");
+
+    // The old primary comes back: its file was never written.
+    members.instance(1).start();
+    assert_eq!(follow(&members, 1, 2), None);
+    members.wait_until_streaming(1, 2);
+}
+
+#[test]
+fn a_monitor_repairs_what_the_promotion_has_left_and_says_what_is_in_the_way() {
+    let name = "following::a_monitor_repairs_what_the_promotion_has_left_and_says_what_is_in_the_way";
+    if !has_a_process_of_its_own(name) {
+        return;
+    }
+    let Some(members) = Members::new(2, "primary_conninfo = 'host=/nowhere'\n") else { return };
+    let standby = members.instance(2);
+    members.act(1, &Transition::default(), |agent| primary::publish(agent).unwrap());
+    let monitor = || members.act(2, &Transition::default(), |agent| monitor::run(agent).unwrap());
+    let reload = |sql: &str| {
+        standby.sql(sql);
+        standby.sql("SELECT pg_reload_conf()");
+    };
+    let expect = |words: &str| {
+        eventually(words, || {
+            let outcome = monitor();
+            outcome.code == OcfExitCode::Degraded && outcome.reason.is_some_and(|reason| reason.contains(words))
+        });
+    };
+    assert_eq!(monitor().reason, None);
+    members.wait_until_streaming(2, 1);
+
+    reload("ALTER SYSTEM SET primary_conninfo = 'host=/elsewhere'");
+    expect("ALTER SYSTEM RESET primary_conninfo; SELECT pg_reload_conf()");
+    reload("ALTER SYSTEM RESET primary_conninfo");
+    assert_eq!(monitor().reason, None);
+
+    let conf = standby.data().join("postgresql.conf");
+    let before = std::fs::read_to_string(&conf).unwrap();
+    let broken = |lines: &str, words: &str| {
+        std::fs::write(&conf, lines).unwrap();
+        reload("SELECT 1");
+        // Whatever the files say, the promotion of srv1 is over and the standby is to be somewhere else.
+        expect(words);
+        std::fs::write(&conf, &before).unwrap();
+        reload("SELECT 1");
+        eventually("an end of complaints", || monitor().reason.is_none());
+        members.wait_until_streaming(2, 1);
+    };
+    broken(&before.replace("include_if_exists", "# include_if_exists"), "must be the last line of postgresql.conf");
+    broken(&format!("{before}primary_conninfo = 'host=/later'\n"), "postgresql.conf, line ");
+    // A server that uses none of its files goes on with what it has.
+    std::fs::remove_file(standby.data().join("pgsqlms.conf")).unwrap();
+    reload("SELECT 1");
+    std::fs::write(&conf, format!("{before}nonsense\n")).unwrap();
+    expect("correct postgresql.conf");
+    std::fs::write(&conf, &before).unwrap();
+    eventually("an end of complaints", || monitor().reason.is_none());
+    members.wait_until_streaming(2, 1);
+}
+
+#[test]
+fn the_monitor_of_a_standby_that_streams_asks_the_cluster_nothing() {
+    if !has_a_process_of_its_own("following::the_monitor_of_a_standby_that_streams_asks_the_cluster_nothing") {
+        return;
+    }
+    let Some(members) = Members::new(2, "primary_conninfo = 'host=/nowhere'\n") else { return };
+    assert_eq!(follow(&members, 2, 1), None);
+    members.wait_until_streaming(2, 1);
+    let calls = || {
+        let before = members.board.borrow().calls;
+        let outcome = members.act(2, &Transition::default(), |agent| monitor::run(agent).unwrap());
+        assert_eq!(outcome.reason, None);
+        members.board.borrow().calls - before
+    };
+    // It has just connected, perhaps to who was the primary a moment ago.
+    assert_eq!(calls(), 1);
+    eventually("a connection that is not so young any more", || calls() == 0);
+}
