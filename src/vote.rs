@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use crate::location::{Lsn, Timeline};
 use crate::postgres::history::TimelineHistory;
+use crate::record::Record;
 
 /// Where a node's write-ahead log ends: what an election is decided by.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,6 +38,45 @@ impl Vote {
     pub fn lsn(&self) -> Lsn {
         let Reach { received, replayed, on_disk } = self.reach;
         [received, replayed, on_disk].into_iter().flatten().max().unwrap_or_default()
+    }
+}
+
+/// A vote as it is cast: good until the next promotion.
+///
+/// Nothing else tells a vote of this election from one that an earlier one has left behind: a notification may not be
+/// delivered, its agent killed, its write refused. Who left votes when there was no primary, and holds more now, has it
+/// from one that was promoted since; and each promotion takes a timeline in the record before it happens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ballot {
+    /// The vote.
+    pub vote: Vote,
+    /// The newest timeline that was taken when it was cast; none if there was no promotion yet.
+    pub after: Option<Timeline>,
+}
+
+impl Ballot {
+    /// What it says, unless somebody was promoted since it was cast, or was about to be.
+    pub fn counted(self, record: &Record) -> Option<Vote> {
+        (self.after == record.newest_timeline()).then_some(self.vote)
+    }
+}
+
+/// As the vote, with ` after=2`.
+impl fmt::Display for Ballot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let after = self.after.map_or(String::new(), |timeline| format!(" after={timeline}"));
+        write!(f, "{}{after}", self.vote)
+    }
+}
+
+impl FromStr for Ballot {
+    type Err = BadVote;
+
+    fn from_str(text: &str) -> Result<Self, BadVote> {
+        let vote = text.parse()?;
+        let after = text.split_whitespace().find_map(|word| word.strip_prefix("after="));
+        let after = after.map(|timeline| timeline.parse().map(Timeline)).transpose();
+        after.map(|after| Ballot { vote, after }).map_err(|_| BadVote(text.chars().take(200).collect()))
     }
 }
 
@@ -105,6 +145,26 @@ mod tests {
         };
         assert_eq!(vote.to_string(), "2#50331744 received=0/3000000 disk=0/3000060 history=1@0/2000000,2");
         assert_eq!(vote.to_string().parse(), Ok(vote));
+    }
+
+    #[test]
+    fn a_ballot_is_read_as_it_was_written() {
+        for text in ["2#5 disk=0/5 history=1@0/3,2 after=3", "1#5 disk=0/5 history=1"] {
+            assert_eq!(text.parse::<Ballot>().map(|ballot| ballot.to_string()), Ok(text.to_owned()));
+        }
+        assert!("2#5 after=x".parse::<Ballot>().is_err() && "after=2".parse::<Ballot>().is_err());
+    }
+
+    #[test]
+    fn a_ballot_counts_until_the_next_promotion() {
+        let counts = |ballot: &str, record: &str| {
+            let record = if record.is_empty() { Record::default() } else { record.parse().unwrap() };
+            ballot.parse::<Ballot>().unwrap().counted(&record).is_some()
+        };
+        assert!(counts("1#5", "") && counts("2#5 after=2", "2@0/3 srv1 0"));
+        assert!(!counts("1#5", "2@0/3 srv1 0") && !counts("2#5 after=2", "3@0/4 srv1 0 intended; 2@0/3 srv1 0"));
+        assert!(counts("2#5 after=3", "3@0/4 srv1 0 intended; 2@0/3 srv1 0"));
+        assert!(!counts("2#5 after=2", ""), "a record that is gone");
     }
 
     #[test]

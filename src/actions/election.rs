@@ -8,23 +8,31 @@ use crate::failure::Failure;
 use crate::node::NodeName;
 use crate::pacemaker::cib::Cib;
 use crate::pacemaker::{Attribute, NO_FAILOVER, PRIORITY, Property, Reach};
+use crate::record::Record;
 use crate::rules::cold_start::{self, Claim, Patience};
 use crate::rules::promotion::{Bar, Facts, Refusal};
 use crate::rules::synchronous::Published;
 use crate::score::Score;
-use crate::vote::Vote;
+use crate::vote::Ballot;
 
-/// Publishes how far this node's WAL reaches, and sees that it can be read. An older vote must not stand in for one that
-/// cannot be cast, nor for one that is still on its way.
+/// Publishes how far this node's WAL reaches, and sees that it can be read.
 ///
 /// # Errors
 ///
 /// When the vote cannot be cast.
 pub fn vote(agent: &mut Agent) -> Result<(), Failure> {
+    let cib = agent.pacemaker.cib()?;
+    let record = circumstances(agent, &cib)?.record;
+    cast(agent, &record)
+}
+
+/// Votes, given the promotions so far. An older vote must not stand in for one that cannot be cast, nor for one that is
+/// still on its way.
+fn cast(agent: &mut Agent, record: &Record) -> Result<(), Failure> {
     let name = agent.attribute(Attribute::Vote);
     let me = agent.request.me.clone();
     let vote = match agent.postgres.vote() {
-        Ok(vote) => vote.to_string(),
+        Ok(vote) => Ballot { vote, after: record.newest_timeline() }.to_string(),
         Err(error) => {
             agent.pacemaker.delete_attribute(&name, &me)?;
             return Err(error.into());
@@ -71,16 +79,13 @@ fn not_stopped(agent: &mut Agent, nodes: &BTreeSet<NodeName>) -> Result<BTreeSet
     Ok(nodes.iter().filter(|node| !stopped(node)).cloned().collect())
 }
 
-/// What `voters` have voted, added to `votes`. That one cannot be read now is no reason to forget it.
+/// What `voters` have voted since the last promotion, added to the votes of `facts`. That one cannot be read now is no
+/// reason to forget it.
 ///
 /// # Errors
 ///
 /// When the cluster does not answer.
-pub fn read_votes(
-    agent: &mut Agent,
-    voters: &BTreeSet<NodeName>,
-    votes: &mut BTreeMap<NodeName, Option<Vote>>,
-) -> Result<(), Failure> {
+pub fn read_votes(agent: &mut Agent, voters: &BTreeSet<NodeName>, facts: &mut Facts) -> Result<(), Failure> {
     if voters.is_empty() {
         return Ok(());
     }
@@ -88,8 +93,9 @@ pub fn read_votes(
     let cast = agent.pacemaker.attributes(&name)?;
     for node in voters {
         let text = cast.get(node).filter(|text| *text != STOPPED);
-        let vote = text.and_then(|text| text.parse().map_err(|error| log::warn!("{node}: {error}")).ok());
-        let known = votes.entry(node.clone()).or_default();
+        let ballot = text.and_then(|text| text.parse().map_err(|error| log::warn!("{node}: {error}")).ok());
+        let vote = ballot.and_then(|ballot: Ballot| ballot.counted(&facts.record));
+        let known = facts.votes.entry(node.clone()).or_default();
         *known = vote.or(known.take());
     }
     Ok(())
@@ -165,11 +171,11 @@ pub fn find_candidate(agent: &mut Agent, voters: &BTreeSet<NodeName>) -> Result<
         log::debug!("{node} is promotable");
         return Ok(Search::NotNeeded(Box::new(facts)));
     }
-    vote(agent)?;
+    cast(agent, &facts.record)?;
     let until = deadline.share(clock, 0.6).or_after(clock, PATIENCE);
     let claim = agent.wait_for("the votes of the other instances", deadline, |agent| {
         let patience = if until.has_passed(clock) { Patience::Spent } else { Patience::Left };
-        read_votes(agent, voters, &mut facts.votes)?;
+        read_votes(agent, voters, &mut facts)?;
         Ok(match cold_start::claim(&me, &facts, patience) {
             Claim::Wait(_) => None,
             claim => Some(claim),

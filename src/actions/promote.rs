@@ -47,7 +47,7 @@ fn hold_election(agent: &mut Agent) -> Result<(), Failure> {
     let ours = agent.postgres.vote()?;
     let mut voters = agent.request.transition.voters();
     voters.remove(me);
-    facts.votes = others_votes(agent, &voters)?;
+    read_votes(agent, &voters, &mut facts)?;
     facts.votes.insert(me.clone(), Some(ours.clone()));
     let former = agent.request.transition.promoted.iter().find(|node| *node != me);
     match promotion::choose_for(&facts, me, former) {
@@ -78,27 +78,26 @@ fn circumstances(agent: &mut Agent) -> Result<Facts, Failure> {
     }
 }
 
-/// The votes of `voters`; of those that are late, as many as come in time.
+/// Reads the votes of `voters`; of those that are late, as many as come in time.
 ///
 /// # Errors
 ///
 /// When the votes could not be read even once: that is no reason to decide alone.
-fn others_votes(agent: &mut Agent, voters: &BTreeSet<NodeName>) -> Result<BTreeMap<NodeName, Option<Vote>>, Failure> {
+fn read_votes(agent: &mut Agent, voters: &BTreeSet<NodeName>, facts: &mut Facts) -> Result<(), Failure> {
     let deadline = agent.request.deadline;
     let patience = deadline.share(agent.clock, 0.3).or_after(agent.clock, VOTES_PATIENCE);
-    let mut votes = BTreeMap::new();
     let mut read = Err(Failure::NoVotesRead);
     let complete = agent.wait_for("the others' votes", patience, |agent| {
-        match election::read_votes(agent, voters, &mut votes) {
+        match election::read_votes(agent, voters, facts) {
             Ok(()) => read = Ok(()),
             Err(error) => log::warn!("{error}"),
         }
-        Ok((read.is_ok() && votes.values().all(Option::is_some)).then_some(()))
+        Ok((read.is_ok() && facts.votes.values().all(Option::is_some)).then_some(()))
     });
     if let Err(error) = complete {
         log::warn!("{error}");
     }
-    read.map(|()| votes)
+    read
 }
 
 /// Makes Pacemaker choose `better` in its next transition, also where a constraint prefers this node. The new primary's

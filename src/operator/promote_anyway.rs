@@ -42,7 +42,7 @@ pub fn run(agent: &mut Agent, command: &PromoteAnyway) -> Result<String, Failure
     }
     let members: BTreeSet<NodeName> = agent.pacemaker.members()?;
     let mut facts = election::circumstances(agent, &cib)?;
-    election::read_votes(agent, &members, &mut facts.votes)?;
+    election::read_votes(agent, &members, &mut facts)?;
     let told = loss(&facts, &node);
     if !command.yes {
         return Ok(format!(

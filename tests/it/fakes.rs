@@ -53,6 +53,8 @@ pub struct Node {
     pub linked: bool,
     /// It receives WAL, but slowly.
     pub slow: bool,
+    /// What its agents tell the others only is not taken.
+    pub mute: bool,
     pub postgres: Instance,
 }
 
@@ -71,6 +73,8 @@ pub enum Planted {
     IgnoresPromises,
     /// PAF #26, #220: nobody becomes a candidate when no node is promotable.
     KeepsNegativeScores,
+    /// Votes that an earlier election has left behind count in the next one.
+    CountsOldVotes,
     /// `srv10` is taken for `srv1`.
     MatchesNamesByPrefix,
 }
@@ -126,6 +130,7 @@ impl State {
             side: 0,
             linked: true,
             slow: false,
+            mute: false,
             postgres: Instance::new(wal.origin()),
         };
         Self {

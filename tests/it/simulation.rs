@@ -45,7 +45,7 @@ fn cluster(seed: u64, planted: Option<Planted>, told: bool) -> Scheduler {
     state.planted = planted;
     state.story = told.then(Vec::new);
     state.on_promotion = oracle::promoted;
-    if random.one_in(2) {
+    if random.one_in(2) || planted == Some(Planted::CountsOldVotes) {
         let listed = if random.one_in(3) { &[] } else { names };
         let synchronous = Synchronous {
             required: 1 + random.below(names.len() - 2),
@@ -166,6 +166,7 @@ planted! {
     paf_195_a_recovery_skips_the_election: RecoversWithoutElection => "which voted";
     nobody_looks_at_what_was_promised: IgnoresPromises => "lacks acknowledged commits";
     paf_26_scores_stay_negative: KeepsNegativeScores => "all nodes are there, and there is no primary";
+    votes_of_earlier_elections_count: CountsOldVotes => "lacks acknowledged commits";
     srv10_is_taken_for_srv1: MatchesNamesByPrefix => "srv10 follows and has the score";
 }
 

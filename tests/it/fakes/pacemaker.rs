@@ -7,6 +7,7 @@ use pgsqlms::node::NodeName;
 use pgsqlms::pacemaker::cib::Cib;
 use pgsqlms::pacemaker::{Attribute, Pacemaker, PacemakerError, Property, Reach};
 use pgsqlms::record::Record;
+use pgsqlms::vote::Ballot;
 
 use super::instance::Process;
 use super::{Planted, RESOURCE, Run, State, tell};
@@ -119,6 +120,10 @@ impl FakePacemaker<'_> {
     }
 
     fn write(&self, node: &NodeName, name: &str, value: Option<&str>, reach: Reach) -> Result<(), PacemakerError> {
+        if reach == Reach::Private && self.run.cluster.state.borrow().nodes[self.run.node].mute {
+            self.run.step();
+            return Err(failed());
+        }
         self.call(|state, me| {
             let reachable = |other: &super::Node| other.name == *node && other.on && other.side == state.nodes[me].side;
             if !state.nodes.iter().any(reachable) || refuses(state, node, name, value) {
@@ -150,6 +155,16 @@ fn refuses(state: &State, node: &NodeName, name: &str, value: Option<&str>) -> b
     }
 }
 
+/// The vote as if it were cast now.
+fn renewed(state: &State, vote: &str) -> String {
+    let record = state.information.properties.get(&Property::Promotions.of(RESOURCE));
+    let after = record.and_then(|record| record.parse::<Record>().ok()?.newest_timeline());
+    match vote.parse::<Ballot>() {
+        Ok(ballot) => Ballot { after, ..ballot }.to_string(),
+        Err(_) => vote.to_owned(),
+    }
+}
+
 impl Pacemaker for FakePacemaker<'_> {
     fn is_running(&mut self) -> bool {
         true
@@ -159,7 +174,10 @@ impl Pacemaker for FakePacemaker<'_> {
         let found = self.call(|state, me| {
             let all = state.information.private.iter().chain(&state.information.transient);
             let values = all.filter_map(|(node, values)| Some((node.clone(), values.get(name)?.clone())));
-            let found: BTreeMap<NodeName, String> = values.collect();
+            let mut found: BTreeMap<NodeName, String> = values.collect();
+            if state.planted == Some(Planted::CountsOldVotes) {
+                found.values_mut().for_each(|vote| *vote = renewed(state, vote));
+            }
             if name == Attribute::Vote.of(RESOURCE) {
                 state.seen_votes[me] = found.clone();
             }

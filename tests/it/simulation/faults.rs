@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::fakes::instance::Process;
 use crate::fakes::pacemaker::Weather;
-use crate::fakes::{Cluster, Ended, Hook, Job, State, tell};
+use crate::fakes::{Cluster, Ended, Hook, Job, Planted, State, tell};
 
 /// One fault in so many calls.
 const CALLS: usize = 400;
@@ -72,13 +72,22 @@ impl Hook for Trouble {
 pub fn strike(state: &mut State) {
     state.calm_since = None;
     let node = state.random.below(state.nodes.len());
-    match state.random.below(14) {
+    // Little else must go wrong for that bug to show.
+    if state.planted == Some(Planted::CountsOldVotes) {
+        match state.random.below(4) {
+            0 => return become_slow(state, node),
+            1 | 2 => return become_mute(state, node),
+            _ => {}
+        }
+    }
+    match state.random.below(15) {
         0..=2 => state.power_off(node),
         3..=5 => kill_postmaster(state, node),
         6 => everything_off(state),
         7 | 8 => unlink(state, node),
         9 => part(state),
         10 => become_slow(state, node),
+        11 => become_mute(state, node),
         _ => turn_weather(state),
     }
 }
@@ -108,6 +117,13 @@ fn become_slow(state: &mut State, node: usize) {
     tell!(state, "{}: replication {}", state.nodes[node].name, if slow { "slow" } else { "fast" });
 }
 
+/// What its agents tell the others only is not taken, or is again.
+fn become_mute(state: &mut State, node: usize) {
+    let mute = !state.nodes[node].mute;
+    state.nodes[node].mute = mute;
+    tell!(state, "{}: votes {}", state.nodes[node].name, if mute { "are not taken" } else { "are taken" });
+}
+
 /// The network falls apart, or together.
 fn part(state: &mut State) {
     for node in 0..state.nodes.len() {
@@ -131,11 +147,12 @@ pub fn mend(state: &mut State) {
         state.power_on(node);
         return;
     }
-    match state.random.below(5) {
+    match state.random.below(6) {
         0 => state.nodes[node].linked = true,
         1 => state.nodes[node].slow = false,
         2 => state.nodes.iter_mut().for_each(|node| node.side = 0),
         3 => state.information.weather = Weather::Fair,
+        4 => state.nodes[node].mute = false,
         _ => rebuild(state, node),
     }
 }
@@ -166,6 +183,7 @@ pub fn end_all(state: &mut State) -> bool {
     let least = if all { state.nodes.len() } else { quorum + state.random.below(state.nodes.len() - quorum + 1) };
     for node in order {
         (state.nodes[node].linked, state.nodes[node].slow, state.nodes[node].side) = (true, false, 0);
+        state.nodes[node].mute = false;
         let on = state.nodes.iter().filter(|node| node.on).count();
         if !state.nodes[node].on && on < least {
             state.power_on(node);

@@ -1,15 +1,15 @@
 //! What must hold, judged by what the modelled WAL truly is, not by what the agents can see of it.
 
 use pgsqlms::node::NodeName;
-use pgsqlms::pacemaker::NO_FAILOVER;
-use pgsqlms::record::{Promotion, Stage};
-use pgsqlms::vote::Vote;
+use pgsqlms::pacemaker::{NO_FAILOVER, Property};
+use pgsqlms::record::{Promotion, Record, Stage};
+use pgsqlms::vote::Ballot;
 
 use super::scheduler::Scheduler;
-use crate::fakes::State;
 use crate::fakes::instance::Process;
 use crate::fakes::pacemaker::Weather;
 use crate::fakes::wal::Position;
+use crate::fakes::{RESOURCE, State};
 
 /// Judges the promotion of `winner`, which is just about to take effect.
 pub fn promoted(state: &mut State, winner: usize) {
@@ -62,19 +62,32 @@ fn voters(state: &State, winner: usize) -> Vec<usize> {
         !attributes.is_some_and(|attributes| attributes.contains_key(NO_FAILOVER)) && !far
     };
     let fair = state.information.weather == Weather::Fair;
+    let record = record_before(state, winner);
     let mut better = Vec::new();
     for (number, node) in state.nodes.iter().enumerate().filter(|(number, _)| *number != winner) {
         let end = node.postgres.end;
-        let seen: Option<Vote> = state.seen_votes[winner].get(&node.name).and_then(|vote| vote.parse().ok());
+        let seen = state.seen_votes[winner].get(&node.name).and_then(|vote| vote.parse().ok());
+        let seen = seen.and_then(|ballot: Ballot| ballot.counted(&record));
         let told = seen
             .is_some_and(|vote| vote.lsn() == end.lsn && vote.timeline().0 == state.wal.branch(end.branch).timeline);
-        let present = fair && state.calm_since.is_some() && state.electors.contains(&number);
+        let present = fair && !node.mute && state.calm_since.is_some() && state.electors.contains(&number);
         let runs = node.on && node.postgres.process != Process::None;
         if runs && (told || present) && free(&node.name) && should_be(state, end, held) && !state.wal.holds(held, end) {
             better.push(number);
         }
     }
     better
+}
+
+/// The record without what `winner` is about to do.
+fn record_before(state: &State, winner: usize) -> Record {
+    let record = state.information.properties.get(&Property::Promotions.of(RESOURCE));
+    let mut record: Record = record.and_then(|record| record.parse().ok()).unwrap_or_default();
+    let intended = |first: &Promotion| first.stage == Stage::Intended && first.node == state.nodes[winner].name;
+    if record.0.first().is_some_and(intended) {
+        record.0.remove(0);
+    }
+    record
 }
 
 /// Whether replication has come to rest: all standbys that can follow the primary have caught up, and its promotion
