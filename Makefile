@@ -37,10 +37,11 @@ install: $(AGENT) ## Install the agent; DESTDIR, PREFIX, OCFDIR, SBINDIR, DOCDIR
 	install -D -m 755 $(AGENT) $(DESTDIR)$(OCFDIR)/resource.d/rust/pgsqlms
 	# Where the agent's meta-data says it is.
 	install -D -m 644 ocf/ra-api-1.1.dtd $(DESTDIR)/usr/share/pgsqlms/ra-api-1.1.dtd
-	install -d $(DESTDIR)$(SBINDIR) $(DESTDIR)$(DOCDIR)/pcs-examples
+	install -d $(DESTDIR)$(SBINDIR) $(DESTDIR)$(DOCDIR)/pcs-examples $(DESTDIR)$(DOCDIR)/examples
 	ln -sfn $(OCFDIR)/resource.d/rust/pgsqlms $(DESTDIR)$(SBINDIR)/pgsqlms
 	install -m 644 README.md LICENSE CHANGELOG.md $(DESTDIR)$(DOCDIR)
 	install -m 755 pcs-examples/*.sh $(DESTDIR)$(DOCDIR)/pcs-examples
+	install -m 644 examples/* $(DESTDIR)$(DOCDIR)/examples
 
 uninstall: ## Remove what install has installed
 	rm -f $(DESTDIR)$(OCFDIR)/resource.d/rust/pgsqlms $(DESTDIR)$(SBINDIR)/pgsqlms
@@ -96,7 +97,7 @@ fuzz: need-cargo ## Fuzz the readers of untrusted bytes, FUZZ_SECONDS for each t
 clean: ## Remove what was built
 	$(CARGO) clean
 
-$(STAGED): $(AGENT) README.md LICENSE CHANGELOG.md $(wildcard pcs-examples/*.sh)
+$(STAGED): $(AGENT) README.md LICENSE CHANGELOG.md $(wildcard pcs-examples/*.sh examples/*)
 	@$(MAKE) --no-print-directory install DESTDIR=$(abspath $(STAGE)) PREFIX=$(PREFIX)
 
 need-root:

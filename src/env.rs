@@ -23,6 +23,13 @@ impl Environment {
         Self(std::env::vars_os().collect())
     }
 
+    /// With `name` set to `value`.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: &OsStr) -> Self {
+        self.0.insert(name.into(), value.to_owned());
+        self
+    }
+
     /// The value of `name`, unless it is unset or empty: Pacemaker and its users take both for "not given".
     pub fn get(&self, name: &str) -> Option<&OsStr> {
         self.0.get(OsStr::new(name)).map(OsString::as_os_str).filter(|value| !value.is_empty())

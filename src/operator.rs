@@ -1,5 +1,6 @@
 //! Commands for a person, beside the actions for Pacemaker.
 
+pub mod check;
 pub mod promote_anyway;
 
 use std::fmt::Write as _;
@@ -9,7 +10,11 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::agent::Agent;
 use crate::failure::Failure;
+use check::Check;
 use promote_anyway::PromoteAnyway;
+
+/// What a proxy asks for, which needs no cluster: [`Check`].
+pub const CHECK: &str = "check";
 
 /// What a person can ask for. A command's first paragraph of documentation is what `--help` says about it.
 #[derive(Debug, Clone, Parser)]
@@ -28,10 +33,12 @@ impl Command {
     /// All commands and what they do, for `--help`.
     pub fn list() -> String {
         let mut list = "Commands for a person; `pgsqlms COMMAND --help` tells their options:\n".to_owned();
-        for command in Self::command().get_subcommands() {
+        let mut tell = |name: &str, command: &clap::Command| {
             let about = command.get_about().map(ToString::to_string).unwrap_or_default();
-            let _ = writeln!(list, "  {:<16}{about}", command.get_name());
-        }
+            let _ = writeln!(list, "  {name:<16}{about}");
+        };
+        Self::command().get_subcommands().for_each(|command| tell(command.get_name(), command));
+        tell(CHECK, &Check::command());
         list
     }
 

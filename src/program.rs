@@ -17,7 +17,8 @@ use crate::failure::Failure;
 use crate::logging;
 use crate::node::NodeName;
 use crate::notification::{Notification, Transition};
-use crate::operator::Command;
+use crate::operator::check::Check;
+use crate::operator::{self, Command};
 use crate::pacemaker::tools::Tools;
 use crate::parameters::Config;
 use crate::postgres::instance::Instance;
@@ -43,8 +44,10 @@ struct Arguments {
 /// No other code than OCF's leaves here: neither clap's for a usage error nor Rust's for a panic.
 pub fn run(arguments: impl IntoIterator<Item = OsString>, environment: &Environment) -> OcfExitCode {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
-    if arguments.get(1).and_then(|name| name.to_str()).is_some_and(Command::is_named) {
-        return obey(arguments, environment);
+    match arguments.get(1).and_then(|name| name.to_str()) {
+        Some(operator::CHECK) => return check(arguments, environment),
+        Some(name) if Command::is_named(name) => return obey(arguments, environment),
+        _ => {}
     }
     let arguments = Arguments::command().after_help(Command::list()).try_get_matches_from(arguments);
     let arguments = match arguments.and_then(|matches| Arguments::from_arg_matches(&matches)) {
@@ -72,6 +75,14 @@ fn show(usage: &clap::Error) -> OcfExitCode {
     }
     logging::tell_reason("the agent was called in a way that it does not understand: see pgsqlms --help");
     OcfExitCode::Unimplemented
+}
+
+/// Answers a proxy.
+fn check(arguments: Vec<OsString>, environment: &Environment) -> OcfExitCode {
+    match Check::try_parse_from(arguments.into_iter().skip(2)) {
+        Ok(asked) => operator::check::run(&asked, environment),
+        Err(usage) => show(&usage),
+    }
 }
 
 /// Carries out a command for a person.

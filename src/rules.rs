@@ -4,6 +4,7 @@
 //! reads a clock, so each rule is tested by a table of named rows and the same facts give the same verdict on every node.
 //! An `if` in an action that compares domain values belongs here.
 
+pub mod check;
 pub mod cold_start;
 pub mod crash;
 pub mod follow;

@@ -1,5 +1,6 @@
 //! The real instance: its files, its processes, its signals, one session.
 
+mod following;
 mod settings;
 
 use std::path::PathBuf;

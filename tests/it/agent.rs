@@ -51,7 +51,7 @@ fn more_arguments_are_ignored() {
 fn help_and_version_are_for_people() {
     let help = Test::new(["--help"]).expect(Success);
     assert!(help.stdout.contains("OCF_RESKEY_") && help.stdout.contains("validate-all"), "{help:?}");
-    assert!(help.stdout.contains("\n  promote-anyway "), "{help:?}");
+    assert!(help.stdout.contains("\n  promote-anyway ") && help.stdout.contains("\n  check "), "{help:?}");
     let options = Test::new(["promote-anyway", "--help"]).expect(Success).stdout;
     assert!(options.contains("Usage: pgsqlms promote-anyway "), "{options}");
     let version = Test::new(["--version"]).expect(Success);

@@ -7,6 +7,8 @@
 mod agent;
 /// The rules stay pure.
 mod architecture;
+/// What a proxy is told.
+mod check;
 /// What the documents say is what the program does.
 mod docs;
 /// A cluster in memory.

@@ -60,9 +60,16 @@ fn the_agent_is_installed_where_pacemaker_looks_and_can_be_removed() {
     let link = std::fs::read_link(root.join("usr/sbin/pgsqlms")).unwrap();
     assert_eq!(link, Path::new("/usr/lib/ocf/resource.d/rust/pgsqlms"));
     let files = files_in(root);
-    for file in
-        ["README.md", "LICENSE", "CHANGELOG.md", "pcs-examples/3nodes-vip.sh", "pcs-examples/3nodes-vip-crmsh.sh"]
-    {
+    for file in [
+        "README.md",
+        "LICENSE",
+        "CHANGELOG.md",
+        "pcs-examples/3nodes-vip.sh",
+        "pcs-examples/3nodes-vip-crmsh.sh",
+        "examples/haproxy.cfg",
+        "examples/pgsqlms-check.socket",
+        "examples/pgsqlms-check@.service",
+    ] {
         assert!(files.contains(&format!("usr/share/doc/pgsqlms/{file}")), "{file} is not in {files:?}");
     }
     // Twice does no harm.
