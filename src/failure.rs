@@ -43,6 +43,9 @@ pub enum Failure {
     /// The server ended while it was starting.
     #[error("PostgreSQL did not start: {0}")]
     Died(String),
+    /// The server ended instead of becoming the primary.
+    #[error("PostgreSQL ended while it was being promoted: {0}")]
+    DiedInPromotion(String),
     /// The action's time was over.
     #[error("after {:.0} s still waiting for {awaited}", after.as_secs_f64())]
     Deadline {
@@ -98,6 +101,7 @@ impl Failure {
             | Failure::Postgres(PostgresError::Privileges(PrivilegeError::Refused { .. })) => OcfExitCode::NoPermission,
             Failure::Unexpected { .. }
             | Failure::Died(_)
+            | Failure::DiedInPromotion(_)
             | Failure::NoSuchNode(_)
             | Failure::Deadline { .. }
             | Failure::BetterCandidate(_)

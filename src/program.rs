@@ -22,6 +22,7 @@ use crate::operator::{self, Command};
 use crate::pacemaker::tools::Tools;
 use crate::parameters::Config;
 use crate::postgres::instance::Instance;
+use crate::rules::server_words;
 use crate::rules::setup::Meta;
 use crate::rules::status;
 
@@ -123,7 +124,7 @@ fn carry_out(action: Action, environment: &Environment) -> OcfExitCode {
     }));
     let (code, reason) = match ended {
         Ok(Ok(Outcome { code, reason })) => (code, reason),
-        Ok(Err(failure)) => (failure.exit_code(), Some(failure.to_string())),
+        Ok(Err(failure)) => (failure.exit_code(), Some(server_words::with_remedy(failure.to_string()))),
         Err(_) => (OcfExitCode::GenericError, Some("this is a bug in pgsqlms: see the system log".to_owned())),
     };
     if let Some(reason) = &reason {

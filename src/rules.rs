@@ -13,6 +13,7 @@ pub mod managed;
 pub mod primary;
 pub mod promotion;
 pub mod scores;
+pub mod server_words;
 pub mod setup;
 pub mod status;
 pub mod steps;

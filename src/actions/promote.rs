@@ -13,6 +13,7 @@ use crate::rules::synchronous::Published;
 use crate::score::Score;
 use crate::vote::Vote;
 
+use super::start::last_words;
 use super::{election, monitor, primary, start, validate};
 
 /// The votes were cast before promote began; this is for one that is late.
@@ -35,7 +36,10 @@ pub fn run(agent: &mut Agent) -> Result<Outcome, Failure> {
     agent.postgres.promote()?;
     let awaited = "PostgreSQL to replay its WAL: see its log, or raise the timeout of promote";
     let deadline = agent.request.deadline;
-    agent.wait_for(awaited, deadline, |agent| Ok(monitor::runs_as(agent, Role::Primary).then_some(())))?;
+    agent.wait_for(awaited, deadline, |agent| match agent.postgres.phase() {
+        Some(_) => Ok(monitor::runs_as(agent, Role::Primary).then_some(())),
+        None => Err(Failure::DiedInPromotion(last_words(agent))),
+    })?;
     log::info!("promoted");
     Ok(Outcome::SUCCESS)
 }

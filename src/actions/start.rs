@@ -64,7 +64,7 @@ fn wait_until_up(agent: &mut Agent, deadline: Deadline) -> Result<Outcome, Failu
     agent.wait_for(awaited, deadline, |agent| match agent.postgres.phase() {
         Some(Phase::Ready | Phase::WarmStandby) => Ok(Some(())),
         Some(Phase::Starting | Phase::Stopping | Phase::Unknown) => Ok(None),
-        None => Err(Failure::Died(agent.postgres.last_words().unwrap_or_else(|| "it left no message".to_owned()))),
+        None => Err(Failure::Died(last_words(agent))),
     })?;
     let status = status::status(&agent.postgres.evidence());
     if !status.runs_as(Role::Standby) {
@@ -72,4 +72,9 @@ fn wait_until_up(agent: &mut Agent, deadline: Deadline) -> Result<Outcome, Failu
     }
     log::info!("started as a standby");
     Ok(Outcome::SUCCESS)
+}
+
+/// What the server said before it ended.
+pub fn last_words(agent: &mut Agent) -> String {
+    agent.postgres.last_words().unwrap_or_else(|| "it left no message".to_owned())
 }

@@ -85,7 +85,7 @@ impl Instance {
 
     fn processes(&mut self) -> Processes {
         let hint = self.as_user(|data| Ok(data.pid_file())).ok().flatten().and_then(|file| file.pid);
-        processes::of_instance(self.data.path(), hint)
+        processes::of_instance(self.data.path(), &self.config.pgdata, hint)
     }
 
     /// Removes a `postmaster.pid` whose number is taken: by the dead postmaster itself, which nobody has reaped yet, or by
@@ -379,10 +379,9 @@ impl Postgres for Instance {
         match (how, &postmaster) {
             (End::Kill, _) => {
                 postmaster.iter().try_for_each(|process| signal(process, Signal::SIGKILL))?;
-                // Without their postmaster, its children are orphans.
-                let left = processes::of_instance(self.data.path(), None);
-                let left = left.orphans.iter().chain(&left.postmaster);
-                orphans.iter().chain(left).try_for_each(|process| signal(process, Signal::SIGKILL))
+                // Only now are there no new ones. Its children would follow it by themselves, if they are not stopped.
+                let left = processes::all_of(self.data.path(), &self.config.pgdata);
+                left.iter().try_for_each(|process| signal(process, Signal::SIGKILL))
             }
             (End::Fast | End::Immediate, Some(process)) => {
                 signal(process, if how == End::Fast { Signal::SIGINT } else { Signal::SIGQUIT })?;
@@ -401,6 +400,7 @@ impl Postgres for Instance {
 
     fn promote(&mut self) -> Result<(), PostgresError> {
         let postmaster = self.postmaster()?;
+        self.log = Some(self.as_user(|data| Ok(ServerLog::listen(data.path())))?);
         self.as_user(|data| layout::create(&data.file("promote")))?;
         processes::signal(postmaster.pid, Signal::SIGUSR1)
             .map_err(|source| PostgresError::Signal { pid: postmaster.pid, source })

@@ -117,12 +117,15 @@ fn pid_file(path: &Path) -> Option<PidFile> {
     Some(PidFile::parse(&bytes))
 }
 
-/// Creates an empty file, unless one is there. Never through a link.
+/// Creates an empty file, unless one is there, be it root's. Never through a link.
 ///
 /// # Errors
 ///
 /// When it cannot be created.
 pub fn create(path: &Path) -> Result<(), PostgresError> {
+    if path.symlink_metadata().is_ok_and(|found| found.is_file()) {
+        return Ok(());
+    }
     write(path, "").map_err(|source| PostgresError::File { doing: "create", path: path.to_owned(), source })
 }
 

@@ -1,5 +1,6 @@
 //! The processes that use a data directory, as /proc shows them.
 
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -32,20 +33,21 @@ struct Directory {
     inode: Option<(u64, u64)>,
 }
 
-/// Looks for the processes of the instance in `datadir`.
+/// Looks for the processes of the instance in `datadir`, whose server is started with `-D` and `pgdata`.
 ///
 /// A process belongs to it when it is PostgreSQL by its executable and works in that directory: every PostgreSQL
 /// process does (`ChangeToDataDir`, `src/backend/utils/init/miscinit.c`). That cannot be mistaken for a recycled
-/// process number, needs no readable `postmaster.pid`, and still holds when the directory was renamed or unmounted.
+/// process number, and needs no readable `postmaster.pid`. Where nobody works there, the directory may have been renamed or
+/// unmounted under its server: then one counts that was started with its path, and whoever works where that one does.
 /// `hint` is where to look first; a hit there saves looking at all processes.
-pub fn of_instance(datadir: &Path, hint: Option<i32>) -> Processes {
+pub fn of_instance(datadir: &Path, pgdata: &Path, hint: Option<i32>) -> Processes {
     let directory = Directory::of(datadir);
     if let Some(process) = hint.and_then(|pid| directory.process(pid)) {
         if directory.process(process.parent).is_none() {
             return Processes { postmaster: Some(process), orphans: Vec::new() };
         }
     }
-    let found: Vec<ServerProcess> = all_pids().filter_map(|pid| directory.process(pid)).collect();
+    let found = all_of(datadir, pgdata);
     // Orphans end up below init or a reaper; a postmaster was started by somebody else and has children or a pid file.
     let leads =
         |process: &&ServerProcess| Some(process.pid) == hint || found.iter().any(|other| other.parent == process.pid);
@@ -53,6 +55,28 @@ pub fn of_instance(datadir: &Path, hint: Option<i32>) -> Processes {
         Some(postmaster) => Processes { postmaster: Some(*postmaster), orphans: Vec::new() },
         None => Processes { postmaster: None, orphans: found },
     }
+}
+
+/// All processes of the instance; see [`of_instance`].
+pub fn all_of(datadir: &Path, pgdata: &Path) -> Vec<ServerProcess> {
+    let all =
+        |directory: Directory| -> Vec<ServerProcess> { all_pids().filter_map(|pid| directory.process(pid)).collect() };
+    let here = all(Directory::of(datadir));
+    if !here.is_empty() {
+        return here;
+    }
+    let started_with =
+        |process: &PathBuf| is_server(process) && shares(process, "mnt") && names(process, &[datadir, pgdata]);
+    let elsewhere = all_pids().map(|pid| PathBuf::from(format!("/proc/{pid}"))).find(started_with);
+    elsewhere.map(|process| all(Directory::that_of(&process))).unwrap_or_default()
+}
+
+/// Whether a server was started with `-D` and one of these directories.
+fn names(process: &Path, directories: &[&Path]) -> bool {
+    let command_line = std::fs::read(process.join("cmdline")).unwrap_or_default();
+    let arguments: Vec<&[u8]> = command_line.split(|byte| *byte == 0).collect();
+    let given = |name: &[u8]| directories.iter().any(|directory| directory.as_os_str().as_bytes() == name);
+    arguments.windows(2).any(|pair| pair[0] == b"-D" && given(pair[1]))
 }
 
 /// Whether a server works in `datadir`, also one that only a container sees: its process numbers are not ours.
@@ -85,6 +109,12 @@ impl Directory {
         Self { path, inode }
     }
 
+    /// The one that a process works in. Its path says nothing where it is not mounted any more.
+    fn that_of(process: &Path) -> Self {
+        let inode = std::fs::metadata(process.join("cwd")).ok().map(|found| (found.dev(), found.ino()));
+        Self { path: PathBuf::new(), inode }
+    }
+
     /// The process `pid`, if it is a living part of the instance.
     fn process(&self, pid: i32) -> Option<ServerProcess> {
         let process = PathBuf::from(format!("/proc/{pid}"));
@@ -115,7 +145,11 @@ fn is_server(process: &Path) -> bool {
 /// Whether the process is in the agent's PID namespace: the instance of a container, or of a nested machine, may work in a
 /// directory of the same name.
 pub fn shares_our_namespace(process: &Path) -> bool {
-    let namespace = |process: &Path| std::fs::read_link(process.join("ns/pid")).ok();
+    shares(process, "pid")
+}
+
+fn shares(process: &Path, kind: &str) -> bool {
+    let namespace = |process: &Path| std::fs::read_link(process.join("ns").join(kind)).ok();
     namespace(process) == namespace(Path::new("/proc/self"))
 }
 
@@ -153,7 +187,8 @@ mod tests {
     #[test]
     fn a_process_that_is_not_postgresql_is_none_of_ours() {
         let here = tempfile::tempdir().unwrap();
-        assert_eq!(of_instance(here.path(), Some(std::process::id() as i32)), Processes::default());
-        assert_eq!(of_instance(Path::new("/nonexistent"), None), Processes::default());
+        assert_eq!(of_instance(here.path(), here.path(), Some(std::process::id() as i32)), Processes::default());
+        let nowhere = Path::new("/nonexistent");
+        assert_eq!(of_instance(nowhere, nowhere, None), Processes::default());
     }
 }

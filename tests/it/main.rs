@@ -13,6 +13,8 @@ mod check;
 mod docs;
 /// A cluster in memory.
 mod fakes;
+/// Every fault of a single node, as a table.
+mod faults;
 /// Standbys of a real primary, and whom they follow.
 mod following;
 /// The binary and a real instance of PostgreSQL.

@@ -45,7 +45,7 @@ pub(crate) fn is_root() -> bool {
 pub(crate) struct Test {
     arguments: Vec<OsString>,
     environment: BTreeMap<OsString, OsString>,
-    redirections: &'static str,
+    redirections: String,
 }
 
 /// How a run ended.
@@ -67,7 +67,7 @@ impl Test {
         let test = Self {
             arguments: arguments.into_iter().map(OsString::from).collect(),
             environment: BTreeMap::new(),
-            redirections: "",
+            redirections: String::new(),
         };
         test.env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
             .env("HA_LOGFACILITY", "none")
@@ -98,14 +98,14 @@ impl Test {
     }
 
     /// With redirections of a shell, such as `2>&-`.
-    pub(crate) fn redirected(mut self, redirections: &'static str) -> Self {
-        self.redirections = redirections;
+    pub(crate) fn redirected(mut self, redirections: &str) -> Self {
+        self.redirections = redirections.to_owned();
         self
     }
 
     /// The command that runs it.
     pub(crate) fn command(&self) -> Command {
-        let mut command = match self.redirections {
+        let mut command = match self.redirections.as_str() {
             "" => Command::new(AGENT),
             redirections => {
                 let mut shell = Command::new("/bin/sh");

@@ -1,6 +1,7 @@
 //! Throw-away instances of PostgreSQL: copies of one template, each gone with all its processes when its test is over.
 
-use std::os::unix::fs::{PermissionsExt, chown};
+use std::cell::Cell;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
@@ -32,6 +33,8 @@ pub(crate) struct Instance {
     pub(crate) user: User,
     /// What is mounted below the directory.
     pub(crate) mounts: Vec<PathBuf>,
+    /// The data directory as the kernel knows it, wherever it is by now.
+    inode: Cell<Option<(u64, u64)>>,
 }
 
 impl Instance {
@@ -46,7 +49,7 @@ impl Instance {
     pub(crate) fn empty() -> Option<Self> {
         let Programs { bindir, user } = programs()?;
         let directory = TempDir::with_prefix_in("pgsqlms.", "/var/tmp").unwrap();
-        let instance = Self { directory, bindir, user, mounts: Vec::new() };
+        let instance = Self { directory, bindir, user, mounts: Vec::new(), inode: Cell::default() };
         instance.give(instance.directory.path());
         Some(instance)
     }
@@ -59,7 +62,8 @@ impl Instance {
 
     /// Makes the data directory, a copy of the template.
     pub(crate) fn fill(&self) {
-        Command::new("cp").arg("-a").arg(template(&self.bindir, &self.user)).arg(self.data()).success();
+        Command::new("cp").args(["-a", "-T"]).arg(template(&self.bindir, &self.user)).arg(self.data()).success();
+        self.inode.set(inode(&self.data()));
         self.configure(&format!("unix_socket_directories = '{}'\n", self.directory.path().display()));
     }
 
@@ -130,9 +134,11 @@ impl Instance {
 
     /// The processes that work in the data directory. What has ended and was not reaped has no directory any more.
     pub(crate) fn pids(&self) -> Vec<Pid> {
-        let data = self.data();
         let entries = std::fs::read_dir("/proc").unwrap().flatten();
-        let ours = entries.filter(|entry| std::fs::read_link(entry.path().join("cwd")).is_ok_and(|cwd| cwd == data));
+        let works_there = |entry: &std::fs::DirEntry| {
+            self.inode.get().is_some() && inode(&entry.path().join("cwd")) == self.inode.get()
+        };
+        let ours = entries.filter(works_there);
         ours.filter_map(|entry| entry.file_name().to_str()?.parse().ok().map(Pid::from_raw)).collect()
     }
 
@@ -167,6 +173,11 @@ impl Drop for Instance {
     }
 }
 
+/// The device and inode of a file.
+fn inode(path: &Path) -> Option<(u64, u64)> {
+    std::fs::metadata(path).ok().map(|found| (found.dev(), found.ino()))
+}
+
 pub(crate) trait Succeeds {
     fn success(&mut self);
 }
@@ -179,10 +190,12 @@ impl Succeeds for Command {
     }
 }
 
-fn as_user(program: &Path, user: &User) -> Command {
+/// A program run as the user of an instance.
+pub(crate) fn as_user(program: &Path, user: &User) -> Command {
     let mut command = if is_root() {
-        let mut command = Command::new("runuser");
-        command.args(["-u", &user.name, "--"]).arg(program);
+        // It becomes the program, so that whoever started it can signal it.
+        let mut command = Command::new("setpriv");
+        command.args(["--reuid", &user.name, "--regid", &user.gid.to_string(), "--init-groups", "--"]).arg(program);
         command
     } else {
         Command::new(program)

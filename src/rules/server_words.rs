@@ -1,0 +1,121 @@
+//! What a server's log says, and what helps.
+
+/// Marks of the lines that tell why a server ended.
+const FATAL: [&str; 2] = ["FATAL:", "PANIC:"];
+
+/// What tells most of what a server said in these logs: its first fatal message, or else its last line; without what
+/// `log_line_prefix` puts before it.
+pub fn most_telling(logs: &[String]) -> Option<String> {
+    let lines: Vec<&str> = logs.iter().flat_map(|log| log.lines()).collect();
+    let Some(at) = lines.iter().position(|line| FATAL.iter().any(|mark| line.contains(mark))) else {
+        return lines.last().map(|line| message(line).to_owned());
+    };
+    // "configuration file … contains errors": the line before says which.
+    let vague = lines[at].ends_with("contains errors");
+    let told = lines[..at].iter().rev().find(|line| vague && line.contains("LOG:"));
+    Some(message(told.unwrap_or(&lines[at])).to_owned())
+}
+
+/// Parts of the messages that a walreceiver ends with (`src/backend/replication/walreceiver.c`, `libpqwalreceiver.c`).
+const RECEIVER: [&str; 8] = [
+    "primary server",
+    "WAL stream",
+    "WAL streaming",
+    "streaming WAL",
+    "the primary",
+    "timeline history file",
+    "log file segment",
+    "write-ahead log",
+];
+
+/// The last reason for which a standby does not receive WAL, in its log.
+pub fn receiver_error(log: &str) -> Option<String> {
+    let of_receiver = |line: &&str| {
+        FATAL.iter().any(|mark| line.contains(mark)) && RECEIVER.iter().any(|part| message(line).contains(part))
+    };
+    log.lines().rev().find(of_receiver).map(|line| message(line).to_owned())
+}
+
+/// A line without what comes before its message.
+fn message(line: &str) -> &str {
+    let marks = ["FATAL:", "PANIC:", "ERROR:", "LOG:"];
+    let found = marks.iter().filter_map(|mark| line.find(mark).map(|at| (at, at + mark.len()))).min();
+    found.map_or(line, |(_, end)| &line[end..]).trim()
+}
+
+/// What is wrong with a machine, by a part of the operating system's message; and what helps.
+const REMEDIES: [(&str, &str); 6] = [
+    // They come first: it is not the disk that has no space left.
+    ("create semaphores", "the kernel's limits for semaphores (kernel.sem) are too small"),
+    ("shared memory", "see the kernel's limits for shared memory, and /dev/shm"),
+    ("No space left on device", "No space left on device: free some, then `pcs resource cleanup`"),
+    ("Disk quota exceeded", "Disk quota exceeded: raise it or free space, then `pcs resource cleanup`"),
+    (
+        "Read-only file system",
+        "Read-only file system: see the kernel's log, repair and remount it, then `pcs resource cleanup`",
+    ),
+    ("Input/output error", "Input/output error: see the kernel's log and the disk, then `pcs resource cleanup`"),
+];
+
+/// A failure's text with what helps before it, where it is the machine that fails and not PostgreSQL.
+pub fn with_remedy(text: String) -> String {
+    if text.contains("global/pg_control: No such file") {
+        return format!("is the data directory's file system mounted? {text}");
+    }
+    match REMEDIES.iter().find(|(part, _)| text.contains(part)) {
+        Some((_, remedy)) => format!("{remedy} ({text})"),
+        None => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rules::table;
+
+    fn telling(log: &str) -> Option<String> {
+        most_telling(&[log.to_owned()])
+    }
+
+    fn said(text: &str) -> Option<String> {
+        Some(text.to_owned())
+    }
+
+    table! { telling;
+        nothing: "" => None;
+        prefixes_are_left_out: "2026-11-23 02:11:44.765 UTC [26553] FATAL:  could not bind\nLOG:  shut down" => said("could not bind");
+        the_first_fatal_counts: "LOG:  a\nPANIC:  b\nFATAL:  c" => said("b");
+        none_is_fatal: "x LOG:  a\ny LOG:  b" => said("b");
+        of_a_broken_configuration_the_line_is_told:
+            "LOG:  syntax error in file \"p.conf\" line 8\nFATAL:  configuration file \"p.conf\" contains errors"
+            => said("syntax error in file \"p.conf\" line 8");
+        another_format: "{\"message\":\"x\"}" => said("{\"message\":\"x\"}");
+    }
+
+    table! { receiver_error;
+        no_route: "p FATAL:  could not connect to the primary server: timeout\np LOG:  waiting for WAL to become available at 0/5"
+            => said("could not connect to the primary server: timeout");
+        removed: "FATAL:  could not receive data from WAL stream: ERROR:  requested WAL segment 000000010000000000000003 has already been removed"
+            => said("could not receive data from WAL stream: ERROR:  requested WAL segment 000000010000000000000003 has already been removed");
+        the_last_one: "FATAL:  highest timeline 1 of the primary is behind recovery timeline 2\nFATAL:  could not start WAL streaming: ERROR:  replication slot \"s\" does not exist"
+            => said("could not start WAL streaming: ERROR:  replication slot \"s\" does not exist");
+        clients_are_none_of_it: "FATAL:  role \"x\" does not exist\nFATAL:  the database system is starting up" => None;
+        terminated_by_hand: "FATAL:  terminating walreceiver process due to administrator command" => None;
+    }
+
+    fn begins(text: &str) -> String {
+        with_remedy(text.to_owned()).split([':', '(']).next().unwrap_or_default().trim().to_owned()
+    }
+
+    table! { begins;
+        full: "PostgreSQL did not start: could not write lock file: No space left on device" => "No space left on device";
+        quota: "cannot create /d/standby.signal: Disk quota exceeded (os error 122)" => "Disk quota exceeded";
+        read_only: "cannot create /d/standby.signal: Read-only file system (os error 30)" => "Read-only file system";
+        broken: "could not fsync file \"base/1\": Input/output error" => "Input/output error";
+        semaphores_are_no_disk: "could not create semaphores: No space left on device" => "the kernel's limits for semaphores";
+        shared_memory_is_no_disk: "could not resize shared memory segment \"/PostgreSQL.1\" to 8 bytes: No space left on device"
+            => "see the kernel's limits for shared memory, and /dev/shm";
+        not_mounted: "cannot read /d/global/pg_control: No such file or directory" => "is the data directory's file system mounted? cannot read /d/global/pg_control";
+        anything_else: "PostgreSQL did not start: syntax error" => "PostgreSQL did not start";
+    }
+}
