@@ -11,6 +11,9 @@ use super::table::Case;
 use crate::run::Test;
 use crate::throwaway::{Instance, Succeeds, as_user, eventually};
 
+/// What undoes something.
+type Undo = Box<dyn FnOnce(&mut Stage)>;
+
 /// One instance under test.
 pub(super) struct Stage {
     instance: Instance,
@@ -19,7 +22,7 @@ pub(super) struct Stage {
     /// Parameters of every call of the agent.
     pub(super) parameters: Vec<(String, String)>,
     /// Undoes what was done, the last first.
-    pub(super) undo: Vec<Box<dyn FnOnce(&mut Stage)>>,
+    pub(super) undo: Vec<Undo>,
     /// The data directory as it was found: after it was unmounted, nothing leads to it any more.
     data: PathBuf,
     /// Another instance on this machine.
