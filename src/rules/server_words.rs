@@ -3,12 +3,14 @@
 /// Marks of the lines that tell why a server ended.
 const FATAL: [&str; 2] = ["FATAL:", "PANIC:"];
 
-/// What tells most of what a server said in these logs: its first fatal message, or else its last line; without what
+/// What tells most of what a server said in these logs: its first fatal message, or else its last one; without what
 /// `log_line_prefix` puts before it.
 pub fn most_telling(logs: &[String]) -> Option<String> {
     let lines: Vec<&str> = logs.iter().flat_map(|log| log.lines()).collect();
     let Some(at) = lines.iter().position(|line| FATAL.iter().any(|mark| line.contains(mark))) else {
-        return lines.last().map(|line| message(line).to_owned());
+        // Without a severity it is not the server that speaks but what comes before it, and that says it at once.
+        let severe = lines.iter().rev().find(|line| message(line) != **line);
+        return severe.or(lines.first()).map(|line| message(line).to_owned());
     };
     // "configuration file … contains errors": the line before says which.
     let vague = lines[at].ends_with("contains errors");
@@ -89,6 +91,7 @@ mod tests {
         of_a_broken_configuration_the_line_is_told:
             "LOG:  syntax error in file \"p.conf\" line 8\nFATAL:  configuration file \"p.conf\" contains errors"
             => said("syntax error in file \"p.conf\" line 8");
+        run_by_root: "\"root\" execution is not permitted.\nSee the documentation." => said("\"root\" execution is not permitted.");
         another_format: "{\"message\":\"x\"}" => said("{\"message\":\"x\"}");
     }
 
