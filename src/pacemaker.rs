@@ -89,6 +89,10 @@ pub enum Attribute {
     Score,
     /// How far a node's WAL reaches: its vote in the election. PAF's name.
     Vote,
+    /// Whether the node streams from a replication slot that the others keep for it.
+    Slot,
+    /// How far the slots of a primary have come.
+    Slots,
 }
 
 impl Attribute {
@@ -97,6 +101,8 @@ impl Attribute {
         match self {
             Attribute::Score => format!("master-{instance}"),
             Attribute::Vote => format!("lsn_location-{instance}"),
+            Attribute::Slot => format!("pgsqlms-slot-{instance}"),
+            Attribute::Slots => format!("pgsqlms-slots-{instance}"),
         }
     }
 }

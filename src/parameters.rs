@@ -80,6 +80,8 @@ pub struct Config {
     pub synchronous: Synchronous,
     /// Whom a standby follows.
     pub follow: Follow,
+    /// Whether nodes keep replication slots for each other.
+    pub slots: Slots,
 }
 
 /// What follows the crash of the primary.
@@ -98,6 +100,17 @@ pub enum Follow {
     None,
     /// The promoted node, by its name or address.
     Node,
+}
+
+/// Whether nodes keep replication slots for each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Slots {
+    /// Where the WAL that they hold back is bounded.
+    Auto,
+    /// Always.
+    On,
+    /// Never.
+    Off,
 }
 
 /// How `synchronous_standby_names` is kept.
@@ -210,6 +223,7 @@ impl Default for Config {
             on_crash: OnCrash::Recover,
             synchronous: Synchronous { managed: false, standbys: NonZeroU32::MIN, strict: true },
             follow: Follow::None,
+            slots: Slots::Auto,
         };
         for parameter in &PARAMETERS {
             if let Unset::Default(text) = parameter.unset {

@@ -21,8 +21,8 @@ use crate::location::{Lsn, Timeline};
 use crate::privileges::PrivilegeError;
 use crate::rules::managed::InForce;
 use crate::rules::scores::Replica;
-use crate::rules::setup;
 use crate::rules::status::{Evidence, Phase};
+use crate::rules::{setup, slots};
 use crate::vote::Vote;
 use history::TimelineHistory;
 use managed::{Managed, Setting};
@@ -91,6 +91,13 @@ pub trait Postgres {
     ///
     /// When it does not say.
     fn links(&mut self) -> Result<Links, PostgresError>;
+
+    /// Changes one of its slots.
+    ///
+    /// # Errors
+    ///
+    /// When it refuses.
+    fn change_slot(&mut self, step: &slots::Step) -> Result<(), PostgresError>;
 
     /// Makes `names` the `synchronous_standby_names` of this instance, from now on and after each start.
     ///
@@ -194,6 +201,10 @@ pub struct Links {
     pub conninfo: String,
     /// It receives WAL over a connection that is younger than 20 s.
     pub just_connected: bool,
+    /// What it is set up for, and its slots.
+    pub setup: slots::Setup,
+    /// The last checkpoint was written less than half a minute ago.
+    pub checkpointed: bool,
 }
 
 /// PostgreSQL, or something on the way to it, did not do what it was asked.

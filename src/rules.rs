@@ -15,6 +15,7 @@ pub mod promotion;
 pub mod scores;
 pub mod server_words;
 pub mod setup;
+pub mod slots;
 pub mod status;
 pub mod steps;
 pub mod synchronous;

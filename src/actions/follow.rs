@@ -8,33 +8,30 @@ use crate::failure::Failure;
 use crate::notification::Transition;
 use crate::pacemaker::cib::Cib;
 use crate::pacemaker::{ADDRESS, PORT};
-use crate::parameters::Follow;
+use crate::parameters::{Follow, Slots};
 use crate::postgres::conninfo::Conninfo;
 use crate::postgres::managed::{self, Setting};
 use crate::rules::follow::{self, Place};
 use crate::rules::managed::{Blocked, Obstacle, Step, step};
 
-use super::election;
+use super::{election, slots};
 
 /// How long the server is given to use a new setting.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// A monitor's look at whom this standby follows; what a person should know, if anything. Where it streams and has done so
-/// for a while, it costs one question to the server.
+/// Whom this standby follows after the transition, and from which slot; what a person should know, if anything. Where it
+/// streams and has done so for a while, it costs one question to the server.
 ///
 /// # Errors
 ///
 /// When PostgreSQL or the cluster does not answer.
-pub fn look_after(agent: &mut Agent, streams: bool) -> Result<Option<String>, Failure> {
-    if agent.request.config.follow == Follow::None {
-        return Ok(None);
-    }
+pub fn look_after(agent: &mut Agent, streams: bool, transition: &Transition) -> Result<Option<String>, Failure> {
     let (links, managed) = (agent.postgres.links()?, agent.postgres.managed()?);
-    if !follow::is_due(streams, links.just_connected, &links.conninfo, managed.get(Setting::PrimaryConninfo)) {
-        return Ok(None);
-    }
-    // What Pacemaker tells a monitor about the other instances was so when the monitor was first scheduled.
-    switch(agent, &Transition::default())
+    let written = managed.get(Setting::PrimaryConninfo);
+    let follows = agent.request.config.follow == Follow::Node;
+    let is_due = follows && follow::is_due(streams, links.just_connected, &links.conninfo, written);
+    let trouble = if is_due { switch(agent, transition)? } else { None };
+    Ok(slots::mirror(agent, &links, streams)?.or(trouble))
 }
 
 /// Points this standby at the primary that the transition leaves. Repeating it does nothing.
@@ -60,7 +57,10 @@ pub fn prepare(agent: &mut Agent) -> Result<(), Failure> {
     let ours = managed.get(Setting::PrimaryConninfo).is_some();
     let place = if follows && ours { known_place(agent) } else { None };
     let localized = follow::localized(&managed, &agent.request.me, follows, place.as_ref());
-    if localized != managed {
+    let slots = agent.request.config.slots;
+    let localized = follow::localized_slot(localized, &agent.request.me, slots);
+    // Where slots are to be used, the server must show that it reads the file.
+    if localized != managed || slots != Slots::Off {
         agent.postgres.write_managed(&localized)?;
     }
     Ok(())

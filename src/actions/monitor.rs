@@ -5,6 +5,7 @@
 use crate::agent::{Agent, Outcome};
 use crate::exit::OcfExitCode;
 use crate::failure::Failure;
+use crate::notification::Transition;
 use crate::postgres::Upstream;
 use crate::rules::crash;
 use crate::rules::lineage::{self, Standing};
@@ -44,7 +45,8 @@ pub fn run(agent: &mut Agent) -> Result<Outcome, Failure> {
 /// person should know, if anything.
 fn look_for_a_primary(agent: &mut Agent) -> Result<Option<String>, Failure> {
     let streams = agent.postgres.upstream()? == Upstream::Streaming;
-    let trouble = follow::look_after(agent, streams).unwrap_or_else(|error| {
+    // What Pacemaker tells a monitor about the other instances was so when the monitor was first scheduled.
+    let trouble = follow::look_after(agent, streams, &Transition::default()).unwrap_or_else(|error| {
         log::warn!("{error}");
         None
     });

@@ -20,7 +20,7 @@ use crate::rules::synchronous::{self, Management, PrimaryFacts, Published, Step,
 use crate::score::Score;
 use crate::vote::Vote;
 
-use super::election;
+use super::{election, slots};
 
 /// Brings everything up to date that the others rely on when this primary is gone.
 ///
@@ -30,6 +30,9 @@ use super::election;
 pub fn publish(agent: &mut Agent) -> Result<(), Failure> {
     let replication = agent.postgres.replication()?;
     let cib = agent.pacemaker.cib()?;
+    if let Err(error) = slots::keep(agent, &cib, replication.timeline) {
+        log::warn!("replication slots: {error}");
+    }
     let circumstances = election::circumstances(agent, &cib)?;
     publish_promises(agent, &circumstances, &replication)?;
     publish_record(agent, &circumstances, &replication)?;

@@ -16,7 +16,7 @@ use super::{election, follow, stop, validate};
 pub fn run(agent: &mut Agent) -> Result<Outcome, Failure> {
     validate::check_node(agent)?;
     let outcome = standby(agent, agent.request.deadline)?;
-    match follow::primary_of(agent, &agent.request.transition) {
+    match follow::look_after(agent, false, &agent.request.transition) {
         Ok(trouble) => trouble.iter().for_each(|trouble| log::warn!("{trouble}")),
         Err(error) => log::warn!("{error}"),
     }

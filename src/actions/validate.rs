@@ -43,5 +43,5 @@ pub fn check_node(agent: &mut Agent) -> Result<(), Failure> {
     check_parameters(agent)?;
     let node = agent.postgres.setup()?;
     setup::check_node(&node)?;
-    Ok(setup::check_follow(&node, agent.request.config.follow)?)
+    Ok(setup::check_follow(&node, agent.request.config.follow, agent.request.config.slots)?)
 }

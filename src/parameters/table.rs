@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use super::{Follow, Kind, NOWHERE, OnCrash, Parameter, Unset, value};
+use super::{Follow, Kind, NOWHERE, OnCrash, Parameter, Slots, Unset, value};
 
 /// All parameters, in the order in which tools show them. Names, types, defaults and units are PAF's.
-pub static PARAMETERS: [Parameter; 14] = [
+pub static PARAMETERS: [Parameter; 15] = [
     Parameter {
         name: "pgdata",
         kind: Kind::String,
@@ -160,6 +160,22 @@ pub static PARAMETERS: [Parameter; 14] = [
         read: |value, config| {
             let choices = [("none", Follow::None), ("node", Follow::Node)];
             value::choice(value, &choices, "none or node").map(|follow| config.follow = follow)
+        },
+    },
+    Parameter {
+        name: "slots",
+        kind: Kind::String,
+        unset: Unset::Default("auto"),
+        unique: false,
+        reloadable: true,
+        short: "Whether nodes keep replication slots for each other: auto (if they are bounded), on or off",
+        long: "Each node keeps a physical replication slot for every other one, so that a standby that was down still finds \
+               the WAL that it lacks, also after a failover. auto: where max_slot_wal_keep_size bounds what slots hold \
+               back. on: also without a bound; the disk fills up when a standby stays away. off: never. Needs PostgreSQL 13, \
+               and include_if_exists of pgsqlms.conf as the last line of postgresql.conf.",
+        read: |value, config| {
+            let choices = [("auto", Slots::Auto), ("on", Slots::On), ("off", Slots::Off)];
+            value::choice(value, &choices, "auto, on or off").map(|slots| config.slots = slots)
         },
     },
     Parameter {

@@ -1,6 +1,7 @@
 //! The real instance: its files, its processes, its signals, one session.
 
 mod following;
+mod links;
 mod settings;
 
 use std::path::PathBuf;
@@ -25,8 +26,8 @@ use crate::parameters::{Config, Host};
 use crate::privileges::{PrivilegeError, SystemUser};
 use crate::rules::managed::InForce;
 use crate::rules::scores::{Replica, SenderState};
-use crate::rules::setup;
 use crate::rules::status::{Answer, Evidence, Phase, Role};
+use crate::rules::{setup, slots};
 use crate::vote::{Reach, Vote};
 
 const ROLE: &str = "SELECT pg_catalog.pg_is_in_recovery()";
@@ -311,6 +312,10 @@ impl Postgres for Instance {
 
     fn setting(&mut self, setting: Setting) -> Result<InForce, PostgresError> {
         self.in_force(setting)
+    }
+
+    fn change_slot(&mut self, step: &slots::Step) -> Result<(), PostgresError> {
+        self.change(step)
     }
 
     fn links(&mut self) -> Result<Links, PostgresError> {

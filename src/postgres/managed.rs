@@ -7,7 +7,8 @@ use std::fmt::{self, Write as _};
 /// Its name.
 pub const FILE: &str = "pgsqlms.conf";
 
-const HEAD: &str = "# Written by pgsqlms. Changes are lost.\n";
+/// The setting of no consequence by which it can be seen whether the server reads the file.
+const HEAD: &str = "# Written by pgsqlms. Changes are lost.\npgsqlms.managed = 'on'\n";
 
 /// What the agent may set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -16,17 +17,20 @@ pub enum Setting {
     SynchronousStandbyNames,
     /// Whom a standby follows.
     PrimaryConninfo,
+    /// The slot that it streams from.
+    PrimarySlotName,
 }
 
 impl Setting {
     /// Every one.
-    const ALL: [Setting; 2] = [Setting::SynchronousStandbyNames, Setting::PrimaryConninfo];
+    const ALL: [Setting; 3] = [Setting::SynchronousStandbyNames, Setting::PrimaryConninfo, Setting::PrimarySlotName];
 
     /// PostgreSQL's name of it.
     pub fn name(self) -> &'static str {
         match self {
             Setting::SynchronousStandbyNames => "synchronous_standby_names",
             Setting::PrimaryConninfo => "primary_conninfo",
+            Setting::PrimarySlotName => "primary_slot_name",
         }
     }
 }
@@ -108,7 +112,7 @@ mod tests {
                 .with(Setting::PrimaryConninfo, Some(value.to_owned()))
                 .with(Setting::SynchronousStandbyNames, Some("*".to_owned()));
             let text = managed.text();
-            assert_eq!(text.lines().count(), 3, "{text}");
+            assert_eq!(text.lines().count(), 4, "{text}");
             assert_eq!(Managed::parse(&text).get(Setting::PrimaryConninfo), Some(value), "{text}");
             assert_eq!(Managed::parse(&text), managed);
             let without = managed.with(Setting::PrimaryConninfo, None);

@@ -2,9 +2,11 @@
 
 use crate::node::NodeName;
 use crate::notification::Transition;
+use crate::parameters::Slots;
 use crate::postgres::conninfo::Conninfo;
 use crate::postgres::managed::{Managed, Setting};
 use crate::record::Record;
+use crate::rules::slots;
 
 /// Where a node's instance is reached.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,6 +63,13 @@ pub fn localized(managed: &Managed, me: &NodeName, follows: bool, place: Option<
         place.map_or(conninfo.clone(), |place| pointed(&conninfo, place, me)).text()
     });
     managed.clone().with(Setting::PrimaryConninfo, ours)
+}
+
+/// Our file with this node's own slot, if it names one.
+pub fn localized_slot(managed: Managed, me: &NodeName, mode: Slots) -> Managed {
+    let slot = managed.get(Setting::PrimarySlotName).filter(|_| mode != Slots::Off);
+    let slot = slot.map(|slot| if slot.is_empty() { String::new() } else { slots::name_of(me) });
+    managed.with(Setting::PrimarySlotName, slot)
 }
 
 #[cfg(test)]
@@ -135,6 +144,19 @@ mod tests {
         connected_a_moment_ago: (true, true, "host=a", Some("host=a")) => true;
         not_in_force: (true, false, "host=b", Some("host=a")) => true;
         never_set: (true, false, "host=a", None) => true;
+    }
+
+    /// The slot that our file names, on srv1.
+    fn slots((slot, mode): (Option<&str>, Slots)) -> Option<String> {
+        let managed = Managed::default().with(Setting::PrimarySlotName, slot.map(str::to_owned));
+        localized_slot(managed, &NodeName::new("srv1"), mode).get(Setting::PrimarySlotName).map(str::to_owned)
+    }
+
+    table! { slots;
+        none: (None, Slots::Auto) => None;
+        no_slot: (Some(""), Slots::Auto) => Some(String::new());
+        a_slot_of_another_node: (Some("pgsqlms_srv2"), Slots::On) => Some("pgsqlms_srv1".to_owned());
+        no_longer_wanted_slot: (Some("pgsqlms_srv1"), Slots::Off) => None;
     }
 
     /// Our file's conninfo, whether srv1 follows by name, where the primary is.

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use crate::exit::OcfExitCode;
-use crate::parameters::Follow;
+use crate::parameters::{Follow, Slots};
 
 /// The oldest supported major version of PostgreSQL: older ones are put into recovery by a `recovery.conf`.
 pub const OLDEST_POSTGRESQL: u32 = 12;
@@ -48,9 +48,9 @@ pub enum Unfit {
     /// PostgreSQL is too old.
     #[error("PostgreSQL {0} is not supported: version {OLDEST_POSTGRESQL} or later is required")]
     Postgres(String),
-    /// PostgreSQL reads `primary_conninfo` only when it starts.
-    #[error("follow=node needs PostgreSQL 13 or later, not 12: leave the parameter follow unset")]
-    Follow,
+    /// PostgreSQL reads the settings in question only when it starts.
+    #[error("{0} needs PostgreSQL 13 or later, not 12: leave that parameter unset")]
+    PostgresFor(&'static str),
     /// Recovery settings where they have no effect.
     #[error("{} must not exist with PostgreSQL 12 or later: move its settings to postgresql.conf and remove it", .0.display())]
     RecoveryTemplate(PathBuf),
@@ -64,9 +64,11 @@ impl Unfit {
     pub fn exit_code(&self) -> OcfExitCode {
         match self {
             Unfit::Pacemaker(_) | Unfit::Postgres(_) => OcfExitCode::NotInstalled,
-            Unfit::Notify | Unfit::PromotedMax(_) | Unfit::Follow | Unfit::RecoveryTemplate(_) | Unfit::WalLevel => {
-                OcfExitCode::BadArguments
-            }
+            Unfit::Notify
+            | Unfit::PromotedMax(_)
+            | Unfit::PostgresFor(_)
+            | Unfit::RecoveryTemplate(_)
+            | Unfit::WalLevel => OcfExitCode::BadArguments,
         }
     }
 }
@@ -108,13 +110,18 @@ pub fn check_node(node: &Node) -> Result<(), Unfit> {
     if node.minimal_wal { Err(Unfit::WalLevel) } else { Ok(()) }
 }
 
-/// Whether its PostgreSQL can be told whom to follow while it runs, if that is wanted.
+/// Whether its PostgreSQL can be told whom to follow, and by which slot, while it runs, if that is wanted.
 ///
 /// # Errors
 ///
 /// When it would have to be restarted for it.
-pub fn check_follow(node: &Node, follow: Follow) -> Result<(), Unfit> {
-    if follow == Follow::Node && node.version == "12" { Err(Unfit::Follow) } else { Ok(()) }
+pub fn check_follow(node: &Node, follow: Follow, slots: Slots) -> Result<(), Unfit> {
+    match (follow, slots) {
+        _ if node.version != "12" => Ok(()),
+        (Follow::Node, _) => Err(Unfit::PostgresFor("follow=node")),
+        (_, Slots::On) => Err(Unfit::PostgresFor("slots=on")),
+        (Follow::None, Slots::Auto | Slots::Off) => Ok(()),
+    }
 }
 
 /// `3.19.0` as numbers: 3.9 is before 3.10.
@@ -158,13 +165,14 @@ mod tests {
         minimal: ("15", None, true) => Err(Unfit::WalLevel);
     }
 
-    fn following((version, follow): (&str, Follow)) -> Result<(), Unfit> {
-        check_follow(&Node { version: version.into(), recovery_template: None, minimal_wal: false }, follow)
+    fn following((version, follow, slots): (&str, Follow, Slots)) -> Result<(), Unfit> {
+        check_follow(&Node { version: version.into(), recovery_template: None, minimal_wal: false }, follow, slots)
     }
 
     table! { following;
-        by_name: ("13", Follow::Node) => Ok(());
-        by_name_with_postgresql_12: ("12", Follow::Node) => Err(Unfit::Follow);
-        an_address_with_postgresql_12: ("12", Follow::None) => Ok(());
+        by_name: ("13", Follow::Node, Slots::On) => Ok(());
+        by_name_with_postgresql_12: ("12", Follow::Node, Slots::Auto) => Err(Unfit::PostgresFor("follow=node"));
+        slots_with_postgresql_12: ("12", Follow::None, Slots::On) => Err(Unfit::PostgresFor("slots=on"));
+        nothing_of_it_with_postgresql_12: ("12", Follow::None, Slots::Auto) => Ok(());
     }
 }

@@ -33,5 +33,7 @@ mod run;
 mod scheduler;
 /// Whole lives of clusters, in memory.
 mod simulation;
+/// The replication slots that real instances keep for each other.
+mod slots;
 /// Throw-away instances of PostgreSQL.
 mod throwaway;

@@ -4,8 +4,7 @@ use nix::sys::signal::Signal;
 
 use super::Instance;
 use crate::postgres::managed::{self, Managed, Setting};
-use crate::postgres::session::Row;
-use crate::postgres::{Links, PostgresError, layout, processes};
+use crate::postgres::{PostgresError, layout, processes};
 use crate::rules::managed::{InForce, Line, Source};
 
 /// Every statement that names our file does so by its end: the server may know the data directory by another path.
@@ -18,10 +17,6 @@ const SETTING: &str = "WITH lines AS MATERIALIZED (\
      SELECT now.setting, now.source, now.sourcefile, other.setting, mine.applied::text, \
             (other.seqno > mine.seqno)::text, other.sourcefile, other.sourceline::text \
      FROM pg_catalog.pg_settings now LEFT JOIN mine ON true LEFT JOIN other ON true WHERE now.name = $1";
-
-const LINKS: &str = "SELECT pg_catalog.current_setting('primary_conninfo'), \
-     (SELECT backend_start > pg_catalog.now() - interval '20 seconds' \
-      FROM pg_catalog.pg_stat_wal_receiver JOIN pg_catalog.pg_stat_activity USING (pid))";
 
 impl Instance {
     pub(super) fn read_managed(&mut self) -> Result<Managed, PostgresError> {
@@ -64,11 +59,5 @@ impl Instance {
                 (Some(false), _) => Line::Refused,
             },
         })
-    }
-
-    pub(super) fn look_at_links(&mut self) -> Result<Links, PostgresError> {
-        let row: Row = self.ask(LINKS)?;
-        let column = |number: usize| row.get(number).and_then(Option::as_deref);
-        Ok(Links { conninfo: column(0).unwrap_or_default().to_owned(), just_connected: column(1) == Some("t") })
     }
 }

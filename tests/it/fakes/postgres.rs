@@ -8,8 +8,8 @@ use pgsqlms::postgres::managed::{Managed, Setting};
 use pgsqlms::postgres::{End, Links, Postgres, PostgresError, Replication, Upstream};
 use pgsqlms::rules::managed::InForce;
 use pgsqlms::rules::scores::{Replica, SenderState};
-use pgsqlms::rules::setup;
 use pgsqlms::rules::status::{Answer, Evidence, Phase, Role};
+use pgsqlms::rules::{setup, slots};
 use pgsqlms::vote::{Reach, Vote};
 
 use super::instance::{self, Instance, Process, Synchronous};
@@ -110,11 +110,15 @@ impl Postgres for FakePostgres<'_> {
     }
 
     fn write_managed(&mut self, _managed: &Managed) -> Result<(), PostgresError> {
-        unreachable!("nobody asked the agent to follow by name")
+        Ok(())
     }
 
     fn setting(&mut self, _setting: Setting) -> Result<InForce, PostgresError> {
         unreachable!("nobody asked the agent to follow by name")
+    }
+
+    fn change_slot(&mut self, _step: &slots::Step) -> Result<(), PostgresError> {
+        unreachable!("before PostgreSQL 13 no slots are kept")
     }
 
     fn links(&mut self) -> Result<Links, PostgresError> {

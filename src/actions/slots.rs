@@ -1,0 +1,128 @@
+//! The replication slots that each node keeps for the others.
+
+use std::collections::BTreeMap;
+
+use crate::agent::Agent;
+use crate::failure::Failure;
+use crate::location::Timeline;
+use crate::node::NodeName;
+use crate::pacemaker::cib::Cib;
+use crate::pacemaker::{Attribute, Reach};
+use crate::parameters::Slots;
+use crate::postgres::Links;
+use crate::postgres::managed::{self, Setting};
+use crate::rules::managed::{Blocked, Obstacle};
+use crate::rules::slots::{self, Positions, Step, Wish};
+
+use super::follow;
+
+/// Keeps the slots of the primary, and tells how far they are, if WAL may just have been removed or they have changed.
+///
+/// # Errors
+///
+/// When PostgreSQL or the cluster does not answer.
+pub fn keep(agent: &mut Agent, cib: &Cib, timeline: Timeline) -> Result<(), Failure> {
+    let mut links = agent.postgres.links()?;
+    let me = agent.request.me.clone();
+    let keeps = slots::keeps(agent.request.config.slots, &links.setup);
+    let wishes = cib.transient(&agent.attribute(Attribute::Slot));
+    let wishes: BTreeMap<NodeName, Wish> =
+        wishes.into_iter().filter_map(|(node, wish)| Some((node, Wish::read(wish)?))).collect();
+    let steps = slots::on_primary(&me, keeps, &cib.nodes, &wishes, &links.setup.slots);
+    carry_out(agent, &steps);
+    let wished = wishes.iter().any(|(node, wish)| *node != me && *wish == Wish::Slot);
+    if (steps.is_empty() && !links.checkpointed) || (!wished && links.setup.slots.is_empty()) {
+        return Ok(());
+    }
+    if !steps.is_empty() {
+        links = agent.postgres.links()?;
+    }
+    let now = Positions::new(&me, timeline, links.setup.redo, &cib.nodes, &links.setup.slots);
+    if now.is_news(published(agent)?.get(&me)) {
+        let name = agent.attribute(Attribute::Slots);
+        agent.pacemaker.set_attribute(&name, &me, &now.to_string(), Reach::Private)?;
+    }
+    Ok(())
+}
+
+/// Keeps the slots of a standby as its primary's are, and has it stream from its own; what a person should know, if
+/// anything. Where nothing is to be done, it asks nobody.
+///
+/// # Errors
+///
+/// When PostgreSQL or the cluster does not answer.
+pub fn mirror(agent: &mut Agent, links: &Links, streams: bool) -> Result<Option<String>, Failure> {
+    let (me, mode, setup) = (agent.request.me.clone(), agent.request.config.slots, &links.setup);
+    let uses = slots::uses(mode, setup);
+    let lost = !streams && (uses || slots::is_ours(&setup.slot));
+    if !lost && !slots::is_due(mode, setup) {
+        return Ok(None);
+    }
+    if slots::keeps(mode, setup) && !setup.reads_our_file {
+        return include(agent).map(Some);
+    }
+    if !streams || uses != slots::is_ours(&setup.slot) {
+        if mode == Slots::On && setup.bounded == Some(false) {
+            log::warn!("slots=on, and max_slot_wal_keep_size is -1: the disk fills up when a standby stays away");
+        }
+        declare(agent, if uses { Wish::Slot } else { Wish::NoSlot })?;
+    }
+    let known = if uses { Positions::newest(&me, published(agent)?) } else { None };
+    match &known {
+        Some(known) => carry_out(agent, &slots::on_standby(&me, known, &setup.slots)),
+        None if !uses => carry_out(agent, &slots::unused(&setup.slots)),
+        None => {}
+    }
+    match slots::slot_to_use(&me, uses, known.as_ref(), &setup.slot) {
+        None => Ok(None),
+        Some(name) if uses => {
+            log::info!("streams from {}", if name.is_empty() { "no slot" } else { &name });
+            let blocked = follow::bring_into_force(agent, Setting::PrimarySlotName, &name)?;
+            Ok(blocked.map(|blocked| blocked.to_string()))
+        }
+        Some(_) => {
+            log::info!("streams from no slot of the agent's any more");
+            let managed = agent.postgres.managed()?.with(Setting::PrimarySlotName, None);
+            agent.postgres.write_managed(&managed)?;
+            Ok(None)
+        }
+    }
+}
+
+/// Has the server read our file, if it is included; what is in the way, if it is not.
+fn include(agent: &mut Agent) -> Result<String, Failure> {
+    let managed = agent.postgres.managed()?;
+    agent.postgres.write_managed(&managed)?;
+    let path = agent.request.config.datadir().join(managed::FILE).display().to_string();
+    Ok(Blocked { name: Setting::PrimarySlotName.name(), path, obstacle: Obstacle::NotIncluded }.to_string())
+}
+
+/// Tells the others whether they are to keep a slot for this node.
+fn declare(agent: &mut Agent, wish: Wish) -> Result<(), Failure> {
+    let (name, me) = (agent.attribute(Attribute::Slot), agent.request.me.clone());
+    let cib = agent.pacemaker.cib()?;
+    let told = cib.transient(&name).get(&me).copied().and_then(Wish::read);
+    if told != Some(wish) && (wish == Wish::Slot || told.is_some()) {
+        agent.pacemaker.set_attribute(&name, &me, wish.as_str(), Reach::Scheduler)?;
+    }
+    Ok(())
+}
+
+/// What primaries have published about their slots.
+fn published(agent: &mut Agent) -> Result<BTreeMap<NodeName, Positions>, Failure> {
+    let name = agent.attribute(Attribute::Slots);
+    let texts = agent.pacemaker.attributes(&name)?.into_iter();
+    let read = |text: &str| text.parse().map_err(|error| log::warn!("{error}")).ok();
+    Ok(texts.filter_map(|(node, text)| Some((node, read(&text)?))).collect())
+}
+
+/// Changes slots. One that cannot be changed is no reason not to change the others.
+fn carry_out(agent: &mut Agent, steps: &[Step]) {
+    for step in steps {
+        match agent.postgres.change_slot(step) {
+            Ok(()) if matches!(step, Step::Advance(..)) => log::debug!("replication slots: {step}"),
+            Ok(()) => log::info!("replication slots: {step}"),
+            Err(error) => log::warn!("replication slots: cannot {step}: {error}"),
+        }
+    }
+}

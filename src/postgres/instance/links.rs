@@ -1,0 +1,61 @@
+//! How the instance is linked to others, and its slots.
+
+use super::Instance;
+use crate::postgres::session::Row;
+use crate::postgres::{Links, PostgresError};
+use crate::rules::slots::{Setup, Slot, Step};
+
+/// One row for each of our slots, or one without. `wal_status` is not there before PostgreSQL 13.
+const LINKS: &str = "SELECT pg_catalog.current_setting('primary_conninfo'), \
+     (SELECT backend_start > pg_catalog.now() - interval '20 seconds' \
+      FROM pg_catalog.pg_stat_wal_receiver JOIN pg_catalog.pg_stat_activity USING (pid)), \
+     pg_catalog.current_setting('pgsqlms.managed', true), pg_catalog.current_setting('primary_slot_name'), \
+     pg_catalog.current_setting('max_slot_wal_keep_size', true) <> '-1', \
+     redo_lsn, checkpoint_time > pg_catalog.now() - interval '30 seconds', \
+     slot.slot_name, slot.restart_lsn, slot.active, pg_catalog.to_jsonb(slot)->>'wal_status' = 'lost' \
+     FROM pg_catalog.pg_control_checkpoint() LEFT JOIN pg_catalog.pg_replication_slots slot \
+     ON slot.slot_type = 'physical' AND pg_catalog.starts_with(slot.slot_name::text, 'pgsqlms_')";
+
+const CREATE: &str = "SELECT slot_name::text FROM pg_catalog.pg_create_physical_replication_slot($1::name, true)";
+const DROP: &str = "SELECT pg_catalog.pg_drop_replication_slot($1::name)::text";
+const ADVANCE: &str = "SELECT end_lsn::text FROM pg_catalog.pg_replication_slot_advance($1::name, $2::pg_lsn)";
+
+impl Instance {
+    pub(super) fn look_at_links(&mut self) -> Result<Links, PostgresError> {
+        let rows = self.ask_all(LINKS)?;
+        let column = |number: usize| rows.first()?.get(number)?.as_deref();
+        let yes = |number: usize| column(number).map(|value| value == "t");
+        Ok(Links {
+            conninfo: column(0).unwrap_or_default().to_owned(),
+            just_connected: yes(1) == Some(true),
+            setup: Setup {
+                reads_our_file: column(2) == Some("on"),
+                slot: column(3).unwrap_or_default().to_owned(),
+                bounded: yes(4),
+                redo: column(5).and_then(|lsn| lsn.parse().ok()).unwrap_or_default(),
+                slots: rows.iter().filter_map(slot).collect(),
+            },
+            checkpointed: yes(6) == Some(true),
+        })
+    }
+
+    pub(super) fn change(&mut self, step: &Step) -> Result<(), PostgresError> {
+        match step {
+            Step::Create(name) => self.ask_with(CREATE, &[name]),
+            Step::Recreate(name) => self.ask_with(DROP, &[name]).and_then(|_| self.ask_with(CREATE, &[name])),
+            Step::Advance(name, lsn) => self.ask_with(ADVANCE, &[name, &lsn.to_string()]),
+            Step::Drop(name) => self.ask_with(DROP, &[name]),
+        }
+        .map(drop)
+    }
+}
+
+fn slot(row: &Row) -> Option<Slot> {
+    let column = |number: usize| row.get(number)?.as_deref();
+    Some(Slot {
+        name: column(7)?.to_owned(),
+        restart: column(8).and_then(|lsn| lsn.parse().ok()),
+        active: column(9) == Some("t"),
+        lost: column(10) == Some("t"),
+    })
+}
