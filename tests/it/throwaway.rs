@@ -136,7 +136,9 @@ impl Instance {
     pub(crate) fn pids(&self) -> Vec<Pid> {
         let entries = std::fs::read_dir("/proc").unwrap().flatten();
         let works_there = |entry: &std::fs::DirEntry| {
-            self.inode.get().is_some() && inode(&entry.path().join("cwd")) == self.inode.get()
+            let there = self.inode.get().is_some() && inode(&entry.path().join("cwd")) == self.inode.get();
+            // One that is just ending has no program any more.
+            there && entry.path().join("exe").read_link().is_ok()
         };
         let ours = entries.filter(works_there);
         ours.filter_map(|entry| entry.file_name().to_str()?.parse().ok().map(Pid::from_raw)).collect()
