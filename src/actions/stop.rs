@@ -35,7 +35,8 @@ pub fn run(agent: &mut Agent) -> Result<Outcome, Failure> {
     Ok(Outcome { reason, ..Outcome::SUCCESS })
 }
 
-/// Ends the instance and waits until nothing of it is left: first cleanly, then at once, then by force.
+/// Ends the instance and waits until nothing of it is left: first cleanly, then at once, then by force. What cannot be
+/// done is no reason not to do the next.
 ///
 /// # Errors
 ///
@@ -43,7 +44,12 @@ pub fn run(agent: &mut Agent) -> Result<Outcome, Failure> {
 pub fn until_gone(agent: &mut Agent, deadline: Deadline) -> Result<(), Failure> {
     for (how, share) in [(End::Fast, FAST), (End::Immediate, IMMEDIATE), (End::Kill, 1.0)] {
         let patience = deadline.share(agent.clock, share);
-        agent.postgres.end(how)?;
+        if let Err(error) = agent.postgres.end(how) {
+            log::warn!("{error}");
+            if how != End::Kill {
+                continue;
+            }
+        }
         match gone(agent, patience) {
             Err(Failure::Deadline { after, .. }) if how != End::Kill => {
                 log::warn!("not ended {:.0} s after the beginning: {}", after.as_secs_f64(), next(how));

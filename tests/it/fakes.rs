@@ -103,6 +103,8 @@ pub struct State {
     pub calm_since: Option<Duration>,
     /// The nodes whose instances were asked to vote in the election that is going on.
     pub electors: Vec<usize>,
+    /// How many calls the last agent that ended has made.
+    pub calls: u32,
     /// The votes that each node's agent saw last.
     pub seen_votes: Vec<BTreeMap<NodeName, String>>,
 }
@@ -147,6 +149,7 @@ impl State {
             on_promotion: |_, _| {},
             calm_since: None,
             electors: Vec::new(),
+            calls: 0,
             seen_votes: vec![BTreeMap::new(); names.len()],
             wal,
         }
@@ -214,12 +217,14 @@ pub struct Job {
     pub notification: Option<Notification>,
     /// The agent is killed when it is about to make this call, counted from 1.
     pub killed_at: Option<u32>,
+    /// This call fails, counted from 1, if it is one that can.
+    pub fails_at: Option<u32>,
 }
 
 impl Job {
     pub fn new(node: usize, action: Action) -> Self {
         let transition = Transition::default();
-        Self { node, action, asked: Asked::Recurring, transition, notification: None, killed_at: None }
+        Self { node, action, asked: Asked::Recurring, transition, notification: None, killed_at: None, fails_at: None }
     }
 }
 
@@ -242,6 +247,7 @@ pub struct Run<'a> {
     pub node: usize,
     boots: u32,
     killed_at: Option<u32>,
+    fails_at: Option<u32>,
     pub calls: Cell<u32>,
     began: Duration,
     /// The time that this agent has waited itself.
@@ -257,6 +263,11 @@ impl Run<'_> {
         if killed || !node.on || node.boots != self.boots {
             resume_unwind(Box::new(KilledHere));
         }
+    }
+
+    /// Whether the call that is being made is to fail.
+    fn fails(&self) -> bool {
+        self.fails_at == Some(self.calls.get())
     }
 }
 
@@ -292,7 +303,16 @@ impl Cluster {
             let state = self.state.borrow();
             let (calls, waited) = (Cell::default(), Cell::default());
             let (boots, began) = (state.nodes[job.node].boots, state.now);
-            Run { cluster: self, node: job.node, boots, killed_at: job.killed_at, calls, began, waited }
+            Run {
+                cluster: self,
+                node: job.node,
+                boots,
+                killed_at: job.killed_at,
+                fails_at: job.fails_at,
+                calls,
+                began,
+                waited,
+            }
         };
         let request = Request {
             me: self.state.borrow().nodes[job.node].name.clone(),
@@ -317,6 +337,7 @@ impl Cluster {
             let (postgres, pacemaker) = (&mut postgres, &mut pacemaker);
             job.action.run(&mut Agent { request: &request, postgres, pacemaker, clock: &run })
         }));
+        self.state.borrow_mut().calls = run.calls.get();
         match ended {
             Ok(_) if run.waited.get() > timeout => Ended::Overdue,
             Ok(answer) => Ended::Answered(answer),

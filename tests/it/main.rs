@@ -3,6 +3,8 @@
 #![allow(missing_docs)]
 #![allow(clippy::unwrap_used, clippy::disallowed_methods)]
 
+/// Each action, disturbed.
+mod actions;
 /// The binary and its environment.
 mod agent;
 /// The rules stay pure.

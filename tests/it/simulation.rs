@@ -6,7 +6,7 @@
 /// What goes wrong.
 mod faults;
 /// What must hold.
-mod oracle;
+pub mod oracle;
 /// What Pacemaker makes of it.
 mod scheduler;
 

@@ -107,6 +107,9 @@ impl FakePacemaker<'_> {
     /// Makes a call, which may fail before or after its effect.
     fn call<T>(&self, ask: impl FnOnce(&mut State, usize) -> T) -> Result<T, PacemakerError> {
         self.run.step();
+        if self.run.fails() {
+            return Err(failed());
+        }
         let state = &mut *self.run.cluster.state.borrow_mut();
         if let Weather::Failing(often) = state.information.weather {
             if state.random.one_in(often) {

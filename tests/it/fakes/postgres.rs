@@ -27,8 +27,18 @@ impl FakePostgres<'_> {
         ask(&mut self.run.cluster.state.borrow_mut(), self.run.node)
     }
 
+    /// Makes a call that can fail.
+    fn tried<T>(&self, ask: impl FnOnce(&mut State, usize) -> Result<T, PostgresError>) -> Result<T, PostgresError> {
+        self.run.step();
+        if self.run.fails() {
+            return Err(PostgresError::NoSession("it does not want to".to_owned()));
+        }
+        ask(&mut self.run.cluster.state.borrow_mut(), self.run.node)
+    }
+
     fn asked<T>(&self, ask: impl FnOnce(&mut State, usize) -> Option<T>) -> Result<T, PostgresError> {
-        self.call(ask).ok_or_else(|| PostgresError::NoSession("it does not run as that".to_owned()))
+        let refused = || PostgresError::NoSession("it does not run as that".to_owned());
+        self.tried(|state, node| ask(state, node).ok_or_else(refused))
     }
 }
 
@@ -70,7 +80,7 @@ fn replica(state: &State, primary: usize, node: usize) -> Option<Replica> {
 
 impl Postgres for FakePostgres<'_> {
     fn setup(&mut self) -> Result<setup::Node, PostgresError> {
-        self.call(|_, _| Ok(setup::Node { version: "17".to_owned(), recovery_template: None, minimal_wal: false }))
+        self.tried(|_, _| Ok(setup::Node { version: "17".to_owned(), recovery_template: None, minimal_wal: false }))
     }
 
     fn evidence(&mut self) -> Evidence {
@@ -98,11 +108,11 @@ impl Postgres for FakePostgres<'_> {
     }
 
     fn history(&mut self, timeline: Timeline) -> Result<TimelineHistory, PostgresError> {
-        self.call(|state, node| Ok(state.wal.history(state.nodes[node].postgres.end.branch).up_to(timeline)))
+        self.tried(|state, node| Ok(state.wal.history(state.nodes[node].postgres.end.branch).up_to(timeline)))
     }
 
     fn synchronous_standby_names(&mut self) -> Result<String, PostgresError> {
-        self.call(|state, node| Ok(state.nodes[node].postgres.synchronous.text()))
+        self.tried(|state, node| Ok(state.nodes[node].postgres.synchronous.text()))
     }
 
     fn managed(&mut self) -> Result<Managed, PostgresError> {
@@ -126,7 +136,7 @@ impl Postgres for FakePostgres<'_> {
     }
 
     fn set_synchronous_standby_names(&mut self, names: &str) -> Result<(), PostgresError> {
-        self.call(|state, node| {
+        self.tried(|state, node| {
             tell!(state, "{}: synchronous_standby_names = {names}", state.nodes[node].name);
             state.nodes[node].postgres.synchronous = Synchronous::read(names);
             Ok(())
@@ -154,7 +164,7 @@ impl Postgres for FakePostgres<'_> {
     }
 
     fn checkpoint(&mut self, _patience: Duration) -> Result<(), PostgresError> {
-        self.call(|_, _| Ok(()))
+        self.tried(|_, _| Ok(()))
     }
 
     fn launch_standby(&mut self) -> Result<(), PostgresError> {
@@ -184,7 +194,7 @@ impl Postgres for FakePostgres<'_> {
     }
 
     fn end(&mut self, how: End) -> Result<(), PostgresError> {
-        self.call(|state, node| {
+        self.tried(|state, node| {
             let process = state.nodes[node].postgres.process;
             match how {
                 End::Fast if !matches!(process, Process::None | Process::Stopping { .. }) => {
@@ -199,7 +209,7 @@ impl Postgres for FakePostgres<'_> {
     }
 
     fn take_timelines(&mut self, timeline: Timeline, next: Timeline) -> Result<(), PostgresError> {
-        self.call(|state, node| {
+        self.tried(|state, node| {
             let postgres = &mut state.nodes[node].postgres;
             for number in timeline.0 + 1..next.0 {
                 if postgres.timelines.insert(number) {
@@ -211,13 +221,13 @@ impl Postgres for FakePostgres<'_> {
     }
 
     fn promote(&mut self) -> Result<(), PostgresError> {
-        self.call(|state, node| {
+        self.tried(|state, node| {
             let until = state.now + state.random.milliseconds(50, 1500);
             let process = &mut state.nodes[node].postgres.process;
             match process {
                 Process::Standby => *process = Process::Promoting { until },
-                Process::Promoting { .. } => {}
-                Process::None | Process::Starting { .. } | Process::Primary | Process::Stopping { .. } => {
+                Process::Promoting { .. } | Process::Primary => {}
+                Process::None | Process::Starting { .. } | Process::Stopping { .. } => {
                     return Err(PostgresError::NoPostmaster);
                 }
             }
