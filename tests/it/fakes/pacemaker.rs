@@ -123,7 +123,7 @@ impl FakePacemaker<'_> {
     }
 
     fn write(&self, node: &NodeName, name: &str, value: Option<&str>, reach: Reach) -> Result<(), PacemakerError> {
-        if reach == Reach::Private && self.run.cluster.state.borrow().nodes[self.run.node].mute {
+        if reach == Reach::Private && is_refused(&mut self.run.cluster.state.borrow_mut(), self.run.node) {
             self.run.step();
             return Err(failed());
         }
@@ -147,6 +147,11 @@ impl FakePacemaker<'_> {
             state.information.deliver(now);
         })
     }
+}
+
+/// Whether what an agent tells the others only is not taken. Where that is not to matter, it happens all the time.
+fn is_refused(state: &mut State, node: usize) -> bool {
+    state.nodes[node].mute || (state.planted == Some(Planted::CountsOldVotes) && state.random.one_in(2))
 }
 
 /// What does not arrive: the bug that nobody becomes a candidate, or the vote that all wait for.
