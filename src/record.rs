@@ -209,6 +209,12 @@ mod tests {
     }
 
     #[test]
+    fn a_word_of_a_newer_agent_says_nothing() {
+        let record: Record = "5@0/1 srv1 0 novel more=so".parse().unwrap();
+        assert_eq!(record.to_string(), "5@0/1 srv1 0");
+    }
+
+    #[test]
     fn nonsense_is_no_record() {
         for bad in ["", "5", "0@0/1 srv1 0", "5@x srv1 0", "5@0/1", "5@0/1 srv1 now", "5@0/1 srv1 0 end=x"] {
             assert!(bad.parse::<Record>().is_err(), "{bad:?}");

@@ -61,3 +61,22 @@ impl FromStr for Score {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rules::table;
+
+    fn too_far(score: Score) -> bool {
+        score.is_too_far_behind()
+    }
+
+    table! { too_far;
+        the_best_standby_too_far_behind: Score::BEST_STANDBY.too_far_behind() => true;
+        the_last_standby_too_far_behind: Score::CANDIDATE.too_far_behind() => true;
+        a_standby_that_may_be_promoted: Score::BEST_STANDBY => false;
+        one_that_is_not_ready: Score::NOT_READY => false;
+        one_that_is_not_connected: Score::DISCONNECTED => false;
+        one_that_has_yielded: Score::NEVER => false;
+    }
+}

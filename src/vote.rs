@@ -148,6 +148,13 @@ mod tests {
     }
 
     #[test]
+    fn each_witness_is_read() {
+        for text in ["2#5 received=0/5 history=2", "2#5 replayed=0/5 history=2", "2#5 disk=0/5 history=2"] {
+            assert_eq!(text.parse::<Vote>().map(|vote| vote.to_string()), Ok(text.to_owned()));
+        }
+    }
+
+    #[test]
     fn a_ballot_is_read_as_it_was_written() {
         for text in ["2#5 disk=0/5 history=1@0/3,2 after=3", "1#5 disk=0/5 history=1"] {
             assert_eq!(text.parse::<Ballot>().map(|ballot| ballot.to_string()), Ok(text.to_owned()));
