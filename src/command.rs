@@ -1,16 +1,23 @@
 //! The only file that starts processes: with which arguments, for how long, and how they ended.
 
+pub mod lines;
+
 use std::ffi::{OsStr, OsString};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use tokio::runtime::Runtime;
 
+use lines::Lines;
+
 /// Where programs are looked for: never where the caller's environment says.
 const PATH: &str = "/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// The most that is read of what a program prints.
 const MOST_OUTPUT: u64 = 8 << 20;
+
+/// The most lines of a watched program that are told, for each of its two outputs.
+const MOST_LINES: usize = 50;
 
 /// A program, its arguments, and nothing that a shell would have to interpret.
 #[derive(Debug, Clone)]
@@ -92,6 +99,38 @@ impl Invocation {
         })
     }
 
+    /// Runs the program to its end in a process group of its own, at most for `patience`, with more variables in its
+    /// environment; whatever it prints is told line by line. What it leaves in the background is not waited for.
+    ///
+    /// # Errors
+    ///
+    /// See [`CommandError`]. One that has not ended in time is killed with its group.
+    pub fn run_watched(
+        &self,
+        runtime: &Runtime,
+        patience: Duration,
+        variables: &[(&str, OsString)],
+        tell: &mut dyn FnMut(&str),
+    ) -> Result<(), CommandError> {
+        let mut command = self.prepared();
+        command.envs(variables.iter().map(|(name, value)| (name, value))).current_dir("/");
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0).kill_on_drop(true);
+        runtime.block_on(async {
+            let mut child = command.spawn().map_err(|source| self.not_started(source))?;
+            let group = child.id().and_then(|id| i32::try_from(id).ok());
+            let Ok(ended) = tokio::time::timeout(patience, watch(&mut child, tell)).await else {
+                // Not reaped yet, so the number is still its own.
+                if let Some(group) = group {
+                    let _ = nix::sys::signal::killpg(nix::unistd::Pid::from_raw(group), nix::sys::signal::SIGKILL);
+                }
+                return Err(CommandError::TimedOut { invocation: self.to_string(), after: patience });
+            };
+            let status = ended.map_err(|source| self.not_started(source))?;
+            let failed = || CommandError::Failed { invocation: self.to_string(), status, message: String::new() };
+            if status.success() { Ok(()) } else { Err(failed()) }
+        })
+    }
+
     /// Starts the program and leaves it running, in a process group of its own so that Pacemaker's kill of a timed-out
     /// action does not reach it; its output goes to `log`.
     ///
@@ -153,6 +192,49 @@ async fn collect(mut child: tokio::process::Child) -> std::io::Result<std::proce
     Ok(std::process::Output { status: status?, stdout, stderr })
 }
 
+/// Tells what `child` prints until it has ended, and what then is left of it to read.
+async fn watch(child: &mut tokio::process::Child, tell: &mut dyn FnMut(&str)) -> std::io::Result<ExitStatus> {
+    let mut streams = [
+        child.stdout.take().map(|pipe| Box::pin(pipe) as Stream),
+        child.stderr.take().map(|pipe| Box::pin(pipe) as Stream),
+    ];
+    let mut lines = [Lines::new(MOST_LINES), Lines::new(MOST_LINES)];
+    let mut ended = None;
+    loop {
+        let [output, errors] = &mut streams;
+        let (mut some, mut more) = ([0; 4096], [0; 4096]);
+        let (number, read) = tokio::select! {
+            // What there is to read comes first.
+            biased;
+            read = read_some(output, &mut some) => (0, read),
+            read = read_some(errors, &mut more) => (1, read),
+            status = child.wait(), if ended.is_none() => {
+                ended = Some(status?);
+                continue;
+            }
+            // It has ended, and nothing more is there: whoever else holds the pipe is not waited for.
+            () = std::future::ready(()), if ended.is_some() => break,
+        };
+        match read {
+            0 => streams[number] = None,
+            length => lines[number].take(&[some, more][number][..length], tell),
+        }
+    }
+    lines.iter_mut().for_each(|lines| lines.end(tell));
+    ended.ok_or_else(|| std::io::ErrorKind::Other.into())
+}
+
+type Stream = std::pin::Pin<Box<dyn tokio::io::AsyncRead>>;
+
+/// How much came; 0 at the end. A stream that has ended never comes again.
+async fn read_some(stream: &mut Option<Stream>, bytes: &mut [u8]) -> usize {
+    use tokio::io::AsyncReadExt;
+    match stream {
+        Some(stream) => stream.read(bytes).await.unwrap_or(0),
+        None => std::future::pending().await,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -170,6 +252,44 @@ mod tests {
         assert!(failure.starts_with("ls /nowhere failed (exit status: 2): ls: "), "{failure}");
         let missing = run(Invocation::new("no-such-program"), long).unwrap_err().to_string();
         assert!(missing.starts_with("cannot run no-such-program: No such file"), "{missing}");
+    }
+
+    fn watched(script: &str, patience: Duration) -> (Result<(), CommandError>, Vec<String>) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let mut told = Vec::new();
+        let shell = Invocation::new("sh").arg("-c").arg(script);
+        let ended =
+            shell.run_watched(&runtime, patience, &[("NAME", "a b".into())], &mut |line| told.push(line.to_owned()));
+        (ended, told)
+    }
+
+    #[test]
+    fn what_a_watched_program_prints_is_told() {
+        let long = Duration::from_secs(10);
+        let (ended, mut told) = watched("echo \"$NAME\"; echo error >&2; printf rest; exit 3", long);
+        told.sort();
+        assert_eq!(told, ["a b", "error", "rest"]);
+        assert!(ended.unwrap_err().to_string().ends_with("failed (exit status: 3)"));
+    }
+
+    #[test]
+    fn a_watched_program_is_not_waited_for_beyond_its_end() {
+        let began = crate::clock::SystemClock::start();
+        let (ended, told) = watched("sleep 5 & echo done", Duration::from_secs(4));
+        assert!(ended.is_ok() && told == ["done"], "{ended:?} {told:?}");
+        assert!(crate::clock::Clock::now(&began) < Duration::from_secs(3));
+    }
+
+    #[test]
+    fn a_watched_program_that_hangs_is_killed_with_its_children() {
+        let (ended, told) = watched("sleep 61.7 & echo $!; wait", Duration::from_millis(300));
+        assert!(ended.unwrap_err().to_string().ends_with("did not end within 0.3 s"));
+        let child = nix::unistd::Pid::from_raw(told[0].parse().unwrap());
+        let state = || std::fs::read_to_string(format!("/proc/{child}/stat")).unwrap_or_default();
+        let began = crate::clock::SystemClock::start();
+        while !state().is_empty() && !state().contains(") Z ") {
+            assert!(crate::clock::Clock::now(&began) < Duration::from_secs(10), "{}", state());
+        }
     }
 
     #[test]

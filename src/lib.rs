@@ -27,6 +27,7 @@ pub mod command;
 pub mod env;
 pub mod exit;
 pub mod failure;
+pub mod hooks;
 pub mod location;
 pub mod logging;
 pub mod metadata;

@@ -93,6 +93,8 @@ pub enum Attribute {
     Slot,
     /// How far the slots of a primary have come.
     Slots,
+    /// The divergence that hooks have been told of.
+    Diverged,
 }
 
 impl Attribute {
@@ -103,6 +105,7 @@ impl Attribute {
             Attribute::Vote => format!("lsn_location-{instance}"),
             Attribute::Slot => format!("pgsqlms-slot-{instance}"),
             Attribute::Slots => format!("pgsqlms-slots-{instance}"),
+            Attribute::Diverged => format!("pgsqlms-diverged-{instance}"),
         }
     }
 }

@@ -8,6 +8,7 @@ use std::ffi::{OsStr, OsString};
 use std::fmt::{self, Write as _};
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::env::Environment;
 pub use table::PARAMETERS;
@@ -82,6 +83,19 @@ pub struct Config {
     pub follow: Follow,
     /// Whether nodes keep replication slots for each other.
     pub slots: Slots,
+    /// Programs that are run after events.
+    pub hooks: Hooks,
+}
+
+/// Programs that are run after events.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hooks {
+    /// Where they are; none if `None`.
+    pub directory: Option<PathBuf>,
+    /// Who runs them; [`Config::system_user`] if `None`.
+    pub user: Option<String>,
+    /// How long those of one event may take.
+    pub timeout: Duration,
 }
 
 /// What follows the crash of the primary.
@@ -224,6 +238,7 @@ impl Default for Config {
             synchronous: Synchronous { managed: false, standbys: NonZeroU32::MIN, strict: true },
             follow: Follow::None,
             slots: Slots::Auto,
+            hooks: Hooks { directory: None, user: None, timeout: Duration::ZERO },
         };
         for parameter in &PARAMETERS {
             if let Unset::Default(text) = parameter.unset {

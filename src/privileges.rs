@@ -49,6 +49,11 @@ impl SystemUser {
         &self.name
     }
 
+    /// The account's number.
+    pub fn uid(&self) -> u32 {
+        self.uid.as_raw()
+    }
+
     /// Does `work` as this user, and is root again afterwards.
     ///
     /// Real and effective user and groups change, so a program started meanwhile keeps nothing of root: exec forgets the

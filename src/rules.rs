@@ -8,6 +8,7 @@ pub mod check;
 pub mod cold_start;
 pub mod crash;
 pub mod follow;
+pub mod hooks;
 pub mod lineage;
 pub mod managed;
 pub mod primary;

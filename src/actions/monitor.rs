@@ -5,6 +5,7 @@
 use crate::agent::{Agent, Outcome};
 use crate::exit::OcfExitCode;
 use crate::failure::Failure;
+use crate::hooks;
 use crate::notification::Transition;
 use crate::postgres::Upstream;
 use crate::rules::crash;
@@ -77,10 +78,12 @@ fn after_a_crash(agent: &mut Agent) -> Result<(), Failure> {
 fn diverged(agent: &mut Agent, facts: &Facts) -> Result<Option<String>, Failure> {
     let ours = agent.postgres.vote()?;
     let standing = lineage::standing(&ours, &facts.record.proven_by([&ours]));
-    Ok(matches!(standing, Standing::Strayed { .. }).then(|| {
-        let rebuild = "stop the resource here, then rebuild this node by pg_rewind or pg_basebackup";
-        format!("{rebuild}: it {standing}")
-    }))
+    if !matches!(standing, Standing::Strayed { .. }) {
+        return Ok(None);
+    }
+    hooks::after_divergence(agent, &standing.to_string());
+    let rebuild = "stop the resource here, then rebuild this node by pg_rewind or pg_basebackup";
+    Ok(Some(format!("{rebuild}: it {standing}")))
 }
 
 /// Whether the instance now runs in `role`.

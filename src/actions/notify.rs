@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::agent::{Agent, Outcome};
 use crate::failure::Failure;
+use crate::hooks;
 use crate::notification::Transition;
 use crate::rules::status::Role;
 use crate::rules::steps::{self, Part};
@@ -24,13 +25,14 @@ pub fn run(agent: &mut Agent) -> Result<Outcome, Failure> {
         log::debug!("a notification of a kind that means nothing to this agent");
         return Ok(Outcome::SUCCESS);
     };
-    match steps::part(notification) {
-        Part::None => {}
-        Part::Vote => election::vote(agent)?,
-        Part::Forget => after_promotion(agent)?,
-        Part::FindCandidate => find_candidate(agent, &notification.transition)?,
-    }
-    Ok(Outcome::SUCCESS)
+    let played = match steps::part(notification) {
+        Part::None => Ok(()),
+        Part::Vote => election::vote(agent),
+        Part::Forget => after_promotion(agent),
+        Part::FindCandidate => find_candidate(agent, &notification.transition),
+    };
+    hooks::after_action(agent);
+    played.map(|()| Outcome::SUCCESS)
 }
 
 /// The promotion is over: standbys turn to the new primary, the vote is void, and the new primary tells the cluster what it is.

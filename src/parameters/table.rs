@@ -1,11 +1,12 @@
 //! The table of parameters itself.
 
 use std::path::Path;
+use std::time::Duration;
 
 use super::{Follow, Kind, NOWHERE, OnCrash, Parameter, Slots, Unset, value};
 
 /// All parameters, in the order in which tools show them. Names, types, defaults and units are PAF's.
-pub static PARAMETERS: [Parameter; 15] = [
+pub static PARAMETERS: [Parameter; 18] = [
     Parameter {
         name: "pgdata",
         kind: Kind::String,
@@ -176,6 +177,42 @@ pub static PARAMETERS: [Parameter; 15] = [
         read: |value, config| {
             let choices = [("auto", Slots::Auto), ("on", Slots::On), ("off", Slots::Off)];
             value::choice(value, &choices, "auto, on or off").map(|slots| config.slots = slots)
+        },
+    },
+    Parameter {
+        name: "hooks",
+        kind: Kind::String,
+        unset: Unset::Found("no programs are run"),
+        unique: false,
+        reloadable: true,
+        short: "Directory of programs to run after events: promoted, demoted, started, diverged",
+        long: "A directory with a directory for each event: promoted, demoted, started, diverged. The programs in it are run \
+               one after the other in the order of their names, with a small environment (PGSQLMS_EVENT and more) and \
+               their output in the log. All of them and all directories above must belong to root or to hook_user, and \
+               nobody else may be able to write to them. What they do or fail to do changes nothing for the action.",
+        read: |value, config| value::path(value).map(|path| config.hooks.directory = Some(path)),
+    },
+    Parameter {
+        name: "hook_user",
+        kind: Kind::String,
+        unset: Unset::Found("the value of system_user"),
+        unique: false,
+        reloadable: true,
+        short: "Account that runs the programs in hooks",
+        long: "The operating system's account as which the programs in the directory hooks are run.",
+        read: |value, config| value::user(value).map(|user| config.hooks.user = Some(user)),
+    },
+    Parameter {
+        name: "hook_timeout",
+        kind: Kind::Integer,
+        unset: Unset::Default("10"),
+        unique: false,
+        reloadable: true,
+        short: "Seconds that all hooks of an event may take together",
+        long: "How many seconds the programs for one event may take together, and never more than half of the time that the \
+               action has left. Then the one that runs is killed with its process group, and the rest are left out.",
+        read: |value, config| {
+            value::count(value).map(|seconds| config.hooks.timeout = Duration::from_secs(u64::from(seconds.get())))
         },
     },
     Parameter {

@@ -263,3 +263,19 @@ fn several_bad_values_are_all_told_in_the_tables_order() {
     assert_eq!(config, Config { pgdata: "/srv/pg".into(), ..Config::default() });
     assert_eq!(bad.iter().map(|bad| bad.name).collect::<Vec<_>>(), ["bindir", "pgport", "maxlag"]);
 }
+
+#[test]
+fn hooks_are_a_directory_a_user_and_a_number_of_seconds() {
+    let hooks = good("hooks", "/etc/pgsqlms/hooks.d").hooks;
+    assert_eq!(hooks.directory.as_deref(), Some(Path::new("/etc/pgsqlms/hooks.d")));
+    assert_eq!((hooks.user, hooks.timeout.as_secs()), (None, 10));
+    assert_eq!(good("hook_user", "dns").hooks.user.as_deref(), Some("dns"));
+    assert_eq!(good("hook_timeout", "3").hooks.timeout.as_secs(), 3);
+    for value in ["hooks.d", "/"] {
+        assert!(bad("hooks", value).contains("expected an absolute path"), "{value}");
+    }
+    bad("hook_user", "-x");
+    for value in ["0", "-1", "1.5", "10s"] {
+        assert!(bad("hook_timeout", value).ends_with("expected a whole number from 1 on"), "{value}");
+    }
+}

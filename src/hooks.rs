@@ -1,0 +1,174 @@
+//! Programs of an operator that are run after an event. Whatever they do, the action ends as it would have without them.
+
+use std::ffi::OsString;
+use std::fs::Metadata;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use crate::actions::monitor;
+use crate::agent::Agent;
+use crate::clock::Deadline;
+use crate::command::Invocation;
+use crate::failure::Failure;
+use crate::node::NodeName;
+use crate::pacemaker::{Attribute, Reach};
+use crate::privileges::SystemUser;
+use crate::rules::hooks::{self, Event, Kind, Owner, Seen, Skip};
+use crate::rules::status::Role;
+
+/// The most of the action's time that is left which hooks may take.
+const SHARE: f64 = 0.5;
+
+/// The action that a notification told of is over: runs the programs for what it meant here.
+pub fn after_action(agent: &mut Agent) {
+    let event = agent.request.notification.as_ref().and_then(|told| hooks::event(told, &agent.request.me));
+    if let Some(event) = event {
+        run(agent, event);
+    }
+}
+
+/// This node has left the cluster's history, for the reason `why`: runs the programs for that, once for each reason. The
+/// cluster keeps the last reason until the node leaves it.
+pub fn after_divergence(agent: &mut Agent, why: &str) {
+    if let Err(error) = tell_once(agent, why) {
+        log::warn!("hooks for diverged: {error}");
+    }
+}
+
+fn tell_once(agent: &mut Agent, why: &str) -> Result<(), Failure> {
+    if programs(agent, Event::Diverged).is_none() {
+        return Ok(());
+    }
+    let (name, me) = (agent.attribute(Attribute::Diverged), agent.request.me.clone());
+    if agent.pacemaker.attributes(&name)?.get(&me).is_some_and(|told| told == why) {
+        return Ok(());
+    }
+    agent.pacemaker.set_attribute(&name, &me, why, Reach::Private)?;
+    run(agent, Event::Diverged);
+    Ok(())
+}
+
+/// Where the programs for `event` are, if there may be any.
+fn programs(agent: &Agent, event: Event) -> Option<PathBuf> {
+    let directory = agent.request.config.hooks.directory.as_ref()?.join(event.as_str());
+    directory.is_dir().then_some(directory)
+}
+
+fn run(agent: &mut Agent, event: Event) {
+    let Some(directory) = programs(agent, event) else { return };
+    if !monitor::runs_as(agent, event.role()) {
+        return log::info!("no hooks for {}: it is no {}", event.as_str(), event.role());
+    }
+    let deadline = agent.request.deadline.share(agent.clock, SHARE);
+    let deadline = deadline.or_after(agent.clock, agent.request.config.hooks.timeout);
+    let config = &agent.request.config;
+    let name = config.hooks.user.as_ref().unwrap_or(&config.system_user).clone();
+    let variables = variables(agent, event);
+    let ran =
+        SystemUser::find(&name).and_then(|user| user.act(|| run_all(agent, &directory, &user, deadline, &variables)));
+    if let Err(error) = ran {
+        log::warn!("no hooks for {}: {error}", event.as_str());
+    }
+}
+
+/// As the user who runs hooks.
+fn run_all(agent: &Agent, directory: &Path, user: &SystemUser, deadline: Deadline, variables: &[(&str, OsString)]) {
+    let files = match files_in(directory, user) {
+        Ok(files) => files,
+        Err(why) => return log::warn!("no hooks are run: {why}"),
+    };
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return log::warn!("no hooks are run: {error}"),
+    };
+    for file in files {
+        let shown = file.display();
+        let patience = deadline.left(agent.clock);
+        if patience.is_zero() {
+            log::warn!("{shown} is left out: the hooks' time is over");
+            continue;
+        }
+        let began = agent.clock.now();
+        let mut tell = |line: &str| log::info!("{shown}: {line}");
+        match Invocation::new(&file).run_watched(&runtime, patience, variables, &mut tell) {
+            Ok(()) => log::info!("{shown}: done after {:.1} s", (agent.clock.now() - began).as_secs_f64()),
+            Err(error) => log::warn!("hook {error}"),
+        }
+    }
+}
+
+/// The programs that are to be run, in order.
+fn files_in(directory: &Path, user: &SystemUser) -> Result<Vec<PathBuf>, String> {
+    let unreadable = |error: std::io::Error| format!("{}: {error}", directory.display());
+    let directory = directory.canonicalize().map_err(unreadable)?;
+    for above in directory.ancestors() {
+        let found = above.symlink_metadata().map_err(unreadable)?;
+        hooks::may_hold(seen(&found, user)).map_err(|why| format!("{}: {why}", above.display()))?;
+    }
+    let entries = std::fs::read_dir(&directory).map_err(unreadable)?;
+    let mut files: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
+    files.sort();
+    files.retain(|file| match verdict(file, user) {
+        Ok(()) => true,
+        Err(why) => {
+            let level = if why.is_a_mistake() { log::Level::Warn } else { log::Level::Debug };
+            log::log!(level, "{} is not run: {why}", file.display());
+            false
+        }
+    });
+    Ok(files)
+}
+
+fn verdict(file: &Path, user: &SystemUser) -> Result<(), Skip> {
+    let name = file.file_name().and_then(|name| name.to_str()).ok_or(Skip::Name)?;
+    let found = file.symlink_metadata().map_err(|_| Skip::NoFile)?;
+    hooks::may_run(name, seen(&found, user))
+}
+
+fn seen(found: &Metadata, user: &SystemUser) -> Seen {
+    let kind = if found.is_file() {
+        Kind::File
+    } else if found.is_dir() {
+        Kind::Directory
+    } else {
+        Kind::Other
+    };
+    let owner = match found.uid() {
+        0 => Owner::Root,
+        uid if uid == user.uid() => Owner::HookUser,
+        _ => Owner::Other,
+    };
+    Seen { kind, owner, mode: found.mode() }
+}
+
+/// What a program is told, as far as it is known.
+fn variables(agent: &mut Agent, event: Event) -> Vec<(&'static str, OsString)> {
+    let request = agent.request;
+    let role = event.role();
+    let position = match role {
+        Role::Primary => {
+            agent.postgres.replication().ok().map(|replication| (replication.timeline, replication.current))
+        }
+        Role::Standby => agent.postgres.vote().ok().map(|vote| (vote.timeline(), vote.lsn())),
+    };
+    let primary = primary(agent);
+    let mut variables = vec![
+        ("PGSQLMS_EVENT", event.as_str().into()),
+        ("PGSQLMS_RESOURCE", request.instance.clone().into()),
+        ("PGSQLMS_NODE", request.me.as_str().into()),
+        ("PGSQLMS_ROLE", role.to_string().into()),
+        ("PGSQLMS_PGDATA", request.config.pgdata.clone().into()),
+        ("PGSQLMS_PRIMARY", primary.map(|node| node.to_string()).unwrap_or_default().into()),
+    ];
+    if let Some((timeline, lsn)) = position {
+        variables.extend([("PGSQLMS_TIMELINE", timeline.to_string().into()), ("PGSQLMS_LSN", lsn.to_string().into())]);
+    }
+    variables
+}
+
+/// Who is the primary once the transition is over, as far as Pacemaker has told.
+fn primary(agent: &Agent) -> Option<NodeName> {
+    let transition = &agent.request.transition;
+    let stays = || transition.promoted.difference(&transition.demote).next();
+    transition.promote.iter().next().or_else(stays).cloned()
+}

@@ -1,0 +1,239 @@
+//! Programs that are run after events, on real instances.
+
+use std::os::unix::fs::{PermissionsExt, chown, symlink};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use pgsqlms::actions::monitor;
+use pgsqlms::notification::Transition;
+
+use crate::members::{Members, has_a_process_of_its_own};
+use crate::run::{Ended, Test, is_root, skip};
+use crate::throwaway::{Instance, eventually};
+
+/// An instance with a place for programs, and where they may write.
+struct Hooks {
+    instance: Instance,
+}
+
+impl Hooks {
+    fn new() -> Option<Self> {
+        let instance = Instance::new()?;
+        for event in ["promoted", "demoted", "started", "diverged"] {
+            std::fs::create_dir_all(instance.directory.path().join("hooks").join(event)).unwrap();
+        }
+        instance.give(&instance.directory.path().join("hooks"));
+        Some(Self { instance })
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.instance.directory.path().join("hooks").join(name)
+    }
+
+    fn add(&self, name: &str, script: &str) {
+        add(&self.path(name), script);
+    }
+
+    fn agent(&self, action: &str) -> Test {
+        self.instance.agent(action).parameter("hooks", self.path(""))
+    }
+
+    /// The notification that comes after an action on this node; what it has said.
+    fn after(&self, action: &str) -> Test {
+        self.agent("notify")
+            .meta("notify_type", "post")
+            .meta("notify_operation", action)
+            .meta(&format!("notify_{action}_uname"), "srv1")
+            .meta("notify_unpromoted_uname", "srv1")
+    }
+}
+
+fn add(path: &Path, script: &str) {
+    std::fs::write(path, format!("#!/bin/sh\n{script}\n")).unwrap();
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+/// What the programs printed, and what was said about them.
+fn said(ended: &Ended) -> Vec<&str> {
+    let lines = ended.log.lines().filter(|line| line.contains("/hooks/"));
+    lines.filter_map(|line| line.split_once("/hooks/")).map(|(_, rest)| rest).collect()
+}
+
+#[test]
+fn the_new_primarys_programs_are_run_in_order_and_told_what_happened() {
+    let Some(hooks) = Hooks::new() else { return };
+    hooks.instance.promote();
+    hooks.add("promoted/20-second", "echo second; exit 3");
+    hooks.add(
+        "promoted/10-first.sh",
+        "id -un; env | grep -v '^PGSQLMS_' | cut -d= -f1 | sort | xargs; env | grep '^PGSQLMS_' | sort",
+    );
+    hooks.add("promoted/30-third", "echo third");
+    hooks.add("promoted/README", "echo notes are not run");
+    std::fs::set_permissions(hooks.path("promoted/README"), std::fs::Permissions::from_mode(0o644)).unwrap();
+    let without = hooks.instance.agent("notify").meta("notify_type", "post").meta("notify_operation", "promote");
+    let without = without.meta("notify_promote_uname", "srv1").run();
+    let ended = hooks.after("promote").run();
+    assert_eq!((ended.code, ended.reasons()), (without.code, without.reasons()), "{ended:?}");
+    assert_eq!(said(&without), Vec::<&str>::new());
+    let position = hooks.instance.sql("SELECT pg_current_wal_lsn()");
+    let first = |line: &str| format!("promoted/10-first.sh: {line}");
+    let data = hooks.instance.data();
+    let mut expected = vec![
+        first(&hooks.instance.user.name),
+        first("LC_ALL PATH PWD TZ"),
+        first("PGSQLMS_EVENT=promoted"),
+        first(&format!("PGSQLMS_LSN={position}")),
+        first("PGSQLMS_NODE=srv1"),
+        first(&format!("PGSQLMS_PGDATA={}", data.display())),
+        first("PGSQLMS_PRIMARY=srv1"),
+        first("PGSQLMS_RESOURCE=pgsql-test"),
+        first("PGSQLMS_ROLE=primary"),
+        first("PGSQLMS_TIMELINE=2"),
+    ];
+    let told = said(&ended);
+    let is_position = |line: &&str| line.contains("PGSQLMS_LSN=");
+    assert_eq!(told.iter().filter(|line| is_position(line)).count(), 1, "{told:?}");
+    expected.retain(|line| !is_position(&line.as_str()));
+    let told: Vec<&str> = told.into_iter().filter(|line| !is_position(line)).collect();
+    assert_eq!(told[..expected.len()], expected, "{told:?}");
+    let rest: Vec<&str> = told[expected.len()..].iter().map(|line| line.split(" after ").next().unwrap()).collect();
+    let second = "promoted/20-second failed (exit status: 3)";
+    assert_eq!(
+        rest,
+        [
+            "promoted/10-first.sh: done",
+            "promoted/20-second: second",
+            second,
+            "promoted/30-third: third",
+            "promoted/30-third: done"
+        ]
+    );
+}
+
+#[test]
+fn each_event_has_its_programs() {
+    let Some(hooks) = Hooks::new() else { return };
+    for event in ["promoted", "demoted", "started"] {
+        hooks.add(&format!("{event}/it"), "echo $PGSQLMS_EVENT $PGSQLMS_ROLE \"$PGSQLMS_PRIMARY\"");
+    }
+    let told = |test: Test| said(&test.run()).first().map_or(String::new(), |line| (*line).to_owned());
+    hooks.instance.start();
+    assert_eq!(told(hooks.after("start").meta("notify_promoted_uname", "srv2")), "started/it: started standby srv2");
+    assert_eq!(told(hooks.after("demote")), "demoted/it: demoted standby");
+    assert_eq!(told(hooks.after("demote").meta("notify_promote_uname", "srv2")), "");
+    let both = hooks.after("promote").meta("notify_demote_uname", "srv1").meta("notify_promote_uname", "srv2");
+    assert_eq!(told(both), "demoted/it: demoted standby srv2");
+    assert_eq!(told(hooks.after("start").meta("notify_type", "pre")), "");
+    assert_eq!(told(hooks.after("stop")), "");
+    // It was to be promoted, and is not the primary.
+    assert_eq!(told(hooks.after("promote")), "");
+}
+
+#[test]
+fn programs_that_take_too_long_are_killed_and_change_nothing() {
+    let Some(hooks) = Hooks::new() else { return };
+    hooks.instance.start();
+    let pid = hooks.instance.directory.path().join("pid");
+    hooks.add("started/10-slow", &format!("echo begun; sleep 600 & echo $! >{}; wait", pid.display()));
+    hooks.add("started/20-never", "echo never");
+    for (timeout, most) in [("60000", "1"), ("6000", "600")] {
+        let began = Instant::now();
+        let ended = hooks.after("start").parameter("hook_timeout", most).meta("timeout", timeout).run();
+        let took = began.elapsed();
+        assert!(took < Duration::from_secs(5), "{took:?}");
+        let told = said(&ended);
+        assert_eq!(told[0], "started/10-slow: begun");
+        assert!(told[1].starts_with("started/10-slow did not end within "), "{told:?}");
+        assert_eq!(told[2..], ["started/20-never is left out: the hooks' time is over"], "{told:?}");
+        let child = std::fs::read_to_string(&pid).unwrap();
+        let stat = format!("/proc/{}/stat", child.trim());
+        eventually("its child to be killed", || {
+            !std::fs::read_to_string(&stat).is_ok_and(|stat| !stat.contains(") Z "))
+        });
+    }
+}
+
+#[test]
+fn what_others_could_have_written_is_not_run() {
+    if !is_root() {
+        return skip("not run as root");
+    }
+    let Some(hooks) = Hooks::new() else { return };
+    hooks.instance.start();
+    let mode = |name: &str, mode: u32| {
+        std::fs::set_permissions(hooks.path(name), std::fs::Permissions::from_mode(mode)).unwrap();
+    };
+    for name in ["10-good", "20-group", "30-foreign", "50-plain", "60-users"] {
+        hooks.add(&format!("started/{name}"), "echo run by $(id -un)");
+    }
+    mode("started/20-group", 0o775);
+    chown(hooks.path("started/30-foreign"), Some(65534), None).unwrap();
+    symlink("/bin/true", hooks.path("started/40-link")).unwrap();
+    mode("started/50-plain", 0o644);
+    chown(hooks.path("started/60-users"), Some(hooks.instance.user.uid.as_raw()), None).unwrap();
+    let run_by = |test: Test| {
+        let ended = test.run();
+        let told: Vec<String> = said(&ended)
+            .iter()
+            .filter_map(|line| line.split_once(": run by "))
+            .map(|(file, user)| format!("{file} {user}"))
+            .collect();
+        (told, ended.log)
+    };
+    let user = &hooks.instance.user.name;
+    let (told, log) = run_by(hooks.after("start"));
+    assert_eq!(told, [format!("started/10-good {user}"), format!("started/60-users {user}")]);
+    for (name, why) in [("20-group", "chmod go-w"), ("30-foreign", "belongs neither"), ("40-link", "it is a link")] {
+        assert!(log.lines().any(|line| line.contains(name) && line.contains(why)), "{name}: {log}");
+    }
+    // Root trusts nobody but root; and the directory above is the PostgreSQL user's.
+    let (told, log) = run_by(hooks.after("start").parameter("hook_user", "root"));
+    assert!(told.is_empty() && log.contains("belongs neither"), "{told:?} {log}");
+    for directory in [hooks.path(""), hooks.instance.directory.path().to_owned()] {
+        chown(directory, Some(0), None).unwrap();
+    }
+    let (told, _) = run_by(hooks.after("start").parameter("hook_user", "root"));
+    assert_eq!(told, ["started/10-good root"]);
+    mode("started", 0o777);
+    let (told, log) = run_by(hooks.after("start"));
+    assert!(told.is_empty() && log.contains("no hooks are run"), "{told:?} {log}");
+    let (told, log) = run_by(hooks.after("start").parameter("hook_user", "no-such-user"));
+    assert!(told.is_empty() && log.contains("no hooks for started"), "{told:?} {log}");
+}
+
+#[test]
+fn a_divergence_is_told_once() {
+    if !has_a_process_of_its_own("hooks::a_divergence_is_told_once") {
+        return;
+    }
+    let Some(mut members) = Members::new(2, "primary_conninfo = 'host=/nowhere'\n") else { return };
+    let directory = members.instance(2).directory.path().join("hooks");
+    let record = directory.join("record");
+    std::fs::create_dir_all(directory.join("diverged")).unwrap();
+    members.instance(2).give(&directory);
+    add(
+        &directory.join("diverged/it"),
+        &format!("echo $PGSQLMS_EVENT $PGSQLMS_NODE $PGSQLMS_TIMELINE >>{}", record.display()),
+    );
+    members.config.hooks.directory = Some(directory);
+    members.config.follow = pgsqlms::parameters::Follow::None;
+    let told = || {
+        let outcome = members.act(2, &Transition::default(), |agent| monitor::run(agent).unwrap());
+        let reason = outcome.reason.unwrap_or_default();
+        assert!(reason.contains("rebuild this node"), "{reason}");
+        std::fs::read_to_string(&record).unwrap_or_default().lines().count()
+    };
+    let promotions = |text: &str| {
+        let cib = &mut members.board.borrow_mut().cib;
+        cib.properties.insert("pgsqlms-pgsqld-promotions".to_owned(), text.to_owned());
+        let scores = cib.transient.entry(pgsqlms::node::NodeName::new("srv1")).or_default();
+        scores.insert("master-pgsqld".to_owned(), "1001".to_owned());
+    };
+    promotions("3@0/100 srv1 0 kept");
+    assert_eq!((told(), told(), told()), (1, 1, 1));
+    assert_eq!(std::fs::read_to_string(&record).unwrap(), "diverged srv2 2\n");
+    // Another divergence is told again.
+    promotions("4@0/200 srv1 0 kept; 3@0/100 srv1 0 kept");
+    assert_eq!((told(), told()), (2, 2));
+}
