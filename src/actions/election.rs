@@ -108,7 +108,7 @@ pub fn scores(agent: &Agent, cib: &Cib) -> BTreeMap<NodeName, Score> {
 }
 
 /// What an operator has said about nodes: who must not be promoted, and whom to prefer.
-pub fn wishes(cib: &Cib) -> (BTreeSet<NodeName>, BTreeMap<NodeName, i32>) {
+fn wishes(cib: &Cib) -> (BTreeSet<NodeName>, BTreeMap<NodeName, i32>) {
     let no_failover = cib.permanent(NO_FAILOVER).into_iter();
     let no_failover = no_failover.filter(|(_, value)| !matches!(*value, "false" | "no" | "off" | "0" | ""));
     let priority = cib.permanent(PRIORITY).into_iter();

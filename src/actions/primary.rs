@@ -12,7 +12,6 @@ use crate::pacemaker::cib::Cib;
 use crate::pacemaker::{Attribute, Property};
 use crate::parameters::Synchronous;
 use crate::postgres::Replication;
-use crate::record::Record;
 use crate::rules::primary::{self, Reign};
 use crate::rules::promotion::Facts;
 use crate::rules::scores::{self, Replica, SenderState, Standing};
@@ -36,7 +35,7 @@ pub fn publish(agent: &mut Agent) -> Result<(), Failure> {
     let circumstances = election::circumstances(agent, &cib)?;
     publish_promises(agent, &circumstances, &replication)?;
     publish_record(agent, &circumstances, &replication)?;
-    publish_scores(agent, &cib, &circumstances.record, &replication)?;
+    publish_scores(agent, &cib, &circumstances, &replication)?;
     if circumstances.ordered.is_some() {
         agent.pacemaker.set_property(&Property::Order.of(&agent.request.instance), None)?;
     }
@@ -44,9 +43,13 @@ pub fn publish(agent: &mut Agent) -> Result<(), Failure> {
 }
 
 /// Writes the scores that have changed, and removes those that PAF left for ever.
-fn publish_scores(agent: &mut Agent, cib: &Cib, record: &Record, replication: &Replication) -> Result<(), Failure> {
+fn publish_scores(
+    agent: &mut Agent,
+    cib: &Cib,
+    circumstances: &Facts,
+    replication: &Replication,
+) -> Result<(), Failure> {
     let before = election::scores(agent, cib);
-    let (barred, priority) = election::wishes(cib);
     let wanted = scores::scores(&Standing {
         me: &agent.request.me,
         members: &members(agent, cib, &before, &replication.replicas),
@@ -54,9 +57,9 @@ fn publish_scores(agent: &mut Agent, cib: &Cib, record: &Record, replication: &R
         current: replication.current,
         max_lag: agent.request.config.maxlag,
         scores: &before,
-        barred: &barred,
-        priority: &priority,
-        new: primary::is_new(replication.timeline, record),
+        barred: &circumstances.kept_back(),
+        priority: &circumstances.priority,
+        new: primary::is_new(replication.timeline, &circumstances.record),
     });
     for (node, score) in scores::changes(&wanted, &before) {
         let was = before.get(&node).map_or("none".to_owned(), Score::to_string);

@@ -30,6 +30,13 @@ pub struct Facts {
     pub ordered: Option<NodeName>,
 }
 
+impl Facts {
+    /// The nodes that an operator keeps from being promoted.
+    pub fn kept_back(&self) -> BTreeSet<NodeName> {
+        self.barred.iter().filter(|(_, bar)| **bar == Bar::NoFailover).map(|(node, _)| node.clone()).collect()
+    }
+}
+
 /// Why a node must not be promoted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Bar {

@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use pgsqlms::node::NodeName;
 use pgsqlms::pacemaker::{NO_FAILOVER, PRIORITY};
+use pgsqlms::parameters::OnCrash;
 
 use crate::fakes::instance::Synchronous;
 use crate::fakes::random::Random;
@@ -65,6 +66,13 @@ fn cluster(seed: u64, planted: Option<Planted>, told: bool) -> Scheduler {
     let mut cluster = Cluster::new(state, trouble.clone());
     if random.one_in(8) {
         cluster.config.maxlag = Some(1 << 20);
+    }
+    if random.one_in(4) {
+        cluster.config.on_crash = OnCrash::Failover;
+    }
+    if random.one_in(4) {
+        cluster.config.synchronous.managed = true;
+        cluster.config.synchronous.strict = random.one_in(2);
     }
     Scheduler::new(cluster, trouble)
 }

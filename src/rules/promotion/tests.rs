@@ -106,6 +106,14 @@ table! { chosen;
     ordered_elsewhere: ("srv1=1#9 srv2=1#1 >srv2", "", "") => "srv2, ordered";
 }
 
+#[test]
+fn an_operator_keeps_back_whom_he_names_only() {
+    let barred = [("srv1", Bar::NoFailover), ("srv2", Bar::TooFarBehind)];
+    let barred = barred.into_iter().map(|(node, bar)| (NodeName::new(node), bar)).collect();
+    let kept = Facts { barred, ..Facts::default() }.kept_back();
+    assert_eq!(kept, [NodeName::new("srv1")].into());
+}
+
 // Acknowledged commits.
 table! { chosen;
     asynchronous: ("srv1=1#5", "", "srv2: -") => "srv1";

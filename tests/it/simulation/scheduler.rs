@@ -54,6 +54,8 @@ pub struct Scheduler {
     pub members: BTreeSet<usize>,
     /// Where an operator wants the primary.
     pub wish: Option<usize>,
+    /// The nodes that an operator has put on standby.
+    pub resting: BTreeSet<usize>,
     /// What an operator does by himself, Pacemaker looking on.
     maintenance: u32,
     /// What crm_mon shows of each node.
@@ -79,6 +81,7 @@ impl Scheduler {
             seen: vec![seen; nodes],
             members: BTreeSet::new(),
             wish: None,
+            resting: BTreeSet::new(),
             maintenance: 0,
             reasons: BTreeMap::new(),
             yields: 0,
@@ -101,6 +104,11 @@ impl Scheduler {
                 self.wish = (node < self.seen.len()).then_some(node);
                 tell!(self.state(), "an operator's wish: {:?}", self.wish);
             }
+            13 => {
+                let node = self.state().random.below(self.seen.len());
+                let rests = self.resting.remove(&node) || !self.resting.insert(node);
+                tell!(self.state(), "an operator puts node {node} {}", if rests { "to work" } else { "on standby" });
+            }
             12 => {
                 self.maintenance = 6;
                 tell!(self.state(), "maintenance");
@@ -113,6 +121,7 @@ impl Scheduler {
     pub fn heal(&mut self) -> bool {
         let all = faults::end_all(&mut self.state());
         self.wish = None;
+        self.resting.clear();
         self.maintenance = 0;
         self.clean_up();
         all

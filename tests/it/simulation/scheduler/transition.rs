@@ -32,7 +32,7 @@ impl Scheduler {
     /// What would have to be done.
     pub(super) fn plan(&self) -> Plan {
         let now = self.state().now;
-        let wanted = |node: &usize| self.seen[*node].banned_until <= now;
+        let wanted = |node: &usize| self.seen[*node].banned_until <= now && !self.resting.contains(node);
         let wanted: BTreeSet<usize> = self.members.iter().copied().filter(wanted).collect();
         let target = self.target(&wanted);
         let with = |test: &dyn Fn(usize) -> bool| self.members.iter().copied().filter(|node| test(*node)).collect();
