@@ -30,6 +30,14 @@ pub trait Pacemaker {
     /// When the cluster does not take it.
     fn set_attribute(&mut self, name: &str, node: &NodeName, value: &str, reach: Reach) -> Result<(), PacemakerError>;
 
+    /// Writes every attribute that the scheduler sees to the CIB once more. When a daemon is restarted, the CIB loses those of
+    /// its node, while the attribute daemons of the other nodes may remember them: then to set the same value again does nothing.
+    ///
+    /// # Errors
+    ///
+    /// When the cluster does not take it.
+    fn resend_attributes(&mut self) -> Result<(), PacemakerError>;
+
     /// Removes an attribute of a node; it need not be there.
     ///
     /// # Errors

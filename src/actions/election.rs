@@ -193,12 +193,16 @@ pub fn find_candidate(agent: &mut Agent, voters: &BTreeSet<NodeName>) -> Result<
     Ok(Search::Done)
 }
 
-/// Tells Pacemaker what `node` is worth.
+/// Tells Pacemaker what `node` is worth, where the CIB does not say so yet.
 ///
 /// # Errors
 ///
 /// When the cluster does not take it.
 pub fn set_score(agent: &mut Agent, node: &NodeName, score: Score) -> Result<(), Failure> {
-    let name = agent.attribute(Attribute::Score);
-    Ok(agent.pacemaker.set_attribute(&name, node, &score.to_string(), Reach::Scheduler)?)
+    let (name, value) = (agent.attribute(Attribute::Score), score.to_string());
+    if agent.pacemaker.attributes(&name).is_ok_and(|held| held.get(node) == Some(&value)) {
+        log::info!("the promotion score of {node} is set and not in the CIB: having it written again");
+        return Ok(agent.pacemaker.resend_attributes()?);
+    }
+    Ok(agent.pacemaker.set_attribute(&name, node, &value, Reach::Scheduler)?)
 }

@@ -27,6 +27,7 @@ pub fn run(agent: &mut Agent) -> Result<Outcome, Failure> {
     let code = status.exit_code(agent.request.asked);
     let trouble = match (code, agent.request.asked) {
         (OcfExitCode::RunningPromoted, Asked::Recurring) => primary::publish(agent).map(|()| None),
+        (OcfExitCode::RunningPromoted, Asked::Probe) => primary::claim_role(agent).map(|()| None),
         (OcfExitCode::Success, Asked::Recurring) => look_for_a_primary(agent),
         (OcfExitCode::FailedPromoted, Asked::Recurring) => after_a_crash(agent).map(|()| None),
         _ => Ok(None),

@@ -42,6 +42,26 @@ pub fn publish(agent: &mut Agent) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Gives this primary, which a probe has found, the score back that was lost with its node's daemons: the next transition would
+/// promote a standby instead.
+///
+/// # Errors
+///
+/// When the cluster does not answer.
+pub fn claim_role(agent: &mut Agent) -> Result<(), Failure> {
+    if !agent.pacemaker.is_running() {
+        return Ok(());
+    }
+    let cib = agent.pacemaker.cib()?;
+    let (scores, record) = (election::scores(agent, &cib), election::circumstances(agent, &cib)?.record);
+    let me = agent.request.me.clone();
+    if primary::claims_its_role(&me, &scores, &record) {
+        log::info!("this node is found as the primary, without a score: it keeps its role");
+        election::set_score(agent, &me, Score::PRIMARY)?;
+    }
+    Ok(())
+}
+
 /// Writes the scores that have changed, and removes those that PAF left for ever.
 fn publish_scores(
     agent: &mut Agent,

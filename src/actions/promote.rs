@@ -36,10 +36,15 @@ pub fn run(agent: &mut Agent) -> Result<Outcome, Failure> {
     agent.postgres.promote()?;
     let awaited = "PostgreSQL to replay its WAL: see its log, or raise the timeout of promote";
     let deadline = agent.request.deadline;
-    agent.wait_for(awaited, deadline, |agent| match agent.postgres.phase() {
+    let promoted = agent.wait_for(awaited, deadline, |agent| match agent.postgres.phase() {
         Some(_) => Ok(monitor::runs_as(agent, Role::Primary).then_some(())),
         None => Err(Failure::DiedInPromotion(last_words(agent))),
-    })?;
+    });
+    if matches!(promoted, Err(Failure::DiedInPromotion(_))) {
+        // Its disk may be full, and it would die again: another node's turn, until it follows that one.
+        give_up(agent, None);
+    }
+    promoted?;
     log::info!("promoted");
     Ok(Outcome::SUCCESS)
 }

@@ -92,6 +92,11 @@ impl Pacemaker for Tools {
         Ok(())
     }
 
+    fn resend_attributes(&mut self) -> Result<(), PacemakerError> {
+        self.run(&Invocation::new("attrd_updater").arg("--refresh"))?;
+        Ok(())
+    }
+
     fn delete_attribute(&mut self, name: &str, node: &NodeName) -> Result<(), PacemakerError> {
         self.run(&self.update(name, node).arg("--delete"))?;
         Ok(())

@@ -6,7 +6,7 @@ use crate::location::Lsn;
 use crate::node::NodeName;
 use crate::postgres::history::Lineage;
 use crate::record::{Promotion, Record};
-use crate::vote::Vote;
+use crate::vote::{Reach, Vote};
 
 /// How a node's WAL relates to the last recorded promotion.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,13 +60,21 @@ pub fn standing(vote: &Vote, record: &Record) -> Standing {
 /// On a timeline before the last one: still on the way there, or gone elsewhere.
 fn missed(vote: &Vote, last: &Promotion) -> Standing {
     let strayed = |at| Standing::Strayed { from: last.clone(), at: Some(at) };
-    match last.history.as_ref().map(|history| history.lineage(vote.timeline(), vote.lsn())) {
+    let end = end_of_records(vote);
+    match last.history.as_ref().map(|history| history.lineage(vote.timeline(), end)) {
         Some(Lineage::PastSwitch(at)) => strayed(at),
         Some(Lineage::Stranger) => strayed(last.switch),
         // Recorded without its history: what is beyond its switch point is not on it, whatever came before.
-        None if vote.lsn() > last.switch => strayed(last.switch),
+        None if end > last.switch => strayed(last.switch),
         Some(Lineage::Ancestor | Lineage::Forgotten) | None => Standing::Behind(last.clone()),
     }
+}
+
+/// Where the last whole record ends. When a primary dies, a standby may have received the beginning of one more: whoever is
+/// promoted writes over it, and nobody has replayed it.
+fn end_of_records(vote: &Vote) -> Lsn {
+    let Reach { replayed, on_disk, .. } = vote.reach;
+    on_disk.map_or(vote.lsn(), |on_disk| replayed.map_or(on_disk, |replayed| replayed.max(on_disk)))
 }
 
 impl fmt::Display for Standing {
@@ -101,6 +109,17 @@ impl Standing {
 mod tests {
     use super::*;
     use crate::rules::table;
+
+    #[test]
+    fn the_beginning_of_a_record_is_no_history() {
+        let stands = |vote: &str| standing(&vote.parse().unwrap(), &"2@0/100 srv1 0".parse().unwrap());
+        let begun = stands("1#264 received=0/108 replayed=0/100 disk=0/100 history=1");
+        assert!(matches!(begun, Standing::Behind(_)), "{begun:?}");
+        let whole = stands("1#264 received=0/108 replayed=0/100 disk=0/108 history=1");
+        assert!(matches!(whole, Standing::Strayed { .. }), "{whole:?}");
+        let unread = stands("1#264 received=0/108 replayed=0/100 history=1");
+        assert!(matches!(unread, Standing::Strayed { .. }), "{unread:?}");
+    }
 
     /// Timeline, end and history of a vote; the record → the standing's name.
     fn stands((position, history, record): (&str, &str, &str)) -> &'static str {

@@ -1,9 +1,12 @@
 //! What a primary keeps up to date in the cluster's record of promotions.
 
+use std::collections::BTreeMap;
+
 use crate::location::{Lsn, Timeline};
 use crate::node::NodeName;
 use crate::postgres::history::TimelineHistory;
 use crate::record::{Promotion, Record, Stage};
+use crate::score::Score;
 use crate::vote::Vote;
 
 /// For how long a promotion may be without a standby before it counts all the same, in seconds.
@@ -71,6 +74,13 @@ pub fn is_new(timeline: Timeline, known: &Record) -> bool {
             .is_none_or(|last| last.timeline < timeline || (last.timeline == timeline && last.stage < Stage::Kept))
 }
 
+/// Whether a primary that a probe finds running makes itself Pacemaker's choice: its score was lost with its node's daemons
+/// while it ran on, and nobody has taken its place.
+pub fn claims_its_role(node: &NodeName, scores: &BTreeMap<NodeName, Score>, known: &Record) -> bool {
+    let unchallenged = scores.values().all(|score| *score < Score::PRIMARY);
+    !scores.contains_key(node) && unchallenged && known.0.first().is_none_or(|newest| newest.node == *node)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -135,5 +145,25 @@ mod tests {
         assert!(is_new(Timeline(2), &known) && is_new(Timeline(3), &known) && is_new(Timeline(2), &Record::default()));
         assert!(!is_new(Timeline(1), &Record::default()));
         assert!(!is_new(Timeline(2), &"2@0/100 srv1 500 kept".parse().unwrap()));
+    }
+
+    /// srv1 is found; scores and the record → whether it claims its role.
+    fn claims((scores, record): (&str, &str)) -> bool {
+        let score = |word: &str| {
+            let (node, score) = word.split_once('=').unwrap();
+            (NodeName::new(node), score.parse().unwrap())
+        };
+        let record = if record.is_empty() { Record::default() } else { record.parse().unwrap() };
+        claims_its_role(&NodeName::new("srv1"), &scores.split_whitespace().map(score).collect(), &record)
+    }
+
+    table! { claims;
+        its_score_is_lost: ("srv2=1000 srv3=990", "2@0/100 srv1 0") => true;
+        the_first_primary: ("srv2=1000", "") => true;
+        nobody_has_a_score: ("", "2@0/100 srv1 0") => true;
+        it_has_a_score: ("srv1=-1 srv2=1000", "2@0/100 srv1 0") => false;
+        another_is_the_primary: ("srv2=1001", "2@0/100 srv1 0") => false;
+        another_was_promoted_later: ("srv2=1000", "3@0/200 srv2 0; 2@0/100 srv1 0") => false;
+        another_is_being_promoted: ("", "3@0/200 srv2 0 intended; 2@0/100 srv1 0") => false;
     }
 }

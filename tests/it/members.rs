@@ -171,6 +171,10 @@ impl Pacemaker for Seat<'_> {
         })
     }
 
+    fn resend_attributes(&mut self) -> Result<(), PacemakerError> {
+        Ok(())
+    }
+
     fn delete_attribute(&mut self, name: &str, node: &NodeName) -> Result<(), PacemakerError> {
         self.call(|board| {
             board.private.entry(name.to_owned()).or_default().remove(node);

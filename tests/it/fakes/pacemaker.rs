@@ -205,6 +205,10 @@ impl Pacemaker for FakePacemaker<'_> {
         self.write(node, name, Some(value), reach)
     }
 
+    fn resend_attributes(&mut self) -> Result<(), PacemakerError> {
+        self.call(|_, _| ())
+    }
+
     fn delete_attribute(&mut self, name: &str, node: &NodeName) -> Result<(), PacemakerError> {
         self.write(node, name, None, Reach::Private)
     }
