@@ -1,5 +1,7 @@
 //! The command `lab`.
 
+use std::fmt::Write as _;
+use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -181,7 +183,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
         Order::Up(options) => up(name, options)?,
         Order::Demo(options) => demonstrate(name, options)?,
         Order::Down { keep_logs } => down(name, keep_logs)?,
-        Order::Status => status(&open()?)?,
+        Order::Status => print(&status(&open()?)?)?,
         Order::Exec { node, argv } => {
             let argv: Vec<&str> = argv.iter().map(String::as_str).collect();
             return interactive(&open()?, &node, &argv);
@@ -199,7 +201,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
             lab.cut(&cut.into_cut())?;
         }
         Order::Heal => open()?.heal()?,
-        Order::Logs => println!("{}", logs::collect(&open()?)?.display()),
+        Order::Logs => print(&format!("{}\n", logs::collect(&open()?)?.display()))?,
         Order::Hypervisor => hypervisor::run(&Layout::new(name)?)?,
     }
     Ok(ExitCode::SUCCESS)
@@ -236,7 +238,16 @@ fn interactive(lab: &Lab, node: &str, argv: &[&str]) -> Result<ExitCode> {
     Ok(ExitCode::from(u8::try_from(code).unwrap_or(1)))
 }
 
-fn status(lab: &Lab) -> Result<()> {
+/// Prints for people, who may have seen enough before the end.
+fn print(text: &str) -> Result<()> {
+    match io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error).context("cannot print"),
+        _ => Ok(()),
+    }
+}
+
+fn status(lab: &Lab) -> Result<String> {
+    let mut text = String::new();
     for node in lab.nodes() {
         let power = match (node.is_on(), node.is_unplugged()) {
             (true, _) if node.is_frozen() => "frozen",
@@ -244,22 +255,22 @@ fn status(lab: &Lab) -> Result<()> {
             (false, true) => "off, its plug is pulled",
             (false, false) => "off",
         };
-        println!("{} {} {power}", node.name(), node.address());
+        writeln!(text, "{} {} {power}", node.name(), node.address())?;
     }
-    println!("virtual address {}, logs in {}", lab.vip(), lab.logs().display());
+    writeln!(text, "virtual address {}, logs in {}", lab.vip(), lab.logs().display())?;
     for fencing in lab.fencings()? {
         let before = if fencing.was_on { "" } else { ", which was off already" };
-        println!("fencing at {} ms: {} of {}{before}", fencing.at, fencing.action, fencing.node);
+        writeln!(text, "fencing at {} ms: {} of {}{before}", fencing.at, fencing.action, fencing.node)?;
     }
     if !hypervisor::answers(lab.layout()) {
-        println!("the hypervisor does not answer: nothing can be fenced; use `lab down` and `lab up`");
+        writeln!(text, "the hypervisor does not answer: nothing can be fenced; use `lab down` and `lab up`")?;
     }
     let on = lab.nodes().iter().filter(|node| node.is_on() && !node.is_frozen());
     let answers: Vec<_> = on.map(|node| node.run(&["crm_mon", "--one-shot", "--show-node-attributes"])).collect();
     match answers.iter().find(|answer| answer.is_ok()).or(answers.first()) {
-        Some(Ok(answer)) => print!("{answer}"),
-        Some(Err(error)) => println!("no node can tell about the cluster: {error:#}"),
-        None => println!("all nodes are off or frozen"),
+        Some(Ok(answer)) => text.push_str(answer),
+        Some(Err(error)) => writeln!(text, "no node can tell about the cluster: {error:#}")?,
+        None => writeln!(text, "all nodes are off or frozen")?,
     }
-    Ok(())
+    Ok(text)
 }

@@ -202,7 +202,8 @@ impl Lab {
         })
     }
 
-    /// Waits until there is one primary with the virtual address and this many standbys, and all of them stream.
+    /// Waits until there is one primary with the virtual address and this many standbys, and all of them stream and go on
+    /// doing so: one that has left the primary's history connects again and again.
     pub fn wait_for_primary(&self, limit: Duration, standbys: usize) -> Result<&Node> {
         let what = format!("one primary with the virtual address and {standbys} standbys");
         self.wait_for(limit, &what, |cluster| {
@@ -212,9 +213,12 @@ impl Lab {
                 && cluster.nodes_with(RESOURCE, Role::Unpromoted).len() == standbys
         })?;
         let primary = self.primary()?;
+        let mut before = String::new();
         eventually(limit, &format!("{standbys} standbys to stream from {}", primary.name()), || {
-            let count = primary.psql("SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming'")?;
-            ensure!(count == standbys.to_string(), "{count} do");
+            let now = primary.psql("SELECT pid FROM pg_stat_replication WHERE state = 'streaming' ORDER BY pid")?;
+            let before = std::mem::replace(&mut before, now.clone());
+            ensure!(now.lines().count() == standbys, "{} do", now.lines().count());
+            ensure!(now == before, "the connections are new");
             Ok(primary)
         })
     }

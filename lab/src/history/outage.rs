@@ -44,12 +44,16 @@ impl Serialize for Outage {
     }
 }
 
+/// Commits are acknowledged every few milliseconds: an outage that begins this shortly before a mark is that mark's.
+const SHORTLY: Duration = Duration::from_millis(200);
+
 /// What one mark did to writers.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct FaultOutage {
     /// The mark.
     pub mark: Mark,
-    /// The longest outage that touches the time from this mark to the next, if there is any.
+    /// The longest outage that touches the time from this mark to the next, if there is any; one that goes beyond the next
+    /// mark and began only shortly before it is not this mark's.
     pub outage: Option<Outage>,
 }
 
@@ -77,11 +81,17 @@ pub fn outages(acks: &[Moment], failing: bool, marks: &[Mark], end: Moment) -> O
     gaps.extend(last.map(|last| Outage { from: *last, until: end.max(*last), over: false }));
     let causes: Vec<&Mark> = marks.iter().filter(|mark| mark.kind != MarkKind::End).collect();
     let by_mark = causes.iter().enumerate().map(|(index, mark)| {
-        let next = causes.get(index + 1).map_or(end, |next| next.at);
-        let touching = gaps.iter().filter(|gap| gap.until > mark.at && gap.from < next);
+        let next = causes.get(index + 1);
+        let touches = |gap: &&Outage| gap.until > mark.at && gap.from < next.map_or(end, |next| next.at);
+        let touching = gaps.iter().filter(touches).filter(|gap| !next.is_some_and(|next| belongs_to(gap, next)));
         FaultOutage { mark: (*mark).clone(), outage: longest(touching) }
     });
     Outages { longest: longest(gaps.iter()), by_mark: by_mark.collect() }
+}
+
+/// Whether an outage is the doing of a mark that it goes beyond.
+fn belongs_to(gap: &Outage, mark: &Mark) -> bool {
+    gap.until > mark.at && mark.at.since(gap.from) <= SHORTLY && mark.at >= gap.from
 }
 
 fn between(acks: &[Moment]) -> Vec<Outage> {

@@ -36,19 +36,29 @@ impl Report {
     ///
     /// The length of an outage is not judged here: what is too long depends on the fault.
     pub fn problems(&self) -> Vec<String> {
+        self.problems_where(true)
+    }
+
+    /// [`Report::problems`] where no commit was promised to be kept.
+    pub fn problems_but_losses(&self) -> Vec<String> {
+        self.problems_where(false)
+    }
+
+    fn problems_where(&self, promised: bool) -> Vec<String> {
         let Account { ok, lost, twice, phantom, went_back, .. } = &self.account;
         let mut problems = Vec::new();
         if *ok == 0 {
             problems.push("no commit was ever acknowledged, so nothing is proven".to_owned());
         }
+        let lost = promised.then_some(("acknowledged commits lost", lost));
         for (what, rows) in
-            [("acknowledged commits lost", lost), ("rows there twice", twice), ("rows that nobody committed", phantom)]
+            lost.into_iter().chain([("rows there twice", twice), ("rows that nobody committed", phantom)])
         {
             if !rows.is_empty() {
                 problems.push(format!("{what}: {rows}"));
             }
         }
-        problems.extend(went_back.first().map(|first| {
+        problems.extend(went_back.first().filter(|_| promised).map(|first| {
             let (client, seq) = (first.client, first.acknowledged);
             let times = went_back.len();
             format!("{} did not show client {client} its acknowledged commit {seq} ({times} such)", first.instance)

@@ -130,6 +130,8 @@ outage_tables! {
     a_fault_without_effect:         "0 10 note11 12 cut13 14 2014"     => "2000 note=2 cut=2000";
     a_mark_at_a_commit:             "0 1000 cut1000 1500"              => "1000 cut=500";
     each_mark_has_its_own:          "0 a5 10 1000 b1000 2500"          => "1500 a=990 b=1500";
+    shortly_before_the_next_mark:   "0 a5 10 990 b1000 2500"           => "1510 a=980 b=1510";
+    long_before_the_next_mark:      "0 a5 10 500 b1000 2500"           => "2000 a=2000 b=2000";
     a_mark_after_the_last_commit:   "0 10 20 note2500"                 => "10 note=none";
 }
 
