@@ -36,6 +36,12 @@ impl Monitor {
     }
 }
 
+/// Runs our monitor on a node with an interval in milliseconds; its exit code.
+pub fn monitor(node: &Node, interval: u32) -> Result<i32> {
+    let monitor = Monitor::new(Agent::Pgsqlms, node, interval)?;
+    Ok(node.exec(&monitor.with(&[&monitor.program, "monitor"]))?.code)
+}
+
 /// What Pacemaker passes besides the parameters.
 fn surroundings(node: &Node, provider: &str, interval: u32) -> Result<Vec<String>> {
     let cib = node.run(&["cibadmin", "--query"])?;

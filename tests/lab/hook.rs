@@ -1,4 +1,4 @@
-//! A script between Pacemaker and the agent on one node: it lets promote be caught in the act.
+//! A script between Pacemaker and the agent on one node: it lets an action be caught in the act.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -10,22 +10,31 @@ use crate::trial::LIMIT;
 
 const AGENT: &str = "/usr/lib/ocf/resource.d/rust/pgsqlms";
 const ASIDE: &str = "/usr/local/lib/pgsqlms";
-const REACHED: &str = "/run/promote-reached";
-const GO_ON: &str = "/run/promote-go-on";
+const REACHED: &str = "/run/action-reached";
+const GO_ON: &str = "/run/action-go-on";
+
+/// How long an agent lives that is to be killed in the midst of its work, in seconds.
+const SHORT_LIFE: &str = "0.05";
 
 /// The next promote stops before it does anything, until [`let_go_on`].
 pub fn hold_promote(node: &Node) -> Result<()> {
-    install(node, &format!("touch {REACHED}; while [ ! -e {GO_ON} ]; do sleep 0.05; done"))
+    install(node, "promote", &format!("touch {REACHED}; while [ ! -e {GO_ON} ]; do sleep 0.05; done"))
 }
 
 /// The next promote does everything, and is killed before it can say so.
 pub fn kill_promote(node: &Node) -> Result<()> {
-    install(node, &format!("[ -e {REACHED} ] || {{ touch {REACHED}; {ASIDE} promote; kill -9 $$; }}"))
+    install(node, "promote", &format!("[ -e {REACHED} ] || {{ touch {REACHED}; {ASIDE} promote; kill -9 $$; }}"))
 }
 
-/// Waits until promote is where it was to be caught.
-pub fn promote_reached(node: &Node) -> Result<()> {
-    eventually(LIMIT, &format!("promote on {}", node.name()), || {
+/// The next agent that is called for this action is killed in the midst of its work.
+pub fn kill_midway(node: &Node, action: &str) -> Result<()> {
+    let agent = format!("timeout --signal=KILL {SHORT_LIFE} {ASIDE} {action}");
+    install(node, action, &format!("[ -e {REACHED} ] || {{ touch {REACHED}; {agent}; kill -9 $$; }}"))
+}
+
+/// Waits until the action is where it was to be caught.
+pub fn reached(node: &Node) -> Result<()> {
+    eventually(LIMIT, &format!("the action on {}", node.name()), || {
         ensure!(node.exec(&["test", "-e", REACHED])?.success(), "it has not been called");
         Ok(())
     })
@@ -45,8 +54,8 @@ pub fn remove(node: &Node) -> Result<()> {
     Ok(())
 }
 
-fn install(node: &Node, in_promote: &str) -> Result<()> {
-    let script = format!("#!/bin/sh\nif [ \"$1\" = promote ]; then {in_promote}; fi\nexec {ASIDE} \"$@\"\n");
+fn install(node: &Node, action: &str, instead: &str) -> Result<()> {
+    let script = format!("#!/bin/sh\nif [ \"$1\" = {action} ]; then {instead}; fi\nexec {ASIDE} \"$@\"\n");
     let new = node.path(&format!("{AGENT}.new"));
     fs::copy(node.path(AGENT), node.path(ASIDE)).context("cannot put the agent aside")?;
     fs::write(&new, script)

@@ -8,6 +8,10 @@
 
 /// Actions run by hand, in the environment that Pacemaker gives them.
 mod by_hand;
+/// How long an election takes.
+mod election_cost;
+/// What goes wrong on one node.
+mod faults;
 /// A script between Pacemaker and the agent on one node: it lets promote be caught in the act.
 mod hook;
 /// What people do on a cluster.

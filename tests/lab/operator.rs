@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use lab::cluster::Failure;
 use lab::lab::RESOURCE;
 use lab::provision::Script;
-use lab::{Lab, Node};
+use lab::{Lab, Node, eventually};
+
+use crate::trial::LIMIT;
 
 /// How long any command may take. Those of pcs wait for the cluster.
 const COMMAND_LIMIT: Duration = Duration::from_secs(180);
@@ -96,6 +98,40 @@ pub fn refused_promotions(lab: &Lab) -> Result<Vec<String>> {
     let promote = format!("{RESOURCE}_promote_0");
     let refused = |failure: &&Failure| failure.operation == promote && failure.reason.contains("is the best candidate");
     Ok(lab.cluster()?.failures.iter().filter(refused).map(name).collect())
+}
+
+/// Fails when Pacemaker shows a failed action.
+pub fn no_failure(lab: &Lab) -> Result<()> {
+    let failed = failed_actions(lab)?;
+    ensure!(failed.is_empty(), "failed actions: {failed:?}");
+    Ok(())
+}
+
+/// Waits until Pacemaker shows that an action of PostgreSQL's resource has failed on a node; the reason. `action` is named with
+/// its interval: `monitor_2000`.
+pub fn reason_shown(lab: &Lab, action: &str, node: &Node) -> Result<String> {
+    let operation = format!("{RESOURCE}_{action}");
+    let reason = eventually(LIMIT, &format!("{operation} to fail on {}", node.name()), || {
+        let cluster = lab.cluster()?;
+        let of_it = |failure: &&Failure| failure.operation == operation && failure.node == node.name();
+        let failure = cluster.failures.iter().find(of_it).with_context(|| format!("{cluster}"))?;
+        Ok(failure.reason.clone())
+    })?;
+    lab::progress::step(format!("{operation} on {}: {reason}", node.name()));
+    Ok(reason)
+}
+
+/// The timeline that a primary writes to.
+pub fn timeline(primary: &Node) -> Result<u32> {
+    let file = primary.psql("SELECT pg_walfile_name(pg_current_wal_insert_lsn())")?;
+    Ok(u32::from_str_radix(file.get(..8).context("no WAL file's name")?, 16)?)
+}
+
+/// How many promotions have led to a primary.
+pub fn promotions(primary: &Node) -> Result<usize> {
+    let history = format!("{}/pg_wal/{:08X}.history", primary.pgdata(), timeline(primary)?);
+    let lines = primary.run(&["cat", &history])?;
+    Ok(lines.lines().filter(|line| !line.trim().is_empty()).count())
 }
 
 fn name(failure: &Failure) -> String {

@@ -6,27 +6,38 @@ mod a_move_promotes_another_node_and_back;
 mod a_move_to_a_standby_that_lacks_wal_is_undone;
 mod a_move_to_the_second_best_standby_under_full_load;
 mod a_quorum_loses_its_primary;
+mod a_running_standby_survives_what_start_refuses;
 mod a_stale_primary_returns_without_the_new_one;
+mod a_standby_cannot_connect;
+mod a_standby_is_frozen_in_a_failover;
 mod a_standby_is_restarted_by_hand_in_maintenance;
 mod a_standby_loses_power;
 mod a_standbys_node_is_put_on_standby;
 mod a_voter_loses_power_before_the_promotion;
+mod agents_are_killed;
 mod all_nodes_lose_power;
 mod an_agent_is_killed_in_promote;
+mod another_instance_is_left_alone;
 mod cleanup_and_refresh_restart_nothing;
+mod connections_are_exhausted;
 mod crmsh_configures_a_cluster;
+mod debians_layout;
 mod lab_down_leaves_nothing_behind;
 mod monitors_cost_a_fraction_of_paf;
 mod monitors_start_no_process;
 mod ocf_tester_passes_inside_a_node;
+mod pacemaker_is_restarted;
+mod pacemakers_daemons_are_killed;
 mod paf_is_replaced_in_place;
 mod pcs_and_crmsh_accept_the_meta_data;
+mod replication_is_cut;
 mod scores_are_missing_and_stale;
 mod the_agent_keeps_a_quorum;
 mod the_attribute_daemon_stands_still_in_a_failover;
 mod the_best_standbys_replay_is_paused;
 mod the_candidate_loses_power_in_promote;
 mod the_furthest_ahead_must_not_be_promoted;
+mod the_furthest_ahead_must_not_be_promoted_and_may_be_missed;
 mod the_last_primary_never_returns;
 mod the_old_primary_holds_what_nobody_else_has;
 mod the_old_primary_is_powered_on_again;
@@ -36,7 +47,9 @@ mod the_primary_and_the_only_synchronous_standby_die;
 mod the_primary_is_restarted_by_hand_in_maintenance;
 mod the_primary_loses_power;
 mod the_primarys_crash_fails_over_if_asked;
+mod the_primarys_disk_is_full;
 mod the_primarys_node_is_put_on_standby;
+mod the_primarys_postmaster_is_frozen;
 mod the_resource_is_disabled_and_enabled;
 mod the_resource_is_unmanaged_and_managed;
 mod two_restarted_standbys_end_in_the_same_segment;
@@ -97,6 +110,19 @@ pub fn all() -> Vec<Scenario> {
         scenario!(an_agent_is_killed_in_promote, Shared on "trixie"),
         scenario!(the_agent_keeps_a_quorum, Shared on "trixie"),
         scenario!(the_primarys_crash_fails_over_if_asked, Shared on "trixie"),
+        scenario!(a_running_standby_survives_what_start_refuses, Shared on "trixie"),
+        scenario!(a_standby_cannot_connect, Shared on "trixie"),
+        scenario!(connections_are_exhausted, Shared on "trixie"),
+        scenario!(the_primarys_postmaster_is_frozen, Shared on "trixie"),
+        scenario!(a_standby_is_frozen_in_a_failover, Shared on "trixie"),
+        scenario!(the_primarys_disk_is_full, Shared on "trixie"),
+        scenario!(agents_are_killed, Shared on "trixie"),
+        scenario!(pacemaker_is_restarted, Shared on "trixie"),
+        scenario!(pacemakers_daemons_are_killed, Shared on "trixie"),
+        scenario!(replication_is_cut, Shared on "trixie"),
+        scenario!(the_furthest_ahead_must_not_be_promoted_and_may_be_missed, Shared on "trixie"),
+        scenario!(another_instance_is_left_alone, Shared on "trixie"),
+        scenario!(debians_layout, Shared on "trixie"),
         scenario!(the_primary_and_the_only_synchronous_standby_die),
         scenario!(paf_is_replaced_in_place),
         scenario!(a_first_start_gives_a_primary_and_streaming_standbys, New on "bookworm"),

@@ -41,6 +41,8 @@ pub struct Ending<'a> {
     /// Whether there was an election: a standby may have had the highest score and then refused, because another one
     /// turned out to hold more. Pacemaker shows that as a failed promotion.
     pub elected: bool,
+    /// Whether acknowledged commits may be missing, because none was promised to be kept.
+    pub may_lose: bool,
 }
 
 /// How a node that crashed as the primary has come back.
@@ -148,7 +150,7 @@ impl<'a> Trial<'a> {
         let report = history.check(&read_rows(&self.access, &self.lab.vip().to_string(), LIMIT)?);
         println!("{report}");
 
-        let mut problems = report.problems();
+        let mut problems = if ending.may_lose { report.problems_but_losses() } else { report.problems() };
         let nodes = compare_nodes(&self.access, &addresses(self.lab), LIMIT)?;
         problems.extend(nodes.differences().iter().map(ToString::to_string));
         if let Some(wanted) = ending.primary.filter(|wanted| wanted.name() != primary.name()) {

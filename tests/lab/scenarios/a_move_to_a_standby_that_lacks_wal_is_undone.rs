@@ -2,11 +2,11 @@
 //! old primary is promoted again, once, and the reason names both positions.
 
 use anyhow::{Context, Result, ensure};
+use lab::Lab;
 use lab::cluster::Role;
 use lab::lab::RESOURCE;
-use lab::{Lab, Node};
 
-use crate::operator::{CLONE, wait_until_idle};
+use crate::operator::{CLONE, timeline, wait_until_idle};
 use crate::replication::{fall_behind, forget_failures};
 use crate::trial::{Ending, LIMIT, Trial};
 
@@ -38,9 +38,4 @@ pub fn play(lab: &Lab) -> Result<()> {
     ensure!(promotions == 1, "there were {promotions} promotions instead of one");
     forget_failures(lab)?;
     trial.end(&Ending { primary: Some(old), ..Ending::default() })
-}
-
-fn timeline(primary: &Node) -> Result<u32> {
-    let file = primary.psql("SELECT pg_walfile_name(pg_current_wal_insert_lsn())")?;
-    Ok(u32::from_str_radix(file.get(..8).context("no WAL file's name")?, 16)?)
 }

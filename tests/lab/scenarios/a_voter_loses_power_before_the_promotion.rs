@@ -16,7 +16,7 @@ pub fn play(lab: &Lab) -> Result<()> {
     let voter = another(lab, &[old, candidate])?;
     hook::hold_promote(candidate)?;
     trial.fault("node standby", || pcs(old, &["node", "standby", old.name()]))?;
-    hook::promote_reached(candidate)?;
+    hook::reached(candidate)?;
     trial.fault("cut the power of a voter, and let the promotion go on", || {
         voter.cut_power()?;
         hook::let_go_on(candidate)

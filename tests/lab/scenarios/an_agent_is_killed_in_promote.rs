@@ -14,7 +14,7 @@ pub fn play(lab: &Lab) -> Result<()> {
     let candidate = best_standby(&trial)?;
     hook::kill_promote(candidate)?;
     trial.fault("cut the power of the primary", || old.power_off())?;
-    hook::promote_reached(candidate)?;
+    hook::reached(candidate)?;
     let new = trial.another_primary(old)?;
     hook::remove(candidate)?;
     bring_back(&trial, old, new)?;

@@ -1,16 +1,25 @@
 //! A cluster of PAF becomes one of this agent: in maintenance mode the resource's provider is changed, and no PostgreSQL is
-//! restarted. PAF's permanent scores are removed, and a failover works.
+//! restarted. PAF's permanent scores are removed, and a failover works. An election is held by either before, and the times
+//! that they take are compared.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use lab::lab::{Agent, RESOURCE};
 use lab::{Node, env, eventually};
 
-use crate::operator::{all_started_at, pcs, wait_until_idle};
+use crate::election_cost::Election;
+use crate::operator::{CLONE, all_started_at, pcs, wait_until_idle};
 use crate::replication::bring_back;
 use crate::stage::Stage;
 use crate::trial::{Ending, LIMIT, Trial};
+
+/// What an election may take on a machine that has little else to do, apart from PostgreSQL's own work.
+const QUICK: Duration = Duration::from_millis(300);
+
+/// On a busy machine it must still be quicker than PAF's by this factor.
+const FACTOR: u32 = 2;
 
 const OURS: &str = "<primitive id='pgsqld' class='ocf' provider='rust' type='pgsqlms'/>";
 
@@ -21,6 +30,8 @@ pub fn play(stage: &mut Stage) -> Result<()> {
     let trial = Trial::begin(lab)?;
     let old = trial.primary()?;
     ensure!(has_permanent_scores(old)?, "PAF has left no permanent scores");
+    let pafs = elections(&trial, "PAF")?;
+    let old = trial.primary()?;
     let before = all_started_at(lab.nodes())?;
     trial.fault("maintenance mode on", || pcs(old, &["property", "set", "maintenance-mode=true"]))?;
     wait_until_idle(old)?;
@@ -38,10 +49,36 @@ pub fn play(stage: &mut Stage) -> Result<()> {
     trial.writes_go_on()?;
     let after = all_started_at(lab.nodes())?;
     ensure!(after == before, "PostgreSQL was restarted: {before:?}, now {after:?}");
+    let ours = elections(&trial, "ours")?;
+    ensure!(
+        ours <= QUICK || ours * FACTOR <= pafs,
+        "an election takes {} ms, PAF's {} ms",
+        ours.as_millis(),
+        pafs.as_millis()
+    );
+    let old = trial.primary()?;
     trial.fault("cut the power of the primary", || old.power_off())?;
     let new = trial.another_primary(old)?;
     bring_back(&trial, old, new)?;
     trial.end(&Ending { primary: Some(new), fenced: &[old], ..Ending::default() })
+}
+
+/// The quicker one of two switchovers' elections.
+fn elections(trial: &Trial<'_>, whose: &str) -> Result<Duration> {
+    let mut shares = Vec::new();
+    for _ in 0..2 {
+        let (from, to) = (trial.primary()?, trial.standbys()?[0]);
+        let election = Election::during(trial.lab, || {
+            trial.fault(&format!("{whose}: move the primary to {}", to.name()), || {
+                pcs(from, &["resource", "move", CLONE, to.name(), "--promoted"])
+            })?;
+            trial.another_primary(from).map(drop)
+        })?;
+        trial.lab.wait_for_primary(LIMIT, trial.lab.nodes().len() - 1)?;
+        println!("election, {whose}: {election}");
+        shares.push(election.share());
+    }
+    shares.into_iter().min().context("there was no election")
 }
 
 fn has_permanent_scores(by: &Node) -> Result<bool> {

@@ -16,7 +16,7 @@ pub fn play(lab: &Lab) -> Result<()> {
     let third = another(lab, &[old, candidate])?;
     hook::hold_promote(candidate)?;
     trial.fault("node standby", || pcs(old, &["node", "standby", old.name()]))?;
-    hook::promote_reached(candidate)?;
+    hook::reached(candidate)?;
     trial.fault("cut the power of the candidate", || candidate.cut_power())?;
     hook::remove(candidate)?;
     let new = trial.another_primary(old)?;

@@ -1,0 +1,82 @@
+//! How long an election takes, from the logs of all nodes: from the first node's being told of the promotion to the end of
+//! promote, without what PostgreSQL itself takes to become the primary.
+
+use std::fmt;
+use std::fs;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use lab::Lab;
+
+const PACEMAKER_LOG: &str = "/var/log/pacemaker/pacemaker.log";
+const POSTGRESQL_LOG: &str = "/var/log/postgresql/postgresql.log";
+
+/// What one promotion took.
+#[derive(Debug, Clone, Copy)]
+pub struct Election {
+    whole: Duration,
+    postgresql: Duration,
+}
+
+impl Election {
+    /// The promotion that happens while `action` runs.
+    pub fn during(lab: &Lab, action: impl FnOnce() -> Result<()>) -> Result<Self> {
+        let (pacemaker, postgresql) = (Logs::of(lab, PACEMAKER_LOG), Logs::of(lab, POSTGRESQL_LOG));
+        action()?;
+        let (pacemaker, postgresql) = (pacemaker.news()?, postgresql.news()?);
+        let told = first(&pacemaker, "Initiating notify operation pgsqld", "_pre_notify_promote_0")?;
+        let promoted = first(&pacemaker, "pgsqld promote (call", "exited with status 0")?;
+        let asked = first(&postgresql, "received promote request", "")?;
+        let ready =
+            postgresql.iter().filter(|line| line.contains("ready to accept connections")).filter_map(|line| at(line));
+        let ready = ready.filter(|ready| *ready >= asked).min().context("no PostgreSQL has become ready")?;
+        Ok(Self { whole: promoted.saturating_sub(told), postgresql: ready.saturating_sub(asked) })
+    }
+
+    /// What the agent and Pacemaker took.
+    pub fn share(&self) -> Duration {
+        self.whole.saturating_sub(self.postgresql)
+    }
+}
+
+impl fmt::Display for Election {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (share, whole) = (self.share().as_millis(), self.whole.as_millis());
+        write!(f, "{share} ms of {whole} ms, PostgreSQL {} ms", self.postgresql.as_millis())
+    }
+}
+
+/// The logs of one kind, and how long each was.
+struct Logs(Vec<(PathBuf, usize)>);
+
+impl Logs {
+    fn of(lab: &Lab, path: &str) -> Self {
+        let length = |path: &PathBuf| fs::metadata(path).map_or(0, |log| usize::try_from(log.len()).unwrap_or(0));
+        Self(lab.nodes().iter().map(|node| node.path(path)).map(|path| (path.clone(), length(&path))).collect())
+    }
+
+    /// The lines that have been written since.
+    fn news(&self) -> Result<Vec<String>> {
+        let mut lines = Vec::new();
+        for (path, from) in &self.0 {
+            let text = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+            lines.extend(String::from_utf8_lossy(text.get(*from..).unwrap_or_default()).lines().map(str::to_owned));
+        }
+        Ok(lines)
+    }
+}
+
+/// When the first line with these words was written.
+fn first(lines: &[String], words: &str, more: &str) -> Result<Duration> {
+    let found = lines.iter().filter(|line| line.contains(words) && line.contains(more)).filter_map(|line| at(line));
+    found.min().with_context(|| format!("no log says `{words}…{more}`"))
+}
+
+/// The time of day at the beginning of a line, `01:59:22.084`; all nodes have the same clock.
+fn at(line: &str) -> Option<Duration> {
+    let time = line.split_whitespace().take(4).find(|word| word.len() == 12 && word.matches(':').count() == 2)?;
+    let mut parts = time.split(':').map(|part| part.parse::<f64>().ok());
+    let (hours, minutes, seconds) = (parts.next()??, parts.next()??, parts.next()??);
+    Some(Duration::from_secs_f64(hours * 3600.0 + minutes * 60.0 + seconds))
+}
