@@ -100,6 +100,14 @@ fn a_replica_is_up_while_it_follows_closely() {
     // Until it has replayed a commit it knows of none.
     primary.sql("CREATE TABLE first AS SELECT 1");
     eventually("the first commit", || standby.sql("SELECT count(*) FROM first") == "1");
+    // Where a segment ends and nobody writes, nothing is sent for a long time.
+    primary.sql("SELECT pg_switch_wal()");
+    eventually("it to have replayed all", || lag("0").0 == 0);
+    standby.agent("stop").expect(pgsqlms::exit::OcfExitCode::Success);
+    standby.start();
+    let began = Instant::now();
+    eventually("it to count as following", || told(standby, &REPLICA).0 == 0);
+    assert!(began.elapsed() < Duration::from_secs(12), "{:?}", began.elapsed());
     standby.sql("SELECT pg_wal_replay_pause()");
     eventually("the pause", || standby.sql("SELECT pg_get_wal_replay_pause_state()") == "paused");
     primary.sql("CREATE TABLE t AS SELECT generate_series(1, 10000)");

@@ -6,16 +6,17 @@ use super::Instance;
 use crate::postgres::PostgresError;
 use crate::rules::check::{Following, Source};
 
-/// The receiver calls itself streaming from its first attempt on; only a message tells that somebody streams, and sets
-/// the two times apart. Before it knows where the primary's WAL ends, what it has received counts.
+/// The receiver calls itself streaming from its first attempt on. That somebody streams shows by a message, which sets the
+/// two times apart, or by its waiting for one. Before it knows where the primary's WAL ends, what it has received counts.
 const FOLLOWING: &str = "SELECT streaming, pg_catalog.current_setting('primary_conninfo') = '', \
      pg_catalog.pg_wal_lsn_diff(known, replayed)::bigint, \
      CASE WHEN replayed >= known THEN 0 \
      ELSE extract(epoch FROM pg_catalog.clock_timestamp() - pg_catalog.pg_last_xact_replay_timestamp()) END \
-     FROM (SELECT status = 'streaming' AND last_msg_send_time <> last_msg_receipt_time AS streaming, \
+     FROM (SELECT status = 'streaming' AND (last_msg_send_time <> last_msg_receipt_time OR EXISTS (SELECT FROM \
+     pg_catalog.pg_stat_activity a WHERE a.pid = r.pid AND a.wait_event = 'WalReceiverMain')) AS streaming, \
      coalesce(latest_end_lsn, pg_catalog.pg_last_wal_receive_lsn()) AS known, \
      pg_catalog.pg_last_wal_replay_lsn() AS replayed \
-     FROM (SELECT 1) one LEFT JOIN pg_catalog.pg_stat_wal_receiver ON true) seen";
+     FROM (SELECT 1) one LEFT JOIN pg_catalog.pg_stat_wal_receiver r ON true) seen";
 
 impl Instance {
     /// How the standby follows. One question.
