@@ -9,6 +9,10 @@ pub trait Clock {
     fn now(&self) -> Duration;
     /// Waits for `pause`.
     fn sleep(&self, pause: Duration);
+    /// Time since the machine was started, by which one action can measure from another one.
+    fn uptime(&self) -> Duration {
+        self.now()
+    }
     /// Seconds since 1970 by the machine's calendar clock, which may jump.
     fn unix_time(&self) -> u64;
 }
@@ -35,6 +39,12 @@ impl Clock for SystemClock {
     #[expect(clippy::disallowed_methods, reason = "the one place that meets real time")]
     fn sleep(&self, pause: Duration) {
         std::thread::sleep(pause);
+    }
+
+    fn uptime(&self) -> Duration {
+        let text = std::fs::read_to_string("/proc/uptime").unwrap_or_default();
+        let seconds: Option<f64> = text.split(' ').next().and_then(|seconds| seconds.parse().ok());
+        seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()).unwrap_or_default()
     }
 
     #[expect(clippy::disallowed_methods, reason = "the one place that meets real time")]

@@ -24,6 +24,7 @@ const MOST_LINES: usize = 50;
 pub struct Invocation {
     program: OsString,
     arguments: Vec<OsString>,
+    environment: Vec<(&'static str, &'static str)>,
 }
 
 /// Every way in which running a program can fail.
@@ -60,12 +61,18 @@ pub enum CommandError {
 impl Invocation {
     /// `program` without arguments.
     pub fn new(program: impl Into<OsString>) -> Self {
-        Self { program: program.into(), arguments: Vec::new() }
+        Self { program: program.into(), arguments: Vec::new(), environment: Vec::new() }
     }
 
     /// With one more argument.
     pub fn arg(mut self, argument: impl Into<OsString>) -> Self {
         self.arguments.push(argument.into());
+        self
+    }
+
+    /// With one more environment variable; it inherits none.
+    pub fn env(mut self, name: &'static str, value: &'static str) -> Self {
+        self.environment.push((name, value));
         self
     }
 
@@ -154,7 +161,8 @@ impl Invocation {
             .env_clear()
             .env("PATH", PATH)
             .env("LC_ALL", "C")
-            .env("TZ", "UTC");
+            .env("TZ", "UTC")
+            .envs(self.environment.iter().copied());
         command
     }
 

@@ -1,11 +1,13 @@
 //! What the agent asks of the local PostgreSQL instance.
 
+pub mod break_note;
 pub mod conninfo;
 pub mod control;
 pub mod history;
 pub mod instance;
 pub mod layout;
 pub mod managed;
+pub mod oom;
 pub mod pid_file;
 pub mod processes;
 pub mod server_log;
@@ -20,6 +22,7 @@ use crate::command::CommandError;
 use crate::location::{Lsn, Timeline};
 use crate::privileges::PrivilegeError;
 use crate::rules::managed::InForce;
+use crate::rules::progress::Mark;
 use crate::rules::scores::Replica;
 use crate::rules::status::{Evidence, Phase};
 use crate::rules::{setup, slots};
@@ -42,6 +45,9 @@ pub trait Postgres {
     /// How far it says it has come; nothing when no process uses the data directory. Cheaper than [`Postgres::evidence`]
     /// and no burden on the server, so this is what waits ask.
     fn phase(&mut self) -> Option<Phase>;
+
+    /// How far recovery has come, while it starts or is promoted; nothing where that cannot be seen.
+    fn recovery(&mut self) -> Option<Mark>;
 
     /// How far its WAL reaches, whether it runs or not.
     ///
@@ -119,6 +125,9 @@ pub trait Postgres {
     ///
     /// When it does not say.
     fn upstream(&mut self) -> Result<Upstream, PostgresError>;
+
+    /// What a person should know about a standby that `streams` or not: that it has received nothing for long.
+    fn cut_off(&mut self, streams: bool) -> Option<String>;
 
     /// Writes a checkpoint, so that the shutdown to come is short. Gives up after `patience`.
     ///

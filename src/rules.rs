@@ -7,11 +7,13 @@
 pub mod check;
 pub mod cold_start;
 pub mod crash;
+pub mod cut_off;
 pub mod follow;
 pub mod hooks;
 pub mod lineage;
 pub mod managed;
 pub mod primary;
+pub mod progress;
 pub mod promotion;
 pub mod scores;
 pub mod server_words;

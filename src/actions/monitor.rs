@@ -46,7 +46,9 @@ pub fn run(agent: &mut Agent) -> Result<Outcome, Failure> {
 /// A standby that nobody sends WAL to sees that there is somebody to promote, and whether it can follow who was. What a
 /// person should know, if anything.
 fn look_for_a_primary(agent: &mut Agent) -> Result<Option<String>, Failure> {
-    let streams = agent.postgres.upstream()? == Upstream::Streaming;
+    let upstream = agent.postgres.upstream()?;
+    let streams = upstream == Upstream::Streaming;
+    let cut_off = agent.postgres.cut_off(upstream != Upstream::Disconnected);
     // What Pacemaker tells a monitor about the other instances was so when the monitor was first scheduled.
     let trouble = follow::look_after(agent, streams, &Transition::default()).unwrap_or_else(|error| {
         log::warn!("{error}");
@@ -55,12 +57,25 @@ fn look_for_a_primary(agent: &mut Agent) -> Result<Option<String>, Failure> {
     if streams {
         return Ok(trouble);
     }
+    let trouble = trouble.or(cut_off);
+    match search(agent) {
+        Ok(found) => Ok(found.or(trouble)),
+        Err(error) if trouble.is_some() => {
+            log::warn!("{error}");
+            Ok(trouble)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Sees that there is somebody to promote. What keeps everybody, or this standby, from it.
+fn search(agent: &mut Agent) -> Result<Option<String>, Failure> {
     let members = agent.pacemaker.members()?;
-    Ok(match election::find_candidate(agent, &members)? {
-        Search::Refused(refusal) => Some(format!("no primary: {refusal}")),
-        Search::NotNeeded(facts) => diverged(agent, &facts)?.or(trouble),
-        Search::Done => trouble,
-    })
+    match election::find_candidate(agent, &members)? {
+        Search::Refused(refusal) => Ok(Some(format!("no primary: {refusal}"))),
+        Search::NotNeeded(facts) => diverged(agent, &facts),
+        Search::Done => Ok(None),
+    }
 }
 
 /// Lets Pacemaker prefer a standby to the crashed primary, if that is wanted and there is one.

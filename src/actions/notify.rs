@@ -6,7 +6,7 @@ use crate::agent::{Agent, Outcome};
 use crate::failure::Failure;
 use crate::hooks;
 use crate::notification::Transition;
-use crate::rules::status::Role;
+use crate::rules::status::{Phase, Role};
 use crate::rules::steps::{self, Part};
 
 use super::election::{self, Search};
@@ -57,6 +57,10 @@ fn after_promotion(agent: &mut Agent) -> Result<(), Failure> {
 }
 
 fn find_candidate(agent: &mut Agent, transition: &Transition) -> Result<(), Failure> {
+    if agent.postgres.phase() == Some(Phase::Starting) {
+        // Its monitor does it when it has recovered: before, it cannot be promoted.
+        return Ok(());
+    }
     if let Search::Refused(refusal) = election::find_candidate(agent, &transition.voters())? {
         log::warn!("no primary: {refusal}");
     }

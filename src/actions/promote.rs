@@ -30,7 +30,13 @@ pub fn run(agent: &mut Agent) -> Result<Outcome, Failure> {
         Promote::Done => return Ok(Outcome::SUCCESS),
         Promote::Refuse => return Err(Failure::Unexpected { action: "promote", status }),
         Promote::Elect => validate::check_parameters(agent)?,
-        Promote::StartThenElect => drop(start::run(agent)?),
+        Promote::StartThenElect => {
+            start::run(agent)?;
+            if !monitor::runs_as(agent, Role::Standby) {
+                let awaited = "recovery to become consistent: raise the timeout of promote".to_owned();
+                return Err(Failure::Deadline { awaited, after: agent.clock.now() });
+            }
+        }
     }
     hold_election(agent)?;
     agent.postgres.promote()?;

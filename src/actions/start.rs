@@ -1,10 +1,14 @@
 //! start: bring the instance up, always as a standby. Repeating it does nothing.
 
+use std::time::Duration;
+
 use crate::agent::{Agent, Outcome};
 use crate::clock::Deadline;
 use crate::failure::Failure;
+use crate::rules::progress::Progress;
 use crate::rules::status::{self, Phase, Role, Status};
 use crate::rules::steps::{self, Start};
+use crate::score::Score;
 
 use super::{election, follow, stop, validate};
 
@@ -15,7 +19,12 @@ use super::{election, follow, stop, validate};
 /// When this node is not set up for it, or the server does not come up in time.
 pub fn run(agent: &mut Agent) -> Result<Outcome, Failure> {
     validate::check_node(agent)?;
-    let outcome = standby(agent, agent.request.deadline)?;
+    let mut outcome = standby(agent, agent.request.deadline)?;
+    if agent.pacemaker.cib().is_ok_and(|cib| cib.without_fencing) {
+        // Nothing else can be done about it, and nobody must be able to say that it was not known.
+        let warning = "fencing is disabled: there may be two primaries; `pcs property set stonith-enabled=true`";
+        outcome.reason = Some(outcome.reason.map_or(warning.to_owned(), |reason| format!("{reason}; {warning}")));
+    }
     match follow::look_after(agent, false, &agent.request.transition) {
         Ok(trouble) => trouble.iter().for_each(|trouble| log::warn!("{trouble}")),
         Err(error) => log::warn!("{error}"),
@@ -61,17 +70,48 @@ fn launch(agent: &mut Agent, found: &Status) -> Result<(), Failure> {
 
 fn wait_until_up(agent: &mut Agent, deadline: Deadline) -> Result<Outcome, Failure> {
     let awaited = "recovery to become consistent: see PostgreSQL's log, or raise the timeout of start";
-    agent.wait_for(awaited, deadline, |agent| match agent.postgres.phase() {
+    let mut progress = Progress::default();
+    let up = agent.wait_for(awaited, deadline, |agent| match agent.postgres.phase() {
         Some(Phase::Ready | Phase::WarmStandby) => Ok(Some(())),
-        Some(Phase::Starting | Phase::Stopping | Phase::Unknown) => Ok(None),
+        Some(Phase::Starting | Phase::Stopping | Phase::Unknown) => {
+            look_at(agent, &mut progress);
+            Ok(None)
+        }
         None => Err(Failure::Died(last_words(agent))),
-    })?;
+    });
+    match up {
+        Err(Failure::Deadline { after, .. }) if progress.goes_on(agent.clock.now()) => {
+            return Ok(still_recovering(agent, &progress, after));
+        }
+        up => up?,
+    }
     let status = status::status(&agent.postgres.evidence());
     if !status.runs_as(Role::Standby) {
         return Err(Failure::Unexpected { action: "start it as a standby", status });
     }
     log::info!("started as a standby");
     Ok(Outcome::SUCCESS)
+}
+
+/// Looks how far recovery has come, now and then.
+pub fn look_at(agent: &mut Agent, progress: &mut Progress) {
+    let now = agent.clock.now();
+    if progress.is_due(now) {
+        progress.note(agent.postgres.recovery(), now);
+    }
+}
+
+/// Pacemaker would stop what has not started in time, and the next start would recover from the same point again, for ever.
+/// So this one is a success, and the monitors say what the instance is doing. Until it follows a primary, or makes itself
+/// the candidate, it is not to be promoted.
+fn still_recovering(agent: &mut Agent, progress: &Progress, after: Duration) -> Outcome {
+    let me = agent.request.me.clone();
+    if let Err(error) = election::set_score(agent, &me, Score::NEVER) {
+        log::warn!("{error}");
+    }
+    let reason =
+        format!("still recovering after {:.0} s, {progress}: the monitors tell when it is over", after.as_secs_f64());
+    Outcome { reason: Some(reason), ..Outcome::SUCCESS }
 }
 
 /// What the server said before it ended.

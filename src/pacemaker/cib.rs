@@ -11,7 +11,11 @@ use crate::node::NodeName;
 pub const PROPERTY_SET: &str = "pgsqlms";
 
 /// What [`Cib::parse`] understands: the nodes with their permanent attributes, their transient ones, and our properties.
-pub const XPATH: &str = "//nodes|//transient_attributes|//cluster_property_set[@id='pgsqlms']";
+pub const XPATH: &str = "//nodes|//transient_attributes|//cluster_property_set[@id='pgsqlms']\
+     |//crm_config//nvpair[@name='stonith-enabled' or @name='fencing-enabled']";
+
+/// The properties by which fencing is turned off; the second is Pacemaker 3's name for it.
+const FENCING: [&str; 2] = ["stonith-enabled", "fencing-enabled"];
 
 /// A part of the cluster information base.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -24,6 +28,8 @@ pub struct Cib {
     pub permanent: BTreeMap<NodeName, BTreeMap<String, String>>,
     /// The agent's own cluster properties.
     pub properties: BTreeMap<String, String>,
+    /// Fencing is turned off.
+    pub without_fencing: bool,
 }
 
 /// Whose name-value pairs are being read.
@@ -63,6 +69,10 @@ impl Cib {
                 }
                 b"transient_attributes" => owner = Some(Owner::Transient(text("id")?.unwrap_or_default())),
                 b"cluster_property_set" => owner = Some(Owner::Properties),
+                b"nvpair" if text("name")?.is_some_and(|name| FENCING.contains(&name.as_str())) => {
+                    let no = ["false", "off", "no", "n", "0"];
+                    cib.without_fencing |= text("value")?.is_some_and(|it| no.contains(&it.to_lowercase().as_str()));
+                }
                 b"nvpair" => {
                     if let (Some(owner), Some(name), Some(value)) = (&owner, text("name")?, text("value")?) {
                         let pairs = match owner {
@@ -116,6 +126,7 @@ mod tests {
             <cluster_property_set id="pgsqlms">
               <nvpair id="p" name="pgsqlms-pgsqld-promotions" value="5@0/1 &lt;x&gt;"/>
             </cluster_property_set>
+            <nvpair id="f" name="stonith-enabled" value="False"/>
             <nodes>
               <node id="1" uname="srv1">
                 <instance_attributes id="nodes-1"><nvpair id="n" name="master-pgsqld" value="1001"/></instance_attributes>
@@ -134,6 +145,11 @@ mod tests {
         assert_eq!(cib.transient("master-pgsqld"), [(NodeName::new("srv2"), "990")].into_iter().collect());
         assert_eq!(cib.permanent("master-pgsqld"), [(NodeName::new("srv1"), "1001")].into_iter().collect());
         assert_eq!(cib.properties["pgsqlms-pgsqld-promotions"], "5@0/1 <x>");
+        assert_eq!((cib.properties.len(), cib.without_fencing), (1, true));
+        for (value, disabled) in [("true", false), ("0", true), ("", false)] {
+            let xml = format!(r#"<xpath-query><nvpair id="f" name="fencing-enabled" value="{value}"/></xpath-query>"#);
+            assert_eq!(Cib::parse(&xml).unwrap().without_fencing, disabled, "{value}");
+        }
     }
 
     #[test]

@@ -15,16 +15,19 @@ use super::control::{ControlData, ControlError, DbState, WalLevel};
 use super::history::TimelineHistory;
 use super::layout::{self, DataDirectory};
 use super::managed::{Managed, Setting};
+use super::oom::{self, Protection};
 use super::processes::{self, Processes, ServerProcess};
-use super::server_log::ServerLog;
+use super::server_log::{self, ServerLog};
 use super::session::{self, Address, Row, Session};
-use super::{End, Links, Postgres, PostgresError, Replication, Upstream, wal_end};
+use super::{End, Links, Postgres, PostgresError, Replication, Upstream, break_note, wal_end};
 use crate::clock::{Clock, Deadline};
 use crate::command::Invocation;
 use crate::location::{Lsn, Timeline};
 use crate::parameters::{Config, Host};
 use crate::privileges::{PrivilegeError, SystemUser};
+use crate::rules::cut_off;
 use crate::rules::managed::InForce;
+use crate::rules::progress::Mark;
 use crate::rules::scores::{Replica, SenderState};
 use crate::rules::status::{Answer, Evidence, Phase, Role};
 use crate::rules::{setup, slots};
@@ -267,6 +270,10 @@ impl Postgres for Instance {
         }
     }
 
+    fn recovery(&mut self) -> Option<Mark> {
+        processes::recovery(self.data.path(), &self.config.pgdata)
+    }
+
     fn vote(&mut self) -> Result<Vote, PostgresError> {
         let control = self.control()?;
         let row = self.ask(REACH).unwrap_or_else(|error| {
@@ -345,6 +352,16 @@ impl Postgres for Instance {
         })
     }
 
+    fn cut_off(&mut self, streams: bool) -> Option<String> {
+        if streams {
+            break_note::forget(self.data.path());
+            return None;
+        }
+        let lasted = break_note::note(self.data.path(), self.clock.uptime())?;
+        let why = self.as_user(|data| Ok(server_log::receiver_error(data.path()))).ok().flatten();
+        Some(cut_off::told(lasted, why.as_deref()))
+    }
+
     fn checkpoint(&mut self, patience: Duration) -> Result<(), PostgresError> {
         self.connect().map_err(|answer| PostgresError::NoSession(answer.to_string()))?;
         match &self.session {
@@ -357,12 +374,14 @@ impl Postgres for Instance {
         self.session = None;
         self.forget_dead_postmaster();
         let user = self.user()?;
+        let _protection = Protection::begin();
         self.log = Some(user.act(|| {
             layout::create(&self.data.file("standby.signal"))?;
             wal_end::forget_taken(&self.data)?;
             let bindir = self.data.bindir(self.config.bindir.as_deref())?;
             let server = Invocation::new(bindir.join("postgres")).arg("-D").arg(&self.config.pgdata);
             let server = self.config.start_opts.iter().fold(server, |server, word| server.arg(word));
+            let server = oom::ENVIRONMENT.iter().fold(server, |server, (name, value)| server.env(name, value));
             let (log, file) = ServerLog::open(self.data.path())?;
             server.leave_running(file, self.data.path())?;
             Ok::<_, PostgresError>(log)

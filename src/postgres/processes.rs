@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use crate::rules::progress::Mark;
+
 /// A process that uses the data directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ServerProcess {
@@ -83,6 +85,26 @@ fn names(process: &Path, directories: &[&Path]) -> bool {
 pub fn is_in_use_anywhere(datadir: &Path) -> bool {
     let directory = Directory::of(datadir);
     all_pids().map(|pid| PathBuf::from(format!("/proc/{pid}"))).any(|it| is_server(&it) && directory.has_inode(&it))
+}
+
+/// How far the recovery of the instance has come: what its startup process shows in its title, and its processor time.
+pub fn recovery(datadir: &Path, pgdata: &Path) -> Option<Mark> {
+    let title = |pid: i32| {
+        let command_line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        String::from_utf8_lossy(&command_line).trim_end_matches('\0').to_owned()
+    };
+    let recovers = |title: &str| title.starts_with("postgres: ") && title.split(' ').any(|word| word == "startup");
+    let found = all_of(datadir, pgdata).into_iter().map(|process| (process.pid, title(process.pid)));
+    let (pid, title) = found.into_iter().find(|(_, title)| recovers(title))?;
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let is_file = |word: &&str| word.len() == 24 && word.bytes().all(|byte| byte.is_ascii_hexdigit());
+    Some(Mark { file: title.split(' ').find(is_file).map(str::to_owned), work: processor_time(&stat) })
+}
+
+/// User and system time from `/proc/PID/stat`, whose second field may hold anything.
+fn processor_time(stat: &str) -> u64 {
+    let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields).split_whitespace();
+    fields.skip(11).take(2).filter_map(|ticks| ticks.parse::<u64>().ok()).sum()
 }
 
 /// Whether there is a process of this number, be it dead and not reaped by its parent yet.

@@ -138,7 +138,10 @@ pub fn status(evidence: &Evidence) -> Status {
         Evidence::Orphans { count } => Status::Orphaned { count: *count },
         Evidence::Postmaster { pid, frozen: true, .. } => Status::Unresponsive { pid: *pid, waited: None },
         Evidence::Postmaster { pid, frozen: false, phase, answer, control, standby_signal } => {
-            alive(*pid, *phase, answer, control.map(|control| role_of(control, *standby_signal)))
+            // Before recovery, pg_control still says what the instance was before.
+            let begins = *standby_signal && *phase == Phase::Starting;
+            let role = |control: DbState| if begins { Role::Standby } else { role_of(control, *standby_signal) };
+            alive(*pid, *phase, answer, control.map(role))
         }
     }
 }
@@ -353,6 +356,14 @@ mod tests {
             standby_signal: true,
         } => Status::Starting(Role::Standby);
         recovering: living(Starting, NotYet, InArchiveRecovery) => Status::Starting(Role::Standby);
+        about_to_recover_what_a_primary_left: Evidence::Postmaster {
+            pid: 42,
+            frozen: false,
+            phase: Starting,
+            answer: NotYet,
+            control: Some(InProduction),
+            standby_signal: true,
+        } => Status::Starting(Role::Standby);
         recovering_as_a_primary: living(Starting, NotYet, InCrashRecovery) => Status::Starting(Role::Primary);
         backend_crashed_on_the_primary: living(Ready, NotYet, InCrashRecovery)
             => troubled(Role::Primary, Trouble::Restarting);

@@ -226,6 +226,7 @@ impl Pacemaker for FakePacemaker<'_> {
                 nodes: state.nodes.iter().map(|node| node.name.clone()).collect(),
                 transient: state.information.transient.clone(),
                 permanent: state.information.permanent.clone(),
+                without_fencing: false,
                 properties,
             }
         })

@@ -7,6 +7,7 @@ use pgsqlms::postgres::history::TimelineHistory;
 use pgsqlms::postgres::managed::{Managed, Setting};
 use pgsqlms::postgres::{End, Links, Postgres, PostgresError, Replication, Upstream};
 use pgsqlms::rules::managed::InForce;
+use pgsqlms::rules::progress::Mark;
 use pgsqlms::rules::scores::{Replica, SenderState};
 use pgsqlms::rules::status::{Answer, Evidence, Phase, Role};
 use pgsqlms::rules::{setup, slots};
@@ -91,6 +92,10 @@ impl Postgres for FakePostgres<'_> {
         self.call(|state, node| phase(&state.nodes[node].postgres))
     }
 
+    fn recovery(&mut self) -> Option<Mark> {
+        None
+    }
+
     fn vote(&mut self) -> Result<Vote, PostgresError> {
         self.asked(|state, node| {
             let postgres = &state.nodes[node].postgres;
@@ -161,6 +166,10 @@ impl Postgres for FakePostgres<'_> {
             let upstream = if postgres.upstream.is_some() { Upstream::Streaming } else { Upstream::Disconnected };
             matches!(postgres.process, Process::Standby | Process::Promoting { .. }).then_some(upstream)
         })
+    }
+
+    fn cut_off(&mut self, _streams: bool) -> Option<String> {
+        None
     }
 
     fn checkpoint(&mut self, _patience: Duration) -> Result<(), PostgresError> {

@@ -10,7 +10,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use super::stage::Stage;
-use crate::throwaway::{Instance, Succeeds, eventually};
+use crate::throwaway::{Instance, Succeeds, as_user, eventually};
 
 /// Does what one line of the table says.
 pub(super) fn inject(stage: &mut Stage, line: &str) {
@@ -20,6 +20,8 @@ pub(super) fn inject(stage: &mut Stage, line: &str) {
     match name {
         "heal" => stage.heal(),
         "launch" => stage.launch(),
+        "launch slowly" => launch_slowly(stage, "CONT"),
+        "launch stuck" => launch_slowly(stage, "STOP"),
         "settings" => settings(stage, rest),
         "sql" => drop(stage.sql(rest)),
         "sql says" => says(stage, rest),
@@ -46,6 +48,7 @@ pub(super) fn inject(stage: &mut Stage, line: &str) {
         "file system error" => file_system_error(stage),
         "unmount" => unmount(stage),
         "recycle the pid" => recycle(stage),
+        "cut off for" => cut_off(stage, rest),
         "take the other's pid" => take_pid(stage, stage.other.as_ref().unwrap().postmaster().unwrap()),
         "no file" => assert!(!stage.data().join(rest).exists(), "{rest} was made"),
         "link" => link(stage, rest),
@@ -59,6 +62,25 @@ pub(super) fn inject(stage: &mut Stage, line: &str) {
         "the other runs" => assert!(stage.other.as_ref().unwrap().processes() > 0, "the other one does not run"),
         _ => panic!("no such injection: {line}"),
     }
+}
+
+/// As a standby whose startup process gets little time or none.
+fn launch_slowly(stage: &mut Stage, signal: &str) {
+    as_user(Path::new("touch"), &stage.user).arg(stage.data().join("standby.signal")).success();
+    // PostgreSQL takes a dead postmaster that was not reaped for a running one.
+    stage.reap();
+    stage.spawn();
+    let startup = || called(stage, "startup").first().copied();
+    eventually("recovery", || startup().is_some_and(|pid| kill(pid, Signal::SIGSTOP).is_ok()));
+    let pid = startup().unwrap();
+    let script = "while kill -\"$1\" \"$0\"; do sleep 0.005; kill -STOP \"$0\"; sleep 0.4; done";
+    let mut brake = Command::new("/bin/sh");
+    stage.hold(brake.args(["-c", script]).arg(pid.to_string()).arg(signal).stderr(Stdio::null()));
+    let brake = stage.last_held();
+    stage.undo.push(Box::new(move |_| {
+        let _ = kill(brake, Signal::SIGKILL);
+        let _ = kill(pid, Signal::SIGCONT);
+    }));
 }
 
 fn signal(pid: Pid, name: &str) {
@@ -89,7 +111,8 @@ fn kill_some(stage: &Stage, which: &str) {
         "all" => stage.pids(),
         _ => panic!("kill {which}?"),
     };
-    doomed.into_iter().for_each(|pid| kill(pid, Signal::SIGKILL).unwrap());
+    // Children follow their postmaster by themselves.
+    doomed.into_iter().for_each(|pid| kill(pid, Signal::SIGKILL).unwrap_or_default());
     eventually("the end of all processes", || stage.processes() == 0);
 }
 
@@ -274,6 +297,16 @@ fn take_pid(stage: &Stage, taken: Pid) {
         let (_, rest) = text.split_once('\n').unwrap();
         std::fs::write(&path, format!("{taken}\n{rest}")).unwrap();
     }
+}
+
+/// As if a monitor had seen so many seconds ago that it receives nothing.
+fn cut_off(stage: &Stage, seconds: &str) {
+    let name = stage.data().to_string_lossy().trim_matches('/').replace('/', "-");
+    let path = format!("/run/pgsqlms/{name}.break");
+    let noted = std::fs::read_to_string(&path).unwrap();
+    let seen: u64 = noted.split_once(' ').unwrap().1.parse().unwrap();
+    let since = seen.saturating_sub(seconds.parse::<u64>().unwrap() * 1000);
+    std::fs::write(&path, format!("{since} {seen}")).unwrap();
 }
 
 /// `NAME TARGET`

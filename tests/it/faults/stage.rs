@@ -89,11 +89,16 @@ impl Stage {
 
     /// Starts the server without the agent.
     pub(super) fn launch(&mut self) {
+        self.spawn();
+        eventually("the server", || self.sql("SELECT 1") == "1");
+    }
+
+    /// Starts the server and waits for nothing.
+    pub(super) fn spawn(&mut self) {
         let mut server = self.as_user("postgres");
         let log = self.directory.path().join("server.log");
         let log = std::fs::File::options().create(true).append(true).open(log).unwrap();
         self.hold(server.arg("-D").arg(self.data()).stdout(Stdio::null()).stderr(log));
-        eventually("the server", || self.sql("SELECT 1") == "1");
     }
 
     /// Starts something that ends with the case.

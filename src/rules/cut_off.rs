@@ -1,0 +1,87 @@
+//! When it is worth a word that a standby receives no WAL: not after a restart or a failover, which every standby survives
+//! without for a moment.
+
+use std::time::Duration;
+
+/// So long a standby may be without its primary before a person is told.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A break that nobody has looked at for so long may have ended and begun anew.
+const FORGOTTEN: Duration = Duration::from_secs(15 * 60);
+
+/// A time without WAL, counted from the start of the machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Break {
+    /// When it was first seen.
+    pub since: Duration,
+    /// When it was last seen.
+    pub seen: Duration,
+}
+
+impl Break {
+    /// What is to be noted when nothing is received `now`, and this was `noted` before.
+    pub fn seen(noted: Option<Break>, now: Duration) -> Break {
+        let goes_on = |noted: &Break| noted.since <= noted.seen && noted.seen <= now && now - noted.seen <= FORGOTTEN;
+        Break { since: noted.filter(goes_on).map_or(now, |noted| noted.since), seen: now }
+    }
+
+    /// How long it has lasted, if that is too long.
+    pub fn too_long(self) -> Option<Duration> {
+        Some(self.seen - self.since).filter(|lasted| *lasted >= PATIENCE)
+    }
+
+    /// Reads what [`Break`]'s text says; nothing from nonsense.
+    pub fn read(text: &str) -> Option<Break> {
+        let (since, seen) = text.trim().split_once(' ')?;
+        let time = |text: &str| text.parse().ok().map(Duration::from_millis);
+        Some(Break { since: time(since)?, seen: time(seen)? })
+    }
+}
+
+impl std::fmt::Display for Break {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {}", self.since.as_millis(), self.seen.as_millis())
+    }
+}
+
+/// What a person should know: how long nothing was received, and why, as far as the server's log tells.
+pub fn told(lasted: Duration, why: Option<&str>) -> String {
+    let why = why.unwrap_or("check primary_conninfo, the primary's pg_hba.conf and PostgreSQL's log");
+    let lost = why.contains("has already been removed") || why.contains("system identifier differs");
+    let remedy = if lost { "rebuild this node by pg_basebackup; " } else { "" };
+    format!("{remedy}no WAL received for {} s: {why}", lasted.as_secs())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rules::table;
+
+    /// What was noted, in ms; now, in s → what is noted, and what that is too long for, in s.
+    fn noted((before, now): (&str, u64)) -> (String, Option<u64>) {
+        let seen = Break::seen(Break::read(before), Duration::from_secs(now));
+        (seen.to_string(), seen.too_long().map(|lasted| lasted.as_secs()))
+    }
+
+    table! { noted;
+        a_break_begins: ("", 100) => ("100000 100000".to_owned(), None);
+        it_is_short: ("100000 100000", 129) => ("100000 129000".to_owned(), None);
+        it_lasts: ("100000 129000", 130) => ("100000 130000".to_owned(), Some(30));
+        nobody_looked_for_long: ("100000 129000", 2000) => ("2000000 2000000".to_owned(), None);
+        noted_before_the_machine_was_started: ("100000 129000", 5) => ("5000 5000".to_owned(), None);
+        nonsense: ("x 7", 5) => ("5000 5000".to_owned(), None);
+        half_a_file: ("100000", 500) => ("500000 500000".to_owned(), None);
+    }
+
+    fn said(why: Option<&str>) -> String {
+        told(Duration::from_secs(75), why)
+    }
+
+    table! { said;
+        known: Some("could not connect to the primary server: timeout")
+            => "no WAL received for 75 s: could not connect to the primary server: timeout";
+        removed: Some("requested WAL segment 1 has already been removed")
+            => "rebuild this node by pg_basebackup; no WAL received for 75 s: requested WAL segment 1 has already been removed";
+        unknown: None => "no WAL received for 75 s: check primary_conninfo, the primary's pg_hba.conf and PostgreSQL's log";
+    }
+}
