@@ -155,7 +155,8 @@ fn fit<'a>(voted: &[Voter<'a>], record: &Record) -> (Vec<Voter<'a>>, Vec<(NodeNa
         standings.iter().filter(|(_, standing)| wanted(standing)).map(|(voter, _)| *voter).collect()
     };
     let mut fit = with(|standing| *standing == Standing::Current);
-    if fit.is_empty() {
+    // Who has come short of the end of that promotion's WAL has joined it.
+    if fit.is_empty() && with(|standing| matches!(standing, Standing::Short { .. })).is_empty() {
         fit = with(|standing| matches!(standing, Standing::Behind(last) if last.stage < Stage::Kept));
     }
     let standings = standings.into_iter().map(|((node, _), standing)| (node.clone(), standing)).collect();

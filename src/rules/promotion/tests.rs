@@ -89,6 +89,7 @@ table! { chosen;
     an_intended_promotion_that_never_happened: ("srv1=1#300", "2@0/100 srv3 0 intended", "") => "srv1";
     an_intended_promotion_that_happened: ("srv1=1#300 srv2=2#290,history=1@0/100|2", "2@0/100 srv3 0 intended", "") => "srv2";
     the_shutdown_checkpoint_is_missing: ("srv1=2#500,history=1@0/100|2", "2@0/100 srv2 0 kept end=0/200", "") => "nobody: History";
+    behind_does_not_win_over_short: ("srv1=1#256 srv3=2#300,history=1@0/100|2", "2@0/100 srv2 0 end=0/200", "") => "nobody: History";
     the_shutdown_checkpoint_is_here: ("srv1=2#512,history=1@0/100|2", "2@0/100 srv2 0 kept end=0/200", "") => "srv1";
 }
 
