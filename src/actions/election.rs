@@ -8,6 +8,7 @@ use crate::failure::Failure;
 use crate::node::NodeName;
 use crate::pacemaker::cib::Cib;
 use crate::pacemaker::{Attribute, NO_FAILOVER, PRIORITY, Property, Reach};
+use crate::parameters::Follow;
 use crate::record::Record;
 use crate::rules::cold_start::{self, Claim, Patience};
 use crate::rules::promotion::{Bar, Facts, Refusal};
@@ -185,6 +186,11 @@ pub fn find_candidate(agent: &mut Agent, voters: &BTreeSet<NodeName>) -> Result<
         Claim::Claim => {
             log::info!("no node is promotable and this one should be promoted: it becomes the candidate");
             set_score(agent, &me, Score::CANDIDATE)?;
+        }
+        Claim::Leave(node) if agent.request.config.follow == Follow::Node => {
+            log::info!("no node is promotable and {node} should be promoted: it becomes the candidate");
+            // It may stream from here, and then it does not look for one.
+            set_score(agent, &node, Score::CANDIDATE)?;
         }
         Claim::Leave(node) => log::info!("no node is promotable and {node} should be promoted: leaving it to {node}"),
         Claim::Nobody(refusal) => return Ok(Search::Refused(refusal)),

@@ -5,13 +5,14 @@ use std::time::Duration;
 use crate::agent::Agent;
 use crate::clock::Deadline;
 use crate::failure::Failure;
+use crate::node::NodeName;
 use crate::notification::Transition;
 use crate::pacemaker::cib::Cib;
 use crate::pacemaker::{ADDRESS, PORT};
 use crate::parameters::{Follow, Slots};
 use crate::postgres::conninfo::Conninfo;
 use crate::postgres::managed::{self, Setting};
-use crate::rules::follow::{self, Place};
+use crate::rules::follow::{self, Leader, Place};
 use crate::rules::managed::{Blocked, Obstacle, Step, step};
 
 use super::{election, slots};
@@ -54,9 +55,8 @@ pub fn primary_of(agent: &mut Agent, transition: &Transition) -> Result<Option<S
 pub fn prepare(agent: &mut Agent) -> Result<(), Failure> {
     let managed = agent.postgres.managed()?;
     let follows = agent.request.config.follow == Follow::Node;
-    let ours = managed.get(Setting::PrimaryConninfo).is_some();
-    let place = if follows && ours { known_place(agent) } else { None };
-    let localized = follow::localized(&managed, &agent.request.me, follows, place.as_ref());
+    let leader = if follows { leader(agent) } else { Leader::Nobody };
+    let localized = follow::localized(&managed, &agent.request.me, follows, &leader);
     let slots = agent.request.config.slots;
     let localized = follow::localized_slot(localized, &agent.request.me, slots);
     // Where slots are to be used, the server must show that it reads the file.
@@ -66,21 +66,32 @@ pub fn prepare(agent: &mut Agent) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Where the primary is that this transition leaves, if the cluster says so.
-fn known_place(agent: &mut Agent) -> Option<Place> {
-    let cib = agent.pacemaker.cib().map_err(|error| log::debug!("{error}")).ok()?;
-    place(agent, &agent.request.transition, &cib).map_err(|error| log::debug!("{error}")).ok()?
+/// Whom an instance is to follow that is started now. Who is only about to be promoted is no primary yet.
+fn leader(agent: &mut Agent) -> Leader {
+    let transition = &agent.request.transition;
+    let Some(primary) = follow::lasting_primary(transition).filter(|node| **node != agent.request.me) else {
+        return Leader::Nobody;
+    };
+    match agent.pacemaker.cib() {
+        Ok(cib) => Leader::At(place_of(primary, &cib)),
+        Err(error) => {
+            log::debug!("{error}");
+            Leader::Somewhere
+        }
+    }
 }
 
 /// Where the primary is; none if that is this node, or nobody knows.
 fn place(agent: &Agent, transition: &Transition, cib: &Cib) -> Result<Option<Place>, Failure> {
     let record = election::circumstances(agent, cib)?.record;
-    let Some(primary) = follow::primary(transition, &record).filter(|node| *node != agent.request.me) else {
-        return Ok(None);
-    };
-    let host = cib.permanent(ADDRESS).get(&primary).map_or_else(|| primary.to_string(), |host| (*host).to_owned());
-    let port = cib.permanent(PORT).get(&primary).and_then(|port| port.parse().ok());
-    Ok(Some(Place { host, port }))
+    let primary =
+        follow::primary(transition, &record, &election::scores(agent, cib)).filter(|node| *node != agent.request.me);
+    Ok(primary.map(|primary| place_of(&primary, cib)))
+}
+
+fn place_of(node: &NodeName, cib: &Cib) -> Place {
+    let host = cib.permanent(ADDRESS).get(node).map_or_else(|| node.to_string(), |host| (*host).to_owned());
+    Place { host, port: cib.permanent(PORT).get(node).and_then(|port| port.parse().ok()) }
 }
 
 fn switch(agent: &mut Agent, transition: &Transition) -> Result<Option<String>, Failure> {

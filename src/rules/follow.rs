@@ -1,5 +1,7 @@
 //! Whom a standby follows where no address moves with the primary (`follow=node`).
 
+use std::collections::BTreeMap;
+
 use crate::node::NodeName;
 use crate::notification::Transition;
 use crate::parameters::Slots;
@@ -7,6 +9,7 @@ use crate::postgres::conninfo::Conninfo;
 use crate::postgres::managed::{Managed, Setting};
 use crate::record::Record;
 use crate::rules::slots;
+use crate::score::Score;
 
 /// Where a node's instance is reached.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,11 +44,13 @@ fn port_of(base: &Conninfo, host: &str) -> Option<String> {
     (!port.is_empty()).then(|| port.to_owned())
 }
 
-/// The primary that this transition leaves, or the last one on record.
-pub fn primary(transition: &Transition, record: &Record) -> Option<NodeName> {
+/// The primary that this transition leaves, or the last one on record if it says of itself that it still is. After a
+/// power cut of all nodes nobody does, and nobody is followed: see [`localized`].
+pub fn primary(transition: &Transition, record: &Record, scores: &BTreeMap<NodeName, Score>) -> Option<NodeName> {
     let stays = || transition.promoted.difference(&transition.demote).next();
     let told = transition.promote.first().or_else(stays);
-    told.or_else(|| record.last().map(|last| &last.node)).cloned()
+    let recorded = || record.last().map(|last| &last.node).filter(|node| scores.get(node) == Some(&Score::PRIMARY));
+    told.or_else(recorded).cloned()
 }
 
 /// Whether a standby looks whom it should follow: its connection may be missing, or lead where the primary was a moment ago,
@@ -54,15 +59,39 @@ pub fn is_due(streams: bool, just_connected: bool, in_force: &str, written: Opti
     !streams || just_connected || written != Some(in_force)
 }
 
-/// Our file as it should be on this node before a start, whichever node it was copied from. `place` is where the primary
-/// is, if that is known; none of it stays if nobody is to be followed by name.
-pub fn localized(managed: &Managed, me: &NodeName, follows: bool, place: Option<&Place>) -> Managed {
-    let ours = managed.get(Setting::PrimaryConninfo).filter(|_| follows);
-    let ours = ours.and_then(|text| text.parse::<Conninfo>().ok()).map(|mut conninfo| {
-        conninfo.set("application_name", me.as_str());
-        place.map_or(conninfo.clone(), |place| pointed(&conninfo, place, me)).text()
-    });
-    managed.clone().with(Setting::PrimaryConninfo, ours)
+/// Whom an instance is to follow when it is started.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Leader {
+    /// There is no primary.
+    Nobody,
+    /// There is one, and nobody can tell where.
+    Somewhere,
+    /// There is one here.
+    At(Place),
+}
+
+/// Our file as it should be on this node before a start, whichever node it was copied from. Nothing of it stays if nobody is
+/// to be followed by name.
+///
+/// Where there is no primary, nobody is followed until there is one. A standby that streams from another standby has no
+/// reason to look for a candidate, and two that stream from each other would wait for a primary for ever.
+pub fn localized(managed: &Managed, me: &NodeName, follows: bool, leader: &Leader) -> Managed {
+    let ours = managed.get(Setting::PrimaryConninfo).filter(|ours| follows && !ours.is_empty());
+    let ours = ours.and_then(|text| text.parse::<Conninfo>().ok());
+    let wanted = match leader {
+        Leader::Nobody => follows.then(String::new),
+        Leader::At(place) => ours.map(|ours| pointed(&ours, place, me).text()),
+        Leader::Somewhere => ours.map(|mut ours| {
+            ours.set("application_name", me.as_str());
+            ours.text()
+        }),
+    };
+    managed.clone().with(Setting::PrimaryConninfo, wanted)
+}
+
+/// The primary that runs before this transition and after it.
+pub fn lasting_primary(transition: &Transition) -> Option<&NodeName> {
+    transition.promoted.iter().find(|node| !transition.demote.contains(node) && !transition.stop.contains(node))
 }
 
 /// Our file with this node's own slot, if it names one.
@@ -111,7 +140,7 @@ mod tests {
         }
     }
 
-    /// promoted, demote, promote; the record.
+    /// promoted, demote, promote; the record. srv1 and srv2 say that they are primaries.
     fn primaries((promoted, demote, promote, record): (&str, &str, &str, &str)) -> String {
         let nodes = |names: &str| names.split_whitespace().map(NodeName::new).collect();
         let transition = Transition {
@@ -121,7 +150,8 @@ mod tests {
             ..Transition::default()
         };
         let record = if record.is_empty() { Record::default() } else { record.parse().unwrap() };
-        primary(&transition, &record).map_or("-".to_owned(), |node| node.to_string())
+        let scores = ["srv1", "srv2"].map(|node| (NodeName::new(node), Score::PRIMARY));
+        primary(&transition, &record, &BTreeMap::from(scores)).map_or("-".to_owned(), |node| node.to_string())
     }
 
     table! { primaries;
@@ -131,6 +161,7 @@ mod tests {
         nobody_told: ("", "", "", "3@0/200 srv2 500; 2@0/100 srv1 500 kept") => "srv2";
         an_intention_is_no_primary: ("", "", "", "3@0/200 srv2 500 intended; 2@0/100 srv1 500 kept") => "srv1";
         a_demotion: ("srv1", "srv1", "", "") => "-";
+        the_last_one_does_not_run: ("", "", "", "3@0/200 srv3 500 kept") => "-";
     }
 
     /// streams, just connected, in force, in our file.
@@ -159,22 +190,53 @@ mod tests {
         no_longer_wanted_slot: (Some("pgsqlms_srv1"), Slots::Off) => None;
     }
 
-    /// Our file's conninfo, whether srv1 follows by name, where the primary is.
-    fn local((conninfo, follows, host): (Option<&str>, bool, Option<&str>)) -> Option<String> {
+    /// Our file's conninfo, whether srv1 follows by name, where the primary is: `-` for nowhere, `?` for somewhere.
+    fn local((conninfo, follows, host): (Option<&str>, bool, &str)) -> Option<String> {
         let managed = Managed::default()
             .with(Setting::SynchronousStandbyNames, Some("*".to_owned()))
             .with(Setting::PrimaryConninfo, conninfo.map(str::to_owned));
-        let place = host.map(|host| Place { host: host.to_owned(), port: None });
-        let localized = localized(&managed, &NodeName::new("srv1"), follows, place.as_ref());
+        let leader = match host {
+            "-" => Leader::Nobody,
+            "?" => Leader::Somewhere,
+            host => Leader::At(Place { host: host.to_owned(), port: None }),
+        };
+        let localized = localized(&managed, &NodeName::new("srv1"), follows, &leader);
         assert_eq!(localized.get(Setting::SynchronousStandbyNames), Some("*"));
         localized.get(Setting::PrimaryConninfo).map(str::to_owned)
     }
 
+    const AT_A: &str = "host=a application_name=srv1";
+
     table! { local;
-        nothing_there: (None, true, Some("b")) => None;
-        copied_from_another_node: (Some("host=a application_name=srv2"), true, None) => Some("host=a application_name=srv1".to_owned());
-        the_primary_is_known: (Some("host=a application_name=srv1"), true, Some("b")) => Some("host=b application_name=srv1".to_owned());
-        no_longer_wanted: (Some("host=a application_name=srv1"), false, Some("b")) => None;
-        broken: (Some("host='a"), true, Some("b")) => None;
+        nothing_there: (None, true, "b") => None;
+        copied_from_another_node: (Some("host=a application_name=srv2"), true, "?") => Some(AT_A.to_owned());
+        the_primary_is_known: (Some(AT_A), true, "b") => Some("host=b application_name=srv1".to_owned());
+        no_longer_wanted: (Some(AT_A), false, "b") => None;
+        broken: (Some("host='a"), true, "b") => None;
+        there_is_no_primary: (Some(AT_A), true, "-") => Some(String::new());
+        there_is_no_primary_and_never_was: (None, true, "-") => Some(String::new());
+        there_is_one_again: (Some(""), true, "b") => None;
+        somewhere: (Some(""), true, "?") => None;
+        no_primary_and_not_wanted: (None, false, "-") => None;
+    }
+
+    /// promoted, demote, stop.
+    fn lasting((promoted, demote, stop): (&str, &str, &str)) -> bool {
+        let nodes = |names: &str| names.split_whitespace().map(NodeName::new).collect();
+        let transition = Transition {
+            promoted: nodes(promoted),
+            demote: nodes(demote),
+            stop: nodes(stop),
+            promote: nodes("srv9"),
+            ..Transition::default()
+        };
+        lasting_primary(&transition).is_some()
+    }
+
+    table! { lasting;
+        stays: ("srv1", "", "") => true;
+        is_demoted: ("srv1", "srv1", "") => false;
+        is_stopped: ("srv1", "", "srv1") => false;
+        none_there: ("", "", "") => false;
     }
 }

@@ -3,7 +3,7 @@
 use std::os::unix::fs::MetadataExt;
 use std::time::{Duration, Instant};
 
-use pgsqlms::actions::{follow, monitor, primary};
+use pgsqlms::actions::{follow, monitor, primary, start};
 use pgsqlms::exit::OcfExitCode;
 use pgsqlms::notification::Transition;
 
@@ -118,4 +118,39 @@ fn the_monitor_of_a_standby_that_streams_asks_the_cluster_nothing() {
     // It has just connected, perhaps to who was the primary a moment ago.
     assert_eq!(calls(), 1);
     eventually("a connection that is not so young any more", || calls() == 0);
+}
+
+/// Two standbys that stream from each other would wait for a primary for ever.
+#[test]
+fn where_there_is_no_primary_nobody_is_followed() {
+    if !has_a_process_of_its_own("following::where_there_is_no_primary_nobody_is_followed") {
+        return;
+    }
+    let Some(members) = Members::new(3, "primary_conninfo = 'host=/nowhere connect_timeout=7'\n") else { return };
+    for standby in [2, 3] {
+        assert_eq!(follow(&members, standby, 1), None);
+        members.wait_until_streaming(standby, 1);
+    }
+    members.act(1, &Transition::default(), |agent| primary::publish(agent).unwrap());
+    for number in [1, 2, 3] {
+        members.instance(number).crash();
+    }
+    // All of them lose power: no score is left. The record still names srv1.
+    members.board.borrow_mut().cib.transient.clear();
+    let conninfo = |number: usize| members.instance(number).sql("SHOW primary_conninfo");
+    for number in [1, 2, 3] {
+        members.act(number, &Transition::default(), |agent| start::run(agent).unwrap());
+        assert_eq!(conninfo(number), "", "srv{number}");
+    }
+    // Somebody is promoted, and followed with all that the DBA has said.
+    members.instance(3).as_user("pg_ctl").args(["promote", "-D"]).arg(members.instance(3).data()).success();
+    assert_eq!(follow(&members, 1, 3), None);
+    members.wait_until_streaming(1, 3);
+    let place = members.instance(3).directory.path().display();
+    assert_eq!(conninfo(1), format!("host={place} connect_timeout=7 application_name=srv1"));
+    // Who is started beside a primary finds it at once.
+    members.instance(2).crash();
+    let promoted = Transition { promoted: promotion_of(3).promote, ..Transition::default() };
+    members.act(2, &promoted, |agent| start::run(agent).unwrap());
+    members.wait_until_streaming(2, 3);
 }

@@ -32,6 +32,8 @@ mod paf_is_replaced_in_place;
 mod pcs_and_crmsh_accept_the_meta_data;
 mod replication_is_cut;
 mod scores_are_missing_and_stale;
+mod slots_keep_the_wal_through_a_failover;
+mod standbys_follow_without_a_virtual_address;
 mod the_agent_keeps_a_quorum;
 mod the_attribute_daemon_stands_still_in_a_failover;
 mod the_best_standbys_replay_is_paused;
@@ -109,6 +111,8 @@ pub fn all() -> Vec<Scenario> {
         scenario!(a_voter_loses_power_before_the_promotion, Shared on "trixie"),
         scenario!(an_agent_is_killed_in_promote, Shared on "trixie"),
         scenario!(the_agent_keeps_a_quorum, Shared on "trixie"),
+        scenario!(standbys_follow_without_a_virtual_address, Shared on "trixie"),
+        scenario!(slots_keep_the_wal_through_a_failover, Shared on "trixie"),
         scenario!(the_primarys_crash_fails_over_if_asked, Shared on "trixie"),
         scenario!(a_running_standby_survives_what_start_refuses, Shared on "trixie"),
         scenario!(a_standby_cannot_connect, Shared on "trixie"),
