@@ -54,8 +54,9 @@ pub fn keep(agent: &mut Agent, cib: &Cib, timeline: Timeline) -> Result<(), Fail
 pub fn mirror(agent: &mut Agent, links: &Links, streams: bool) -> Result<Option<String>, Failure> {
     let (me, mode, setup) = (agent.request.me.clone(), agent.request.config.slots, &links.setup);
     let uses = slots::uses(mode, setup);
-    let lost = !streams && (uses || slots::is_ours(&setup.slot));
-    if !lost && !slots::is_due(mode, setup) {
+    // While connections are new, more nodes may be about to get a slot, for which nothing else would be seen here.
+    let unsettled = (!streams || links.just_connected) && (uses || slots::is_ours(&setup.slot));
+    if !unsettled && !slots::is_due(mode, setup) {
         return Ok(None);
     }
     if slots::keeps(mode, setup) && !setup.reads_our_file {

@@ -72,6 +72,8 @@ fn whoever_is_promoted_has_the_wal_that_a_standby_lacks() {
     let Some(members) = Members::new(3, BOUNDED) else { return };
     members.instance(1).sql("SELECT pg_create_physical_replication_slot('mine', true)");
     let all: (usize, &[usize]) = (1, &[2, 3]);
+    // One after the other: srv2 has its slots before srv3 has said that it wants one.
+    monitor_until(&members, (1, &[2]), 2, "srv1");
     monitor_until(&members, all, 1, "mine srv2+ srv3+");
     monitor_until(&members, all, 2, "srv1 srv3");
     monitor_until(&members, all, 3, "srv1 srv2");
