@@ -217,8 +217,10 @@ fn promise_commits(agent: &mut Agent, circumstances: &Facts) -> Result<(), Failu
     };
     let (wanted, promised) = synchronous::before_promotion(&facts, management);
     let promised = match &circumstances.ordered {
-        Some(_) => synchronous::Published::starting_over(&agent.request.me, wanted.clone()),
-        None => promised,
+        Some(node) if *node == agent.request.me => {
+            synchronous::Published::starting_over(&agent.request.me, wanted.clone())
+        }
+        _ => promised,
     };
     if wanted != effective {
         log::info!("synchronous_standby_names: {wanted}");

@@ -101,7 +101,7 @@ pub enum Refusal {
 /// only while that promotion's history does not count yet ([`Stage::Kept`]). Synchronous commits are
 /// guarded by [`synchronous`]: the voters must include a holder of each, and the winner must hold what any voter holds.
 pub fn choose(facts: &Facts, preferred: Option<&NodeName>) -> Choice {
-    if let Some(ordered) = &facts.ordered {
+    if let Some(ordered) = facts.ordered.as_ref().filter(|ordered| facts.votes.contains_key(*ordered)) {
         return by_order(facts, ordered);
     }
     let voted: Vec<(&NodeName, &Vote)> =

@@ -24,6 +24,7 @@ use pgsqlms::action::Action;
 use pgsqlms::agent::{Agent, Outcome, Request};
 use pgsqlms::clock::{Clock, Deadline};
 use pgsqlms::failure::Failure;
+use pgsqlms::location::Timeline;
 use pgsqlms::node::NodeName;
 use pgsqlms::notification::{Notification, Transition};
 use pgsqlms::parameters::Config;
@@ -92,6 +93,8 @@ pub struct State {
     pub acknowledged: BTreeMap<usize, Position>,
     /// The last promotion that an agent has recorded as having happened, even if the record is lost.
     pub recorded: Option<Promotion>,
+    /// The newest timeline that was taken when an operator last overruled the record.
+    pub overruled: Option<Timeline>,
     /// The clients pause.
     pub quiet: bool,
     pub violations: Vec<String>,
@@ -143,6 +146,7 @@ impl State {
             planted: None,
             acknowledged: BTreeMap::new(),
             recorded: None,
+            overruled: None,
             quiet: false,
             violations: Vec::new(),
             story: None,

@@ -104,6 +104,8 @@ table! { chosen;
     ordered_and_best: ("srv1=1#9 srv2=1#1 >srv1", "", "") => "srv1";
     ordered_against_history: ("srv1=1#200 >srv1", "2@0/100 srv2 0 kept", "") => "srv1, ordered";
     ordered_against_promises: ("srv1=1#200 >srv1", "", "srv3: ANY 1 (srv1, srv2)") => "srv1, ordered";
+    ordered_without_a_vote: ("srv1=1#9 srv2=- >srv2", "", "") => "srv2, ordered";
+    ordered_and_not_there: ("srv1=1#9 srv3=1#1 >srv2", "", "") => "srv1";
     ordered_elsewhere: ("srv1=1#9 srv2=1#1 >srv2", "", "") => "srv2, ordered";
 }
 

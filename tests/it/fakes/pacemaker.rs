@@ -6,7 +6,7 @@ use std::time::Duration;
 use pgsqlms::node::NodeName;
 use pgsqlms::pacemaker::cib::Cib;
 use pgsqlms::pacemaker::{Attribute, Pacemaker, PacemakerError, Property, Reach};
-use pgsqlms::record::Record;
+use pgsqlms::record::{Promotion, Record};
 use pgsqlms::vote::Ballot;
 
 use super::instance::Process;
@@ -240,7 +240,9 @@ impl Pacemaker for FakePacemaker<'_> {
                 None => drop(state.information.properties.remove(name)),
             }
             let record = value.filter(|_| name == Property::Promotions.of(RESOURCE)).and_then(|text| text.parse().ok());
-            state.recorded = record.and_then(|record: Record| record.last().cloned()).or(state.recorded.take());
+            let counts = |last: &&Promotion| Some(last.timeline) >= state.overruled;
+            let last = record.and_then(|record: Record| record.last().filter(counts).cloned());
+            state.recorded = last.or(state.recorded.take());
             state.information.changes += 1;
             // The CIB is written on all nodes and on their disks.
             let pause = state.random.milliseconds(20, 400);

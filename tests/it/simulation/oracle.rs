@@ -11,9 +11,20 @@ use crate::fakes::pacemaker::Weather;
 use crate::fakes::wal::Position;
 use crate::fakes::{RESOURCE, State};
 
-/// Judges the promotion of `winner`, which is just about to take effect.
+/// Judges the promotion of `winner`, which is just about to take effect. What an operator ordered may cost commits,
+/// and whatever history counted before.
 pub fn promoted(state: &mut State, winner: usize) {
     let held = state.nodes[winner].postgres.end;
+    let ordered = state.information.properties.get(&Property::Order.of(RESOURCE));
+    if ordered.is_some_and(|node| *node == *state.nodes[winner].name.as_str()) {
+        // Promises start over with this primary, whose older commits nobody else need hold yet.
+        state.acknowledged.clear();
+        let record = state.information.properties.get(&Property::Promotions.of(RESOURCE));
+        let record: Option<Record> = record.and_then(|record| record.parse().ok());
+        state.overruled = record.and_then(|record| record.newest_timeline());
+        state.recorded = None;
+        return;
+    }
     let mut wrong = Vec::new();
     for lost in state.acknowledged.values().filter(|commit| !state.wal.holds(held, **commit)) {
         wrong.push(format!("lacks acknowledged commits up to {}", lost.lsn));

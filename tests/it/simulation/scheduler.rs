@@ -12,13 +12,15 @@ use std::time::Duration;
 use pgsqlms::action::Action;
 use pgsqlms::exit::OcfExitCode;
 use pgsqlms::failure::Failure;
+use pgsqlms::pacemaker::{Attribute, Property};
 use pgsqlms::rules::status::Asked;
 
 use super::TURN;
 use super::faults::{self, Trouble};
 use super::oracle;
+use crate::fakes::instance::Process;
 use crate::fakes::pacemaker::Weather;
-use crate::fakes::{Cluster, Ended, Job, State, tell};
+use crate::fakes::{Cluster, Ended, Job, RESOURCE, State, tell};
 
 /// How often an action may fail on a node before the resource is kept from it (`migration-threshold`).
 const THRESHOLD: u32 = 5;
@@ -104,6 +106,7 @@ impl Scheduler {
                 self.wish = (node < self.seen.len()).then_some(node);
                 tell!(self.state(), "an operator's wish: {:?}", self.wish);
             }
+            14 => self.order(),
             13 => {
                 let node = self.state().random.below(self.seen.len());
                 let rests = self.resting.remove(&node) || !self.resting.insert(node);
@@ -117,11 +120,26 @@ impl Scheduler {
         }
     }
 
+    /// `pgsqlms promote-anyway`: an operator who sees no primary promotes some node, whatever is lost.
+    fn order(&mut self) {
+        let state = &mut *self.cluster.state.borrow_mut();
+        if state.nodes.iter().any(|node| node.on && node.postgres.process == Process::Primary) {
+            return;
+        }
+        let there: Vec<usize> = (0..state.nodes.len()).filter(|node| state.nodes[*node].on).collect();
+        let Some(node) = state.random.pick(&there) else { return };
+        let node = state.nodes[node].name.clone();
+        tell!(state, "an operator orders the promotion of {node}");
+        state.information.properties.insert(Property::Order.of(RESOURCE), node.to_string());
+        state.information.transient.entry(node).or_default().insert(Attribute::Score.of(RESOURCE), "1".to_owned());
+    }
+
     /// The troubles end; whether all nodes are there.
     pub fn heal(&mut self) -> bool {
         let all = faults::end_all(&mut self.state());
         self.wish = None;
         self.resting.clear();
+        self.state().information.properties.remove(&Property::Order.of(RESOURCE));
         self.maintenance = 0;
         self.clean_up();
         all
@@ -272,7 +290,9 @@ impl Scheduler {
         }
         if action == Action::Promote {
             let yielded = matches!(ended, Ended::Answered(Err(Failure::BetterCandidate(_))));
-            let fair = state.information.weather == Weather::Fair && !state.information.is_late();
+            // All yield to whom an operator has ordered, there or not.
+            let ordered = state.information.properties.contains_key(&Property::Order.of(RESOURCE));
+            let fair = state.information.weather == Weather::Fair && !state.information.is_late() && !ordered;
             self.yields = if yielded && fair && state.calm_since.is_some() { self.yields + 1 } else { 0 };
             if self.yields > 3 {
                 state.violated("one node yields to the next, again and again".to_owned());
