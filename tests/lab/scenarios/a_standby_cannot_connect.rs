@@ -1,7 +1,8 @@
-//! A standby's `primary_conninfo` leads nowhere, and it is restarted: it is not promotable and everybody can see it, nobody is
+//! A standby's `primary_conninfo` leads nowhere, and it is restarted: it is not promotable, Pacemaker shows why, nobody is
 //! fenced, and mended it streams again.
 
 use anyhow::{Result, ensure};
+use lab::cluster::Failure;
 use lab::lab::RESOURCE;
 use lab::{Lab, eventually};
 
@@ -25,6 +26,11 @@ pub fn play(lab: &Lab) -> Result<()> {
     lab.wait_for(LIMIT, "a score that keeps the standby from being promoted", |cluster| {
         cluster.score(RESOURCE, standby.name()).is_some_and(|score| score < 0)
     })?;
+    let cluster = lab.wait_for(LIMIT, "a reason why the standby receives no WAL", |cluster| {
+        let told = |failure: &Failure| failure.node == standby.name() && failure.reason.contains("no WAL received");
+        cluster.failures.iter().any(told)
+    })?;
+    lab::progress::step(cluster.failures.first().map_or("", |failure| &failure.reason));
     trial.writes_go_on()?;
     trial.fault("mend primary_conninfo", || {
         standby.psql("ALTER SYSTEM RESET primary_conninfo")?;

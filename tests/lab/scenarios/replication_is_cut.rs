@@ -5,7 +5,7 @@ use anyhow::{Result, ensure};
 use lab::Lab;
 use lab::lab::RESOURCE;
 
-use crate::operator::{all_started_at, no_failure, wait_until_idle};
+use crate::operator::{all_started_at, wait_until_idle};
 use crate::replication::{bring_back, cut_replication};
 use crate::trial::{Ending, LIMIT, Trial};
 
@@ -19,7 +19,6 @@ pub fn play(lab: &Lab) -> Result<()> {
         scores.filter(|score| *score > 0).count() == 1
     })?;
     wait_until_idle(old)?;
-    no_failure(lab)?;
     ensure!(all_started_at(lab.nodes())? == before, "a PostgreSQL was restarted");
     ensure!(trial.primary()?.name() == old.name(), "{} is the primary now", trial.primary()?.name());
     trial.fault("cut the power of the primary", || old.power_off())?;
