@@ -3,11 +3,13 @@
 pub mod lines;
 
 use std::ffi::{OsStr, OsString};
+use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use tokio::runtime::Runtime;
 
+use crate::postgres::conninfo::Password;
 use lines::Lines;
 
 /// Where programs are looked for: never where the caller's environment says.
@@ -25,6 +27,19 @@ pub struct Invocation {
     program: OsString,
     arguments: Vec<OsString>,
     environment: Vec<(&'static str, &'static str)>,
+    directory: Option<PathBuf>,
+    password: Option<Password>,
+}
+
+/// What a program printed and how it ended.
+#[derive(Debug, Clone)]
+pub struct Printed {
+    /// How it ended.
+    pub status: ExitStatus,
+    /// Its standard output, up to a bound.
+    pub stdout: String,
+    /// Its standard error, up to a bound.
+    pub stderr: String,
 }
 
 /// Every way in which running a program can fail.
@@ -61,7 +76,25 @@ pub enum CommandError {
 impl Invocation {
     /// `program` without arguments.
     pub fn new(program: impl Into<OsString>) -> Self {
-        Self { program: program.into(), arguments: Vec::new(), environment: Vec::new() }
+        Self {
+            program: program.into(),
+            arguments: Vec::new(),
+            environment: Vec::new(),
+            directory: None,
+            password: None,
+        }
+    }
+
+    /// Working in `directory`, so that it is seen to use it.
+    pub fn working_in(mut self, directory: impl Into<PathBuf>) -> Self {
+        self.directory = Some(directory.into());
+        self
+    }
+
+    /// With a password for libpq, which appears on no command line and in no log.
+    pub fn password(mut self, password: Option<Password>) -> Self {
+        self.password = password;
+        self
     }
 
     /// With one more argument.
@@ -89,21 +122,31 @@ impl Invocation {
     ///
     /// See [`CommandError`]: all of them say which program it was.
     pub fn run(&self, runtime: &Runtime, patience: Duration) -> Result<String, CommandError> {
+        let Printed { status, stdout, stderr } = self.listen(runtime, patience)?;
+        if status.success() {
+            return Ok(stdout);
+        }
+        let message = stderr.lines().rfind(|line| !line.trim().is_empty()).unwrap_or_default().trim().to_owned();
+        Err(CommandError::Failed { invocation: self.to_string(), status, message })
+    }
+
+    /// Runs the program to its end, at most for `patience`; what it printed, however it ended. One that is given up is killed.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be started, or does not end in time.
+    pub fn listen(&self, runtime: &Runtime, patience: Duration) -> Result<Printed, CommandError> {
         let mut command = self.prepared();
         command.stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
-        runtime.block_on(async {
+        let output = runtime.block_on(async {
             let child = command.spawn().map_err(|source| self.not_started(source))?;
-            let output = tokio::time::timeout(patience, collect(child))
+            tokio::time::timeout(patience, collect(child))
                 .await
                 .map_err(|_| CommandError::TimedOut { invocation: self.to_string(), after: patience })?
-                .map_err(|source| self.not_started(source))?;
-            if output.status.success() {
-                return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
-            }
-            let errors = String::from_utf8_lossy(&output.stderr);
-            let message = errors.lines().rfind(|line| !line.trim().is_empty()).unwrap_or_default().trim().to_owned();
-            Err(CommandError::Failed { invocation: self.to_string(), status: output.status, message })
-        })
+                .map_err(|source| self.not_started(source))
+        })?;
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        Ok(Printed { status: output.status, stdout: text(&output.stdout), stderr: text(&output.stderr) })
     }
 
     /// Runs the program to its end in a process group of its own, at most for `patience`, with more variables in its
@@ -163,6 +206,12 @@ impl Invocation {
             .env("LC_ALL", "C")
             .env("TZ", "UTC")
             .envs(self.environment.iter().copied());
+        if let Some(directory) = &self.directory {
+            command.current_dir(directory);
+        }
+        if let Some(password) = &self.password {
+            command.env("PGPASSWORD", password.reveal());
+        }
         command
     }
 
@@ -180,22 +229,9 @@ impl std::fmt::Display for Invocation {
 
 /// Reads what `child` prints, up to a bound, and waits for its end.
 async fn collect(mut child: tokio::process::Child) -> std::io::Result<std::process::Output> {
-    use tokio::io::AsyncReadExt;
     let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
     let (output, errors) = (child.stdout.take(), child.stderr.take());
-    let read_output = async {
-        match output {
-            Some(pipe) => pipe.take(MOST_OUTPUT).read_to_end(&mut stdout).await,
-            None => Ok(0),
-        }
-    };
-    let read_errors = async {
-        match errors {
-            Some(pipe) => pipe.take(MOST_OUTPUT).read_to_end(&mut stderr).await,
-            None => Ok(0),
-        }
-    };
-    let (read, more, status) = tokio::join!(read_output, read_errors, child.wait());
+    let (read, more, status) = tokio::join!(read(output, &mut stdout), read(errors, &mut stderr), child.wait());
     read.and(more)?;
     Ok(std::process::Output { status: status?, stdout, stderr })
 }
@@ -241,6 +277,14 @@ async fn read_some(stream: &mut Option<Stream>, bytes: &mut [u8]) -> usize {
         Some(stream) => stream.read(bytes).await.unwrap_or(0),
         None => std::future::pending().await,
     }
+}
+
+/// Reads a pipe to its end, and keeps the beginning: a program must not get stuck, nor fail, for what nobody wants to know.
+async fn read(pipe: Option<impl tokio::io::AsyncRead + Unpin>, kept: &mut Vec<u8>) -> std::io::Result<()> {
+    use tokio::io::AsyncReadExt;
+    let Some(mut pipe) = pipe else { return Ok(()) };
+    (&mut pipe).take(MOST_OUTPUT).read_to_end(kept).await?;
+    tokio::io::copy(&mut pipe, &mut tokio::io::sink()).await.map(drop)
 }
 
 #[cfg(test)]

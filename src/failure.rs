@@ -26,6 +26,11 @@ pub enum Failure {
     /// No node is called so.
     #[error("{0} is not a node of this cluster: `crm_node --list` shows them")]
     NoSuchNode(NodeName),
+    /// No primitive resource is called so.
+    #[error(
+        "the cluster has no resource {0}: `pcs resource config` shows them; it is that of the primitive, not of its clone"
+    )]
+    NoSuchResource(String),
     /// A parameter's value cannot be used.
     #[error(transparent)]
     Parameter(#[from] BadParameter),
@@ -46,6 +51,23 @@ pub enum Failure {
     /// The server ended instead of becoming the primary.
     #[error("PostgreSQL ended while it was being promoted: {0}")]
     DiedInPromotion(String),
+    /// The server ended while it was starting, because it has left the cluster's history.
+    #[error("{advice} (PostgreSQL: {words})")]
+    Strayed {
+        /// What helps.
+        advice: String,
+        /// What the server said.
+        words: String,
+    },
+    /// What an operator has asked for did not come about.
+    #[error("not brought back: {0}")]
+    NotRejoined(String),
+    /// It was rewound before, and not to the end.
+    #[error("not started: {0}")]
+    HalfRewound(crate::rules::rejoin::Half),
+    /// It is being rewound, and something went wrong: the next start goes on.
+    #[error("the rewind is not finished: {0}; then clean up to go on")]
+    Rewind(String),
     /// The action's time was over.
     #[error("after {:.0} s still waiting for {awaited}", after.as_secs_f64())]
     Deadline {
@@ -102,7 +124,12 @@ impl Failure {
             Failure::Unexpected { .. }
             | Failure::Died(_)
             | Failure::DiedInPromotion(_)
+            | Failure::Strayed { .. }
+            | Failure::HalfRewound(_)
+            | Failure::Rewind(_)
             | Failure::NoSuchNode(_)
+            | Failure::NoSuchResource(_)
+            | Failure::NotRejoined(_)
             | Failure::Deadline { .. }
             | Failure::BetterCandidate(_)
             | Failure::NotPromotable(_)

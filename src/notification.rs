@@ -77,9 +77,14 @@ impl Transition {
         self.active.difference(&self.stop).chain(&self.start).cloned().collect()
     }
 
+    /// Whether a primary runs, and goes on.
+    pub fn has_primary(&self) -> bool {
+        self.promoted.difference(&self.demote).next().is_some()
+    }
+
     /// Whether a primary runs now or is about to.
     pub fn has_or_gets_primary(&self) -> bool {
-        !self.promote.is_empty() || self.promoted.difference(&self.demote).next().is_some()
+        !self.promote.is_empty() || self.has_primary()
     }
 }
 

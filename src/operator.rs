@@ -2,6 +2,7 @@
 
 pub mod check;
 pub mod promote_anyway;
+pub mod rejoin;
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -12,6 +13,7 @@ use crate::agent::Agent;
 use crate::failure::Failure;
 use check::Check;
 use promote_anyway::PromoteAnyway;
+use rejoin::Rejoin;
 
 /// What a proxy asks for, which needs no cluster: [`Check`].
 pub const CHECK: &str = "check";
@@ -22,6 +24,8 @@ pub const CHECK: &str = "check";
 pub enum Command {
     /// Promotes a node although the agent refuses to, accepting the loss of what it does not hold.
     PromoteAnyway(PromoteAnyway),
+    /// Brings this node back after it has diverged: keeps what it alone holds, and rewinds it to the primary.
+    Rejoin(Rejoin),
 }
 
 impl Command {
@@ -46,6 +50,15 @@ impl Command {
     pub fn resource(&self) -> &str {
         match self {
             Command::PromoteAnyway(command) => &command.resource,
+            Command::Rejoin(command) => &command.resource,
+        }
+    }
+
+    /// Whether it looks at the instance of this node, and so has to know the resource's parameters.
+    pub fn needs_parameters(&self) -> bool {
+        match self {
+            Command::PromoteAnyway(_) => false,
+            Command::Rejoin(_) => true,
         }
     }
 
@@ -53,6 +66,7 @@ impl Command {
     pub fn timeout(&self) -> Duration {
         match self {
             Command::PromoteAnyway(_) => Duration::from_secs(60),
+            Command::Rejoin(_) => rejoin::TIMEOUT,
         }
     }
 
@@ -64,6 +78,7 @@ impl Command {
     pub fn run(&self, agent: &mut Agent) -> Result<String, Failure> {
         match self {
             Command::PromoteAnyway(command) => promote_anyway::run(agent, command),
+            Command::Rejoin(command) => rejoin::run(agent, command),
         }
     }
 }

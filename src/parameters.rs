@@ -77,6 +77,12 @@ pub struct Config {
     pub start_opts: Vec<String>,
     /// What follows the crash of the primary.
     pub on_crash: OnCrash,
+    /// What becomes of a node that has diverged.
+    pub rejoin: Rejoin,
+    /// Who connects to the primary for `pg_rewind`; the user of `primary_conninfo` if `None`.
+    pub rejoin_user: Option<String>,
+    /// What a rewind drops is kept below it.
+    pub evidence_dir: PathBuf,
     /// How `synchronous_standby_names` is kept.
     pub synchronous: Synchronous,
     /// Whom a standby follows.
@@ -125,6 +131,17 @@ pub enum Slots {
     On,
     /// Never.
     Off,
+}
+
+/// What becomes of a node that has diverged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rejoin {
+    /// The monitor says so.
+    None,
+    /// The monitor says so, and how to bring it back.
+    Report,
+    /// It is rewound when it is started.
+    Rewind,
 }
 
 /// How `synchronous_standby_names` is kept.
@@ -235,6 +252,9 @@ impl Default for Config {
             recovery_template: None,
             start_opts: Vec::new(),
             on_crash: OnCrash::Recover,
+            rejoin: Rejoin::Report,
+            rejoin_user: None,
+            evidence_dir: PathBuf::new(),
             synchronous: Synchronous { managed: false, standbys: NonZeroU32::MIN, strict: true },
             follow: Follow::None,
             slots: Slots::Auto,

@@ -3,6 +3,7 @@
 pub mod break_note;
 pub mod conninfo;
 pub mod control;
+pub mod evidence;
 pub mod history;
 pub mod instance;
 pub mod layout;
@@ -10,6 +11,7 @@ pub mod managed;
 pub mod oom;
 pub mod pid_file;
 pub mod processes;
+mod rewind;
 pub mod server_log;
 pub mod session;
 pub mod wal;
@@ -18,11 +20,13 @@ pub mod wal_end;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::clock::Deadline;
 use crate::command::CommandError;
 use crate::location::{Lsn, Timeline};
 use crate::privileges::PrivilegeError;
 use crate::rules::managed::InForce;
 use crate::rules::progress::Mark;
+use crate::rules::rejoin::{Divergence, Notes};
 use crate::rules::scores::Replica;
 use crate::rules::status::{Evidence, Phase};
 use crate::rules::{setup, slots};
@@ -159,6 +163,47 @@ pub trait Postgres {
     ///
     /// When a file in `pg_wal` cannot be written.
     fn take_timelines(&mut self, timeline: Timeline, next: Timeline) -> Result<(), PostgresError>;
+
+    /// What is noted about rewinding it; nothing of one that is never rewound.
+    ///
+    /// # Errors
+    ///
+    /// When that cannot be read: then it must not be launched.
+    fn notes(&mut self) -> Result<Notes, PostgresError> {
+        Ok(Notes::default())
+    }
+
+    /// Notes this.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be written.
+    fn note(&mut self, _notes: &Notes) -> Result<(), PostgresError> {
+        Ok(())
+    }
+
+    /// What makes it impossible to rewind it, whatever the source is.
+    fn obstacle(&mut self) -> Option<String> {
+        None
+    }
+
+    /// What it holds since it diverged: a list of transactions for people.
+    ///
+    /// # Errors
+    ///
+    /// When its WAL cannot be read.
+    fn at_stake(&mut self, _divergence: &Divergence) -> Result<String, PostgresError> {
+        Ok(String::new())
+    }
+
+    /// Rewinds it to where it has diverged, or goes on with a rewind that was interrupted; what is noted then. It must not run.
+    ///
+    /// # Errors
+    ///
+    /// When nothing can be noted. What went wrong with the rewind itself is in the notes.
+    fn rewind(&mut self, _divergence: Option<&Divergence>, _until: Deadline) -> Result<Notes, PostgresError> {
+        Ok(Notes::default())
+    }
 
     /// Asks it to become the primary and does not wait for it.
     ///

@@ -54,6 +54,15 @@ impl SystemUser {
         self.uid.as_raw()
     }
 
+    /// Makes an open file, or directory, this user's own.
+    ///
+    /// # Errors
+    ///
+    /// When the caller may not.
+    pub fn give(&self, file: &std::fs::File) -> std::io::Result<()> {
+        std::os::unix::fs::fchown(file, Some(self.uid.as_raw()), Some(self.gid.as_raw()))
+    }
+
     /// Does `work` as this user, and is root again afterwards.
     ///
     /// Real and effective user and groups change, so a program started meanwhile keeps nothing of root: exec forgets the

@@ -96,7 +96,13 @@ fn obey(arguments: Vec<OsString>, environment: &Environment) -> OcfExitCode {
     let clock: Rc<dyn Clock> = Rc::new(SystemClock::start());
     let deadline = Deadline::within(command.timeout());
     let resource = command.resource().to_owned();
-    match with_agent(environment, resource, clock, deadline, |agent| command.run(agent)) {
+    let environment = match command.needs_parameters() {
+        true => with_parameters(environment, &resource, Rc::clone(&clock), deadline),
+        false => Ok(environment.clone()),
+    };
+    let told = environment
+        .and_then(|environment| with_agent(&environment, resource, clock, deadline, |agent| command.run(agent)));
+    match told {
         Ok(told) => {
             let _ = writeln!(std::io::stdout(), "{told}");
             OcfExitCode::Success
@@ -106,6 +112,21 @@ fn obey(arguments: Vec<OsString>, environment: &Environment) -> OcfExitCode {
             failure.exit_code()
         }
     }
+}
+
+/// The environment with the parameters that the cluster has for `resource`, as Pacemaker would pass them.
+fn with_parameters(
+    environment: &Environment,
+    resource: &str,
+    clock: Rc<dyn Clock>,
+    deadline: Deadline,
+) -> Result<Environment, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::NoRuntime)?;
+    let parameters = Tools::new(Rc::new(runtime), clock, deadline).parameters(resource)?;
+    let parameters = parameters.ok_or_else(|| Failure::NoSuchResource(resource.to_owned()))?;
+    Ok(parameters.into_iter().fold(environment.clone(), |environment, (name, value)| {
+        environment.with(&format!("OCF_RESKEY_{name}"), value.as_ref())
+    }))
 }
 
 fn carry_out(action: Action, environment: &Environment) -> OcfExitCode {
@@ -148,7 +169,7 @@ fn with_agent<T>(
     let mut tools = Tools::new(Rc::clone(&runtime), Rc::clone(&clock), deadline);
     let me = node_name(environment, &tools);
     let (config, bad_parameters) = Config::read(environment);
-    let mut postgres = Instance::new(config.clone(), runtime, Rc::clone(&clock), deadline);
+    let mut postgres = Instance::new(config.clone(), &instance, runtime, Rc::clone(&clock), deadline);
     let request = Request {
         me,
         instance,

@@ -15,6 +15,7 @@ pub mod managed;
 pub mod primary;
 pub mod progress;
 pub mod promotion;
+pub mod rejoin;
 pub mod scores;
 pub mod server_words;
 pub mod setup;

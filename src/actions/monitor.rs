@@ -5,17 +5,14 @@
 use crate::agent::{Agent, Outcome};
 use crate::exit::OcfExitCode;
 use crate::failure::Failure;
-use crate::hooks;
 use crate::notification::Transition;
 use crate::postgres::Upstream;
 use crate::rules::crash;
-use crate::rules::lineage::{self, Standing};
-use crate::rules::promotion::Facts;
 use crate::rules::status::{self, Asked, Role};
 use crate::score::Score;
 
 use super::election::{self, Search};
-use super::{follow, primary};
+use super::{follow, primary, rejoin};
 
 /// Tells what the instance is doing.
 ///
@@ -34,7 +31,7 @@ pub fn run(agent: &mut Agent) -> Result<Outcome, Failure> {
     };
     match trouble {
         Ok(None) => {}
-        Ok(Some(trouble)) => return Ok(Outcome { code: OcfExitCode::Degraded, reason: Some(trouble) }),
+        Ok(Some(trouble)) => return Ok(trouble),
         Err(error) => log::warn!("{error}"),
     }
     // A probe that finds nothing is no news (OCF's Dummy agent does the same).
@@ -45,7 +42,7 @@ pub fn run(agent: &mut Agent) -> Result<Outcome, Failure> {
 
 /// A standby that nobody sends WAL to sees that there is somebody to promote, and whether it can follow who was. What a
 /// person should know, if anything.
-fn look_for_a_primary(agent: &mut Agent) -> Result<Option<String>, Failure> {
+fn look_for_a_primary(agent: &mut Agent) -> Result<Option<Outcome>, Failure> {
     let upstream = agent.postgres.upstream()?;
     let streams = upstream == Upstream::Streaming;
     let cut_off = agent.postgres.cut_off(upstream != Upstream::Disconnected);
@@ -55,9 +52,9 @@ fn look_for_a_primary(agent: &mut Agent) -> Result<Option<String>, Failure> {
         None
     });
     if streams {
-        return Ok(trouble);
+        return Ok(trouble.map(degraded));
     }
-    let trouble = trouble.or(cut_off);
+    let trouble = trouble.or(cut_off).map(degraded);
     match search(agent) {
         Ok(found) => Ok(found.or(trouble)),
         Err(error) if trouble.is_some() => {
@@ -68,14 +65,19 @@ fn look_for_a_primary(agent: &mut Agent) -> Result<Option<String>, Failure> {
     }
 }
 
+/// It runs as a standby, and this is what a person should know.
+fn degraded(reason: String) -> Outcome {
+    Outcome { code: OcfExitCode::Degraded, reason: Some(reason) }
+}
+
 /// Sees that there is somebody to promote. What keeps everybody, or this standby, from it.
-fn search(agent: &mut Agent) -> Result<Option<String>, Failure> {
+fn search(agent: &mut Agent) -> Result<Option<Outcome>, Failure> {
     let members = agent.pacemaker.members()?;
-    match election::find_candidate(agent, &members)? {
-        Search::Refused(refusal) => Ok(Some(format!("no primary: {refusal}"))),
-        Search::NotNeeded(facts) => diverged(agent, &facts),
-        Search::Done => Ok(None),
-    }
+    Ok(match election::find_candidate(agent, &members)? {
+        Search::Refused(refusal) => Some(degraded(format!("no primary: {refusal}"))),
+        Search::NotNeeded(facts) => rejoin::while_running(agent, &facts)?,
+        Search::Done => None,
+    })
 }
 
 /// Lets Pacemaker prefer a standby to the crashed primary, if that is wanted and there is one.
@@ -88,18 +90,6 @@ fn after_a_crash(agent: &mut Agent) -> Result<(), Failure> {
         election::set_score(agent, &me, Score::CANDIDATE)?;
     }
     Ok(())
-}
-
-/// Why this standby cannot follow the primary there is, and what helps.
-fn diverged(agent: &mut Agent, facts: &Facts) -> Result<Option<String>, Failure> {
-    let ours = agent.postgres.vote()?;
-    let standing = lineage::standing(&ours, &facts.record.proven_by([&ours]));
-    if !matches!(standing, Standing::Strayed { .. }) {
-        return Ok(None);
-    }
-    hooks::after_divergence(agent, &standing.to_string());
-    let rebuild = "stop the resource here, then rebuild this node by pg_rewind or pg_basebackup";
-    Ok(Some(format!("{rebuild}: it {standing}")))
 }
 
 /// Whether the instance now runs in `role`.

@@ -10,7 +10,7 @@ use crate::rules::status::{self, Phase, Role, Status};
 use crate::rules::steps::{self, Start};
 use crate::score::Score;
 
-use super::{election, follow, stop, validate};
+use super::{election, follow, rejoin, stop, validate};
 
 /// Starts the instance as a standby.
 ///
@@ -49,16 +49,17 @@ pub fn standby(agent: &mut Agent, deadline: Deadline) -> Result<Outcome, Failure
         Start::Done => return Ok(Outcome::SUCCESS),
         Start::Refuse => return Err(Failure::Unexpected { action: "start", status }),
         Start::Wait => {}
-        Start::Launch => launch(agent, &status)?,
+        Start::Launch => launch(agent, &status, deadline)?,
         Start::ClearThenLaunch => {
             stop::until_gone(agent, deadline.share(agent.clock, 0.5))?;
-            launch(agent, &status)?;
+            launch(agent, &status, deadline)?;
         }
     }
     wait_until_up(agent, deadline)
 }
 
-fn launch(agent: &mut Agent, found: &Status) -> Result<(), Failure> {
+fn launch(agent: &mut Agent, found: &Status, deadline: Deadline) -> Result<(), Failure> {
+    rejoin::before_launch(agent, deadline)?;
     if let Status::Crashed(role) = found {
         log::warn!("the instance was left by a crash, as a {role}: PostgreSQL recovers it as a standby");
     }
@@ -77,7 +78,7 @@ fn wait_until_up(agent: &mut Agent, deadline: Deadline) -> Result<Outcome, Failu
             look_at(agent, &mut progress);
             Ok(None)
         }
-        None => Err(Failure::Died(last_words(agent))),
+        None => Err(rejoin::why_it_died(agent)),
     });
     match up {
         Err(Failure::Deadline { after, .. }) if progress.goes_on(agent.clock.now()) => {

@@ -145,7 +145,7 @@ fn look(config: Config, role: Role, max_lag: Option<MaxLag>) -> Health {
         Err(error) => return Health::Down(error.to_string()),
     };
     let clock: Rc<dyn Clock> = Rc::new(SystemClock::start());
-    let mut instance = Instance::new(config, runtime, clock, Deadline::within(PATIENCE));
+    let mut instance = Instance::new(config, "", runtime, clock, Deadline::within(PATIENCE));
     let status = status::status(&instance.evidence());
     let following =
         if role == Role::Standby && status.runs_as(Role::Standby) { instance.following().ok() } else { None };

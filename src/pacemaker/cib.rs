@@ -32,6 +32,50 @@ pub struct Cib {
     pub without_fencing: bool,
 }
 
+/// What [`parameters`] understands: all resources.
+pub const RESOURCES: &str = "//resources";
+
+/// The parameters of the primitive `resource`; none if there is no such resource. Those that hold under a rule only, and
+/// those of a template, are not known.
+///
+/// # Errors
+///
+/// When it is no XML.
+pub fn parameters(xml: &str, resource: &str) -> Result<Option<BTreeMap<String, String>>, PacemakerError> {
+    let unreadable = |why: String| PacemakerError::Output { tool: "cibadmin", why };
+    let mut reader = quick_xml::Reader::from_str(xml);
+    let (mut found, mut path): (Option<BTreeMap<String, String>>, Vec<Vec<u8>>) = (None, Vec::new());
+    let mut inside = false;
+    loop {
+        let event = reader.read_event().map_err(|error| unreadable(error.to_string()))?;
+        match &event {
+            Event::Eof => return Ok(found),
+            Event::End(_) => {
+                inside &= path.pop().is_some_and(|name| name != b"primitive");
+            }
+            Event::Start(element) | Event::Empty(element) => {
+                let text = |name: &str| text(element, name).map_err(unreadable);
+                let name = element.name().as_ref().to_vec();
+                if name == b"primitive" {
+                    inside = text("id")?.as_deref() == Some(resource);
+                    found = if inside { Some(BTreeMap::new()) } else { found };
+                }
+                let parents = path.iter().rev().map(Vec::as_slice).take(2);
+                let is_parameter = parents.eq([b"instance_attributes".as_slice(), b"primitive".as_slice()]);
+                if let (true, b"nvpair", Some(found)) = (inside && is_parameter, name.as_slice(), &mut found) {
+                    if let (Some(name), Some(value)) = (text("name")?, text("value")?) {
+                        found.insert(name, value);
+                    }
+                }
+                if matches!(event, Event::Start(_)) {
+                    path.push(name);
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
 /// Whose name-value pairs are being read.
 enum Owner {
     Permanent(NodeName),
@@ -150,6 +194,21 @@ mod tests {
             let xml = format!(r#"<xpath-query><nvpair id="f" name="fencing-enabled" value="{value}"/></xpath-query>"#);
             assert_eq!(Cib::parse(&xml).unwrap().without_fencing, disabled, "{value}");
         }
+    }
+
+    #[test]
+    fn the_parameters_of_one_resource_are_read() {
+        let xml = r#"<resources><clone id="pgsqld-clone"><primitive id="pgsqld" class="ocf">
+            <instance_attributes id="a"><nvpair id="b" name="pgdata" value="/d"/><nvpair id="c" name="rejoin" value="none"/>
+            </instance_attributes><meta_attributes id="m"><nvpair id="d" name="notify" value="true"/></meta_attributes>
+            <operations><op id="o"><instance_attributes id="x"><nvpair id="e" name="OCF_CHECK_LEVEL" value="1"/>
+            </instance_attributes></op></operations></primitive></clone><primitive id="vip"><instance_attributes id="v">
+            <nvpair id="f" name="ip" value="10.0.0.1"/></instance_attributes></primitive></resources>"#;
+        let expected = [("pgdata", "/d"), ("rejoin", "none")].map(|(name, value)| (name.to_owned(), value.to_owned()));
+        assert_eq!(parameters(xml, "pgsqld").unwrap(), Some(expected.into_iter().collect()));
+        assert_eq!(parameters(xml, "vip").unwrap().unwrap().len(), 1);
+        assert_eq!(parameters(xml, "pgsqld-clone").unwrap(), None);
+        assert!(parameters("<a", "pgsqld").is_err());
     }
 
     #[test]

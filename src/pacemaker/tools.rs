@@ -44,6 +44,16 @@ impl Tools {
         Ok(NodeName::new(name.trim()))
     }
 
+    /// The parameters of a primitive resource; none if there is no such resource.
+    ///
+    /// # Errors
+    ///
+    /// When the cluster does not answer.
+    pub fn parameters(&self, resource: &str) -> Result<Option<BTreeMap<String, String>>, PacemakerError> {
+        let query = Invocation::new("cibadmin").arg("--query").option("xpath", cib::RESOURCES);
+        cib::parameters(&self.run(&query)?, resource)
+    }
+
     fn run(&self, invocation: &Invocation) -> Result<String, CommandError> {
         let patience = self.deadline.left(self.clock.as_ref()).min(PATIENCE);
         let began = self.clock.now();

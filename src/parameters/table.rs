@@ -3,10 +3,10 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::{Follow, Kind, NOWHERE, OnCrash, Parameter, Slots, Unset, value};
+use super::{Follow, Kind, NOWHERE, OnCrash, Parameter, Rejoin, Slots, Unset, value};
 
 /// All parameters, in the order in which tools show them. Names, types, defaults and units are PAF's.
-pub static PARAMETERS: [Parameter; 18] = [
+pub static PARAMETERS: [Parameter; 21] = [
     Parameter {
         name: "pgdata",
         kind: Kind::String,
@@ -105,6 +105,46 @@ pub static PARAMETERS: [Parameter; 18] = [
             let choices = [("recover", OnCrash::Recover), ("failover", OnCrash::Failover)];
             value::choice(value, &choices, "recover or failover").map(|choice| config.on_crash = choice)
         },
+    },
+    Parameter {
+        name: "rejoin",
+        kind: Kind::String,
+        unset: Unset::Default("report"),
+        unique: false,
+        reloadable: true,
+        short: "What becomes of a node that has diverged: none, report or rewind",
+        long: "What the agent does about a node that has left the cluster's history, as a former primary does that had \
+               written what nobody else received. It is never promoted in any case. none: the monitor says so. report: it \
+               also tells how much is at stake and the command that brings the node back, pgsqlms rejoin. rewind: start \
+               runs pg_rewind by itself, once, after what is dropped was kept in evidence_dir.",
+        read: |value, config| {
+            let choices = [("none", Rejoin::None), ("report", Rejoin::Report), ("rewind", Rejoin::Rewind)];
+            value::choice(value, &choices, "none, report or rewind").map(|choice| config.rejoin = choice)
+        },
+    },
+    Parameter {
+        name: "rejoin_user",
+        kind: Kind::String,
+        unset: Unset::Found("the user of primary_conninfo"),
+        unique: false,
+        reloadable: true,
+        short: "Role by which pg_rewind connects to the primary",
+        long: "The role by which pg_rewind connects to the database postgres of the primary, if it is not the one in \
+               primary_conninfo. It needs no more than EXECUTE on four functions (see README), and what primary_conninfo has \
+               to be let in: a passfile, or a certificate.",
+        read: |value, config| value::user(value).map(|user| config.rejoin_user = Some(user)),
+    },
+    Parameter {
+        name: "evidence_dir",
+        kind: Kind::String,
+        unset: Unset::Default("/var/lib/pgsqlms"),
+        unique: false,
+        reloadable: true,
+        short: "Where a rewind keeps what it drops",
+        long: "The directory that holds, in a directory of the resource's name, what a rewind is about to drop (WAL, a summary \
+               of its transactions, the node's configuration) and how far it has come. Outside pgdata, on a disk that \
+               survives a restart of the node. Nothing in it is ever deleted by the agent.",
+        read: |value, config| value::path(value).map(|path| config.evidence_dir = path),
     },
     Parameter {
         name: "sync_management",

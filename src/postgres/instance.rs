@@ -12,11 +12,13 @@ use nix::sys::signal::Signal;
 use tokio::runtime::Runtime;
 
 use super::control::{ControlData, ControlError, DbState, WalLevel};
+use super::evidence::EvidenceDirectory;
 use super::history::TimelineHistory;
 use super::layout::{self, DataDirectory};
 use super::managed::{Managed, Setting};
 use super::oom::{self, Protection};
 use super::processes::{self, Processes, ServerProcess};
+use super::rewind::{self, Rewind};
 use super::server_log::{self, ServerLog};
 use super::session::{self, Address, Row, Session};
 use super::{End, Links, Postgres, PostgresError, Replication, Upstream, break_note, wal_end};
@@ -28,6 +30,7 @@ use crate::privileges::{PrivilegeError, SystemUser};
 use crate::rules::cut_off;
 use crate::rules::managed::InForce;
 use crate::rules::progress::Mark;
+use crate::rules::rejoin::{Divergence, Notes};
 use crate::rules::scores::{Replica, SenderState};
 use crate::rules::status::{Answer, Evidence, Phase, Role};
 use crate::rules::{setup, slots};
@@ -55,6 +58,7 @@ const SCAN_PATIENCE: Duration = Duration::from_secs(3);
 pub struct Instance {
     config: Config,
     data: DataDirectory,
+    evidence: EvidenceDirectory,
     user: Option<SystemUser>,
     runtime: Rc<Runtime>,
     clock: Rc<dyn Clock>,
@@ -65,10 +69,11 @@ pub struct Instance {
 }
 
 impl Instance {
-    /// The instance of `config`, whose questions are all given up at `deadline`.
-    pub fn new(config: Config, runtime: Rc<Runtime>, clock: Rc<dyn Clock>, deadline: Deadline) -> Self {
+    /// The instance of `config`, which belongs to `resource`, and whose questions are all given up at `deadline`.
+    pub fn new(config: Config, resource: &str, runtime: Rc<Runtime>, clock: Rc<dyn Clock>, deadline: Deadline) -> Self {
         let data = DataDirectory::new(config.datadir());
-        Self { config, data, user: None, runtime, clock, deadline, session: None, log: None }
+        let evidence = EvidenceDirectory::new(&config.evidence_dir, resource);
+        Self { config, data, evidence, user: None, runtime, clock, deadline, session: None, log: None }
     }
 
     fn user(&mut self) -> Result<SystemUser, PrivilegeError> {
@@ -104,6 +109,29 @@ impl Instance {
         log::info!("removing postmaster.pid: process {pid} is not, or is no longer, this instance's postmaster");
         let removed = self.as_user(|data| data.remove_pid_files(&file));
         removed.unwrap_or_else(|error| log::warn!("{error}"));
+    }
+
+    /// Removes `postmaster.pid` and its like of an instance that does not run. A rewind removes only the former, and then
+    /// nobody could tell any more whose the latter was.
+    fn forget_pid_files(&mut self) {
+        let Processes { postmaster, orphans } = self.processes();
+        if postmaster.is_some() || !orphans.is_empty() || processes::is_in_use_anywhere(self.data.path()) {
+            return;
+        }
+        let removed = self.as_user(|data| data.pid_file().map_or(Ok(()), |file| data.remove_pid_files(&file)));
+        removed.unwrap_or_else(|error| log::warn!("{error}"));
+    }
+
+    /// Does some work of a rewind as the PostgreSQL user.
+    fn with_rewind<T>(
+        &mut self,
+        until: Deadline,
+        work: impl FnOnce(&Rewind) -> Result<T, PostgresError>,
+    ) -> Result<T, PostgresError> {
+        let (config, evidence) = (self.config.clone(), self.evidence.clone());
+        let (runtime, clock) = (Rc::clone(&self.runtime), Rc::clone(&self.clock));
+        let (runtime, clock) = (runtime.as_ref(), clock.as_ref());
+        self.as_user(|data| work(&Rewind { data, config: &config, evidence: &evidence, runtime, clock, until }))
     }
 
     fn postmaster(&mut self) -> Result<ServerProcess, PostgresError> {
@@ -420,6 +448,35 @@ impl Postgres for Instance {
 
     fn take_timelines(&mut self, timeline: Timeline, next: Timeline) -> Result<(), PostgresError> {
         self.as_user(|data| wal_end::take_timelines(data, timeline, next))
+    }
+
+    fn notes(&mut self) -> Result<Notes, PostgresError> {
+        let evidence = self.evidence.clone();
+        self.as_user(|_| evidence.notes())
+    }
+
+    fn note(&mut self, notes: &Notes) -> Result<(), PostgresError> {
+        let (evidence, user) = (self.evidence.clone(), self.user()?);
+        evidence.prepare(&user)?;
+        self.as_user(|_| evidence.note(notes))
+    }
+
+    fn obstacle(&mut self) -> Option<String> {
+        let control = self.control().map_err(|error| log::debug!("{error}")).ok()?;
+        self.as_user(|data| Ok(rewind::obstacle(data, &control))).ok().flatten()
+    }
+
+    fn at_stake(&mut self, divergence: &Divergence) -> Result<String, PostgresError> {
+        let (Some(at), history) = (divergence.at, self.vote()?.history) else { return Ok(String::new()) };
+        self.with_rewind(self.deadline, |rewind| rewind.transactions(&history, at, divergence.end))
+    }
+
+    fn rewind(&mut self, divergence: Option<&Divergence>, until: Deadline) -> Result<Notes, PostgresError> {
+        let notes = self.notes()?;
+        self.forget_pid_files();
+        let user = self.user()?;
+        self.evidence.prepare(&user)?;
+        self.with_rewind(until, |rewind| rewind.run(divergence, notes))
     }
 
     fn promote(&mut self) -> Result<(), PostgresError> {

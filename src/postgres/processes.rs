@@ -17,6 +17,8 @@ pub struct ServerProcess {
     parent: i32,
     /// It was stopped by a signal or a debugger.
     pub frozen: bool,
+    /// It is no server: a `pg_rewind` that rewrites the data directory.
+    rewinds: bool,
 }
 
 /// All processes that use the data directory.
@@ -38,21 +40,22 @@ struct Directory {
 /// Looks for the processes of the instance in `datadir`, whose server is started with `-D` and `pgdata`.
 ///
 /// A process belongs to it when it is PostgreSQL by its executable and works in that directory: every PostgreSQL
-/// process does (`ChangeToDataDir`, `src/backend/utils/init/miscinit.c`). That cannot be mistaken for a recycled
-/// process number, and needs no readable `postmaster.pid`. Where nobody works there, the directory may have been renamed or
-/// unmounted under its server: then one counts that was started with its path, and whoever works where that one does.
+/// process does (`ChangeToDataDir`, `src/backend/utils/init/miscinit.c`), and so does the `pg_rewind` that the agent starts.
+/// That cannot be mistaken for a recycled process number, and needs no readable `postmaster.pid`. Where nobody works there,
+/// the directory may have been renamed or unmounted under its server: then one counts that was started with its path, and whoever works where that one does.
 /// `hint` is where to look first; a hit there saves looking at all processes.
 pub fn of_instance(datadir: &Path, pgdata: &Path, hint: Option<i32>) -> Processes {
     let directory = Directory::of(datadir);
     if let Some(process) = hint.and_then(|pid| directory.process(pid)) {
-        if directory.process(process.parent).is_none() {
+        if !process.rewinds && directory.process(process.parent).is_none() {
             return Processes { postmaster: Some(process), orphans: Vec::new() };
         }
     }
     let found = all_of(datadir, pgdata);
     // Orphans end up below init or a reaper; a postmaster was started by somebody else and has children or a pid file.
-    let leads =
-        |process: &&ServerProcess| Some(process.pid) == hint || found.iter().any(|other| other.parent == process.pid);
+    let leads = |process: &&ServerProcess| {
+        !process.rewinds && (Some(process.pid) == hint || found.iter().any(|other| other.parent == process.pid))
+    };
     match found.iter().find(leads).or(lone_postmaster(&found)) {
         Some(postmaster) => Processes { postmaster: Some(*postmaster), orphans: Vec::new() },
         None => Processes { postmaster: None, orphans: found },
@@ -114,7 +117,7 @@ pub fn exists(pid: i32) -> bool {
 
 /// A single process whose command line has the postmaster's arguments: children overwrite theirs with a title.
 fn lone_postmaster(found: &[ServerProcess]) -> Option<&ServerProcess> {
-    found.iter().find(|process| {
+    found.iter().filter(|process| !process.rewinds).find(|process| {
         let command_line = std::fs::read(format!("/proc/{}/cmdline", process.pid)).unwrap_or_default();
         !command_line.starts_with(b"postgres: ")
     })
@@ -140,11 +143,19 @@ impl Directory {
     /// The process `pid`, if it is a living part of the instance.
     fn process(&self, pid: i32) -> Option<ServerProcess> {
         let process = PathBuf::from(format!("/proc/{pid}"));
-        if !is_server(&process) || !shares_our_namespace(&process) || !self.is_cwd_of(&process) {
+        let name = program(&process)?;
+        let rewinds = name == "pg_rewind";
+        let is_ours = rewinds || name == "postgres";
+        if !is_ours || !shares_our_namespace(&process) || !self.is_cwd_of(&process) {
             return None;
         }
         let (state, parent) = state_and_parent(&std::fs::read(process.join("stat")).ok()?)?;
-        (state != 'Z' && state != 'X').then_some(ServerProcess { pid, parent, frozen: matches!(state, 'T' | 't') })
+        (state != 'Z' && state != 'X').then_some(ServerProcess {
+            pid,
+            parent,
+            frozen: matches!(state, 'T' | 't'),
+            rewinds,
+        })
     }
 
     fn is_cwd_of(&self, process: &Path) -> bool {
@@ -157,11 +168,15 @@ impl Directory {
     }
 }
 
-/// Whether a process is one of PostgreSQL's server. After an upgrade its executable is "postgres (deleted)".
+/// Whether a process is one of PostgreSQL's server.
 fn is_server(process: &Path) -> bool {
-    let Ok(executable) = std::fs::read_link(process.join("exe")) else { return false };
-    let name = executable.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-    name.split(' ').next() == Some("postgres")
+    program(process).is_some_and(|name| name == "postgres")
+}
+
+/// The name of a process's executable. After an upgrade that is "postgres (deleted)".
+fn program(process: &Path) -> Option<String> {
+    let executable = std::fs::read_link(process.join("exe")).ok()?;
+    executable.file_name()?.to_str()?.split(' ').next().map(str::to_owned)
 }
 
 /// Whether the process is in the agent's PID namespace: the instance of a container, or of a nested machine, may work in a

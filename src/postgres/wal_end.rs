@@ -53,6 +53,9 @@ pub fn on_disk(
 }
 
 /// The histories that lead on from the last checkpoint, newest first; the last is that of the checkpoint's own timeline.
+///
+/// One that does not lead through the minimum recovery point is none that this instance has followed: PostgreSQL refuses to
+/// start along it. A standby that has diverged has such a history, once the new primary has told it.
 fn followable(data: &DataDirectory, control: &ControlData) -> Result<Vec<TimelineHistory>, PostgresError> {
     let mut newer: Vec<Timeline> = fs::read_dir(data.file("pg_wal"))
         .map_err(|source| PostgresError::File { doing: "read", path: data.file("pg_wal"), source })?
@@ -64,6 +67,10 @@ fn followable(data: &DataDirectory, control: &ControlData) -> Result<Vec<Timelin
         .into_iter()
         .filter_map(|timeline| data.history(timeline).map_err(|error| log::warn!("{error}")).ok())
         .filter(|history| history.contains(control.timeline, control.redo))
+        .filter(|history| {
+            let consistent = control.min_recovery_timeline.filter(|_| control.min_recovery_point > Lsn(0));
+            consistent.is_none_or(|timeline| history.contains(timeline, control.min_recovery_point))
+        })
         .collect();
     histories.push(data.history(control.timeline)?);
     Ok(histories)

@@ -108,7 +108,7 @@ impl Members {
         let mut config = self.config.clone();
         config.pgdata = instance.data();
         config.system_user.clone_from(&instance.user.name);
-        let mut postgres = instance::Instance::new(config.clone(), runtime, clock.clone(), deadline);
+        let mut postgres = instance::Instance::new(config.clone(), "pgsql-test", runtime, clock.clone(), deadline);
         let request = Request {
             me: name.clone(),
             instance: "pgsqld".to_owned(),

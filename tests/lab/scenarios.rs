@@ -17,11 +17,13 @@ mod a_voter_loses_power_before_the_promotion;
 mod agents_are_killed;
 mod all_nodes_lose_power;
 mod an_agent_is_killed_in_promote;
+mod an_operator_brings_a_diverged_primary_back;
 mod another_instance_is_left_alone;
 mod cleanup_and_refresh_restart_nothing;
 mod connections_are_exhausted;
 mod crmsh_configures_a_cluster;
 mod debians_layout;
+mod diverged_primaries_rewind_themselves;
 mod lab_down_leaves_nothing_behind;
 mod monitors_cost_a_fraction_of_paf;
 mod monitors_start_no_process;
@@ -45,6 +47,7 @@ mod the_old_primary_holds_what_nobody_else_has;
 mod the_old_primary_is_powered_on_again;
 mod the_postmaster_of_a_standby_is_killed;
 mod the_postmaster_of_the_primary_is_killed;
+mod the_power_fails_in_the_middle_of_a_rewind;
 mod the_primary_and_the_only_synchronous_standby_die;
 mod the_primary_is_restarted_by_hand_in_maintenance;
 mod the_primary_loses_power;
@@ -57,7 +60,7 @@ mod the_resource_is_unmanaged_and_managed;
 mod two_restarted_standbys_end_in_the_same_segment;
 
 use anyhow::{Result, ensure};
-use lab::Node;
+use lab::{Cut, Node};
 
 use crate::operator::{all_started_at, pcs, restart_by_hand, started_at, wait_until_idle};
 use crate::runner::Scenario;
@@ -83,6 +86,9 @@ pub fn all() -> Vec<Scenario> {
         scenario!(the_primary_loses_power, Shared on "trixie"),
         scenario!(the_old_primary_is_powered_on_again, Shared on "trixie"),
         scenario!(the_old_primary_holds_what_nobody_else_has, Shared on "trixie"),
+        scenario!(an_operator_brings_a_diverged_primary_back, Shared on "trixie"),
+        scenario!(diverged_primaries_rewind_themselves, Shared on "trixie"),
+        scenario!(the_power_fails_in_the_middle_of_a_rewind, Shared on "trixie"),
         scenario!(a_standby_loses_power, Shared on "trixie"),
         scenario!(all_nodes_lose_power, Shared on "trixie"),
         scenario!(the_resource_is_disabled_and_enabled, Shared on "trixie"),
@@ -142,6 +148,26 @@ pub fn all() -> Vec<Scenario> {
 /// Trixie is what everything is played on; other releases are named.
 fn name(scenario: &str, suite: &str) -> String {
     if suite == "trixie" { scenario.to_owned() } else { format!("{scenario}_on_{suite}") }
+}
+
+/// The primary writes a table `stray` that no standby receives, and loses its power; who is the primary then.
+fn strays<'a>(trial: &Trial<'a>, old: &Node) -> Result<&'a Node> {
+    let standbys = trial.standbys()?;
+    trial.fault("cut replication, write on the primary, and cut its power", || {
+        for standby in &standbys {
+            trial.lab.cut(&Cut::Postgres(old.name().into(), standby.name().into()))?;
+        }
+        let write = "SET synchronous_commit = local; CREATE TABLE stray AS SELECT generate_series(1, 10000)";
+        old.psql_in("app", write)?;
+        old.power_off()?;
+        trial.lab.heal()
+    })?;
+    trial.another_primary(old)
+}
+
+/// What was written down about the transactions that a node has dropped.
+fn dropped(node: &Node) -> Result<String> {
+    node.run(&["sh", "-c", "cat /var/lib/pgsqlms/pgsqld/*/summary.txt"])
 }
 
 /// A node's PostgreSQL is restarted by hand in maintenance mode: that must remain the only restart, and no role changes.

@@ -1,0 +1,108 @@
+//! A node that has left the cluster's history comes back: facts for [`crate::rules::rejoin`], and what follows from them.
+
+use crate::agent::{Agent, Outcome};
+use crate::clock::Deadline;
+use crate::exit::OcfExitCode;
+use crate::failure::Failure;
+use crate::hooks;
+use crate::parameters::Rejoin;
+use crate::rules::promotion::Facts;
+use crate::rules::rejoin::{self, BeforeLaunch, Diverged, Divergence, Notes, Stage};
+
+use super::{election, follow, start};
+
+/// The rewind gets this share of the time that is left; the rest is for PostgreSQL to come up.
+const SHARE: f64 = 0.8;
+
+/// Makes this instance, which does not run, one that may be launched as a standby.
+///
+/// # Errors
+///
+/// When it must not be launched: it is half rewound.
+pub fn before_launch(agent: &mut Agent, deadline: Deadline) -> Result<(), Failure> {
+    let notes = agent.postgres.notes()?;
+    let asked = agent.request.config.rejoin == Rejoin::Rewind || notes.stage == Stage::Ordered;
+    let divergence = if asked { divergence(agent) } else { None };
+    let obstacle = if divergence.is_some() { agent.postgres.obstacle() } else { None };
+    let has_primary = agent.request.transition.has_primary();
+    let policy = agent.request.config.rejoin;
+    match rejoin::before_launch(policy, &notes, divergence.as_ref(), obstacle.as_deref(), has_primary) {
+        BeforeLaunch::AsItIs => Ok(()),
+        BeforeLaunch::Refuse(half) => Err(Failure::HalfRewound(half)),
+        BeforeLaunch::Rewind => rewind(agent, divergence.as_ref(), deadline),
+    }
+}
+
+/// Why an instance that was launched has ended: one that has diverged does not start once it has met the new history.
+pub fn why_it_died(agent: &mut Agent) -> Failure {
+    let words = start::last_words(agent);
+    // "requested timeline 4 is not a child of this server's history", "… does not contain minimum recovery point".
+    if agent.request.config.rejoin == Rejoin::None || !words.contains("requested timeline") {
+        return Failure::Died(words);
+    }
+    let Some(divergence) = divergence(agent) else { return Failure::Died(words) };
+    let notes = agent.postgres.notes().unwrap_or_default();
+    let obstacle = agent.postgres.obstacle();
+    let advice = rejoin::advice(&notes, &divergence, obstacle.as_deref(), &agent.request.instance);
+    Failure::Strayed { advice, words }
+}
+
+fn rewind(agent: &mut Agent, divergence: Option<&Divergence>, deadline: Deadline) -> Result<(), Failure> {
+    // It says where to rewind from.
+    if let Err(error) = follow::prepare(agent) {
+        log::warn!("{error}");
+    }
+    if let Some(divergence) = divergence {
+        log::warn!("it {divergence}");
+    }
+    let until = deadline.share(agent.clock, SHARE);
+    let notes = agent.postgres.rewind(divergence, until)?;
+    match notes.stage {
+        Stage::Rewound => Ok(()),
+        Stage::Rewinding => Err(Failure::Rewind(notes.why)),
+        Stage::Nothing | Stage::Ordered | Stage::Blocked => {
+            log::warn!("not rewound: {}", notes.why);
+            Ok(())
+        }
+    }
+}
+
+/// How this instance has diverged, if it has. When nobody can tell it is started as it is, and its monitor looks again.
+fn divergence(agent: &mut Agent) -> Option<Divergence> {
+    look(agent).map_err(|error| log::warn!("{error}")).ok().flatten()
+}
+
+/// How this instance has diverged, if it has.
+///
+/// # Errors
+///
+/// When nobody can tell.
+pub fn look(agent: &mut Agent) -> Result<Option<Divergence>, Failure> {
+    let vote = agent.postgres.vote()?;
+    let cib = agent.pacemaker.cib()?;
+    let facts = election::circumstances(agent, &cib)?;
+    Ok(rejoin::divergence(&vote, &facts.record))
+}
+
+/// What is to be said and done about a running standby that receives nothing although there is a primary.
+///
+/// # Errors
+///
+/// When nobody can tell.
+pub fn while_running(agent: &mut Agent, facts: &Facts) -> Result<Option<Outcome>, Failure> {
+    let vote = agent.postgres.vote()?;
+    let Some(divergence) = rejoin::divergence(&vote, &facts.record) else { return Ok(None) };
+    // How much is at stake may change; that is no news.
+    hooks::after_divergence(agent, &format!("diverged from timeline {} ({})", divergence.timeline, divergence.node));
+    let (notes, policy) = (agent.postgres.notes()?, agent.request.config.rejoin);
+    let obstacle = agent.postgres.obstacle();
+    let resource = &agent.request.instance;
+    Ok(Some(match rejoin::while_running(policy, &notes, &divergence, obstacle.as_deref(), resource) {
+        Diverged::Report(reason) => Outcome { code: OcfExitCode::Degraded, reason: Some(reason) },
+        Diverged::Restart(reason) => {
+            let notes = notes.about(divergence.timeline, divergence.switch);
+            agent.postgres.note(&Notes { attempts: notes.attempts + 1, ..notes })?;
+            Outcome { code: OcfExitCode::GenericError, reason: Some(reason) }
+        }
+    }))
+}

@@ -1,0 +1,147 @@
+//! What is kept of an instance outside its data directory: notes about a rewind, and what it drops.
+//!
+//! Root makes no more than the directory, and only where the PostgreSQL user may not; all else happens as that user.
+
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
+use std::io::ErrorKind;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use nix::fcntl::OFlag;
+
+use super::{PostgresError, layout};
+use crate::privileges::SystemUser;
+use crate::rules::rejoin::Notes;
+
+/// The file of notes.
+pub const NOTES: &str = "rewind";
+
+/// The directory of one resource.
+#[derive(Debug, Clone)]
+pub struct EvidenceDirectory {
+    path: PathBuf,
+}
+
+impl EvidenceDirectory {
+    /// That of `resource` in the directory `all`, whatever the resource is called.
+    pub fn new(all: &Path, resource: &str) -> Self {
+        let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+        let name: String = resource.chars().map(|c| if plain(c) { c } else { '_' }).collect();
+        let name = if name.trim_matches('.').is_empty() { "_".to_owned() } else { name };
+        Self { path: all.join(name) }
+    }
+
+    /// Its path.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Makes the directory, if there is none, for `user`.
+    ///
+    /// Where the user cannot, root does: then the user cannot interfere in what is above it either. To be called by root,
+    /// or by the user.
+    ///
+    /// # Errors
+    ///
+    /// When there is none and none can be made.
+    pub fn prepare(&self, user: &SystemUser) -> Result<(), PostgresError> {
+        let failed = |source| PostgresError::File { doing: "create", path: self.path.clone(), source };
+        match user.act(|| DirBuilder::new().recursive(true).mode(0o700).create(&self.path))? {
+            Err(error) if error.kind() == ErrorKind::PermissionDenied => {}
+            made => return made.map_err(failed),
+        }
+        let above: Vec<&Path> = self.path.ancestors().skip(1).collect();
+        for directory in above.into_iter().rev().filter(|directory| directory.symlink_metadata().is_err()) {
+            let made = DirBuilder::new().create(directory).and_then(|()| open_directory(directory));
+            made.and_then(|made| made.set_permissions(Permissions::from_mode(0o755))).map_err(failed)?;
+        }
+        match DirBuilder::new().mode(0o700).create(&self.path) {
+            Ok(()) => open_directory(&self.path).and_then(|made| user.give(&made)).map_err(failed),
+            // Somebody else's: what follows says so.
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
+            Err(error) => Err(failed(error)),
+        }
+    }
+
+    /// What is noted; nothing if there are no notes. The caller acts as the PostgreSQL user.
+    ///
+    /// # Errors
+    ///
+    /// When there are notes that cannot be read or understood: then nobody knows what state the data directory is in.
+    pub fn notes(&self) -> Result<Notes, PostgresError> {
+        let path = self.path.join(NOTES);
+        match fs::read_to_string(&path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(Notes::default()),
+            Err(source) => Err(PostgresError::File { doing: "read", path, source }),
+            Ok(text) => text.parse().map_err(|error: crate::rules::rejoin::BadNotes| PostgresError::Content {
+                path,
+                why: error.to_string(),
+            }),
+        }
+    }
+
+    /// Notes this, so that it survives a loss of power at any moment from now on. The caller acts as the PostgreSQL user.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be written.
+    pub fn note(&self, notes: &Notes) -> Result<(), PostgresError> {
+        layout::replace(&self.path.join(NOTES), &notes.to_string())?;
+        sync(&self.path)
+    }
+
+    /// Makes a directory in it, for what is about to be dropped. The caller acts as the PostgreSQL user.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be made.
+    pub fn begin(&self, name: &str) -> Result<PathBuf, PostgresError> {
+        let path = self.path.join(name);
+        let made = DirBuilder::new().recursive(true).mode(0o700).create(&path);
+        made.map_err(|source| PostgresError::File { doing: "create", path: path.clone(), source })?;
+        Ok(path)
+    }
+}
+
+/// Opens a directory, never through a link.
+fn open_directory(path: &Path) -> std::io::Result<File> {
+    OpenOptions::new().read(true).custom_flags((OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW).bits()).open(path)
+}
+
+/// Makes what was created, renamed or removed in a directory last.
+///
+/// # Errors
+///
+/// When the disk does not take it.
+pub fn sync(directory: &Path) -> Result<(), PostgresError> {
+    let synced = File::open(directory).and_then(|directory| directory.sync_all());
+    synced.map_err(|source| PostgresError::File { doing: "sync", path: directory.to_owned(), source })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rules::rejoin::Stage;
+
+    #[test]
+    fn a_resource_is_a_directory_whatever_it_is_called() {
+        let name = |resource: &str| EvidenceDirectory::new(Path::new("/e"), resource).path().display().to_string();
+        assert_eq!(name("pgsqld"), "/e/pgsqld");
+        assert_eq!(name("../etc"), "/e/.._etc");
+        assert_eq!(name(".."), "/e/_");
+        assert_eq!(name(""), "/e/_");
+    }
+
+    #[test]
+    fn notes_are_kept() {
+        let here = tempfile::tempdir().unwrap();
+        let evidence = EvidenceDirectory::new(here.path(), "pgsqld");
+        assert_eq!(evidence.notes().unwrap(), Notes::default());
+        fs::create_dir(evidence.path()).unwrap();
+        let notes = Notes { stage: Stage::Ordered, ..Notes::default() };
+        evidence.note(&notes).unwrap();
+        assert_eq!(evidence.notes().unwrap(), notes);
+        fs::write(evidence.path().join(NOTES), "gibberish").unwrap();
+        assert!(evidence.notes().is_err());
+    }
+}

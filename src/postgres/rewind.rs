@@ -1,0 +1,360 @@
+//! Rewinding an instance that does not run, with pg_rewind. The caller acts as the PostgreSQL user.
+//!
+//! The order of steps is such that each of them may be the last for now: before the data directory is rewritten everything
+//! is kept that is needed to begin anew, and that it is being rewritten is noted outside of it.
+
+mod dropped;
+mod keep;
+mod output;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tokio::runtime::Runtime;
+
+use super::PostgresError;
+use super::conninfo::{Conninfo, Password};
+use super::control::{ControlData, DbState};
+use super::evidence::{self, EvidenceDirectory};
+use super::layout::{self, DataDirectory};
+use super::wal::{Geometry, Kind, Next, WalDirectory, WalReader};
+use crate::clock::{Clock, Deadline};
+use crate::command::{Invocation, Printed};
+use crate::location::{Lsn, Timeline};
+use crate::parameters::Config;
+use crate::rules::rejoin::{Divergence, Notes, Stage};
+use keep::Kept;
+use output::Plan;
+
+/// How long a source that is not ready yet is waited for.
+const SOURCE_PATIENCE: Duration = Duration::from_secs(10);
+
+/// How soon the source is asked again.
+const PAUSE: Duration = Duration::from_millis(300);
+
+/// Left over on a disk.
+const SPARE: u64 = 64 << 20;
+
+/// Everything that a rewind needs.
+pub(super) struct Rewind<'a> {
+    pub(super) data: &'a DataDirectory,
+    pub(super) config: &'a Config,
+    pub(super) evidence: &'a EvidenceDirectory,
+    pub(super) runtime: &'a Runtime,
+    pub(super) clock: &'a dyn Clock,
+    pub(super) until: Deadline,
+}
+
+/// Why it was not rewound now.
+enum Hindered {
+    /// It may be over soon.
+    Passing(String),
+    /// It will not be.
+    Lasting(String),
+}
+
+impl From<PostgresError> for Hindered {
+    fn from(error: PostgresError) -> Self {
+        Hindered::Passing(error.to_string())
+    }
+}
+
+impl From<output::Hindrance> for Hindered {
+    fn from(hindrance: output::Hindrance) -> Self {
+        if hindrance.passes { Hindered::Passing(hindrance.why) } else { Hindered::Lasting(hindrance.why) }
+    }
+}
+
+/// Why an instance with this pg_control cannot be rewound at all.
+pub(super) fn obstacle(data: &DataDirectory, control: &ControlData) -> Option<String> {
+    let why = if !control.can_be_rewound() {
+        "it has neither data checksums nor wal_log_hints, so pg_rewind cannot help"
+    } else if data.has("backup_label") {
+        "it is a backup that was never recovered: it has a backup_label"
+    } else {
+        return None;
+    };
+    Some(why.to_owned())
+}
+
+impl Rewind<'_> {
+    /// Rewinds the instance, or goes on with it; what is to be noted then, and is noted.
+    ///
+    /// # Errors
+    ///
+    /// When nothing can be noted.
+    pub(super) fn run(&self, divergence: Option<&Divergence>, mut notes: Notes) -> Result<Notes, PostgresError> {
+        if let (Some(divergence), false) = (divergence, notes.stage == Stage::Rewinding) {
+            notes = notes.about(divergence.timeline, divergence.switch);
+        }
+        match self.attempt(divergence, &mut notes) {
+            Ok(()) => {}
+            Err(Hindered::Passing(why) | Hindered::Lasting(why)) if notes.stage == Stage::Rewinding => notes.why = why,
+            Err(Hindered::Passing(why)) => {
+                notes.attempts += 1;
+                notes.why = why;
+            }
+            Err(Hindered::Lasting(why)) => {
+                notes.stage = Stage::Blocked;
+                notes.why = why;
+            }
+        }
+        self.evidence.note(&notes)?;
+        Ok(notes)
+    }
+
+    fn attempt(&self, divergence: Option<&Divergence>, notes: &mut Notes) -> Result<(), Hindered> {
+        let program = self.data.bindir(self.config.bindir.as_deref())?.join("pg_rewind");
+        if !program.exists() {
+            return Err(Hindered::Lasting(format!("{} is missing: install it", program.display())));
+        }
+        let resumed = notes.stage == Stage::Rewinding;
+        let mut kept = Kept { data: self.data, place: PathBuf::from(&notes.evidence) };
+        if resumed {
+            if let Some(mismatch) = kept.mismatch()? {
+                let notes = self.evidence.path().join(evidence::NOTES);
+                let remove = format!("remove {} if it is a fresh copy of the primary", notes.display());
+                return Err(Hindered::Lasting(format!("{remove}; {mismatch}")));
+            }
+            log::warn!("going on with a rewind that was interrupted: {}", kept.place.display());
+            kept.put_back()?;
+        } else {
+            self.check_owner()?;
+            self.recover()?;
+        }
+        let (source, password) = self.source()?;
+        let rewind = |more: &[&str]| self.pg_rewind(&program, &source, password.as_ref(), more);
+        let (plan, planned) = self.plan(&rewind)?;
+        if !resumed {
+            self.check_source_wal(&plan, &planned)?;
+            kept.place = self.keep(divergence, &plan)?;
+            notes.evidence = kept.place.display().to_string();
+        }
+        notes.stage = Stage::Rewinding;
+        notes.attempts += 1;
+        notes.why = "it was interrupted".to_owned();
+        self.evidence.note(notes)?;
+        log::warn!("rewinding to {} on timeline {}: {source}", plan.fork, plan.fork_timeline);
+        output::done(&rewind(&[])?).map_err(Hindered::Passing)?;
+        self.finish(&kept, &plan)?;
+        notes.stage = Stage::Rewound;
+        notes.why = String::new();
+        log::info!("rewound; what was dropped is in {}", kept.place.display());
+        Ok(())
+    }
+
+    /// pg_rewind stops half-way at a file that it may not replace.
+    fn check_owner(&self) -> Result<(), Hindered> {
+        let foreign = keep::foreign(self.data)?.map(|path| path.display().to_string());
+        let user = &self.config.system_user;
+        foreign.map_or(Ok(()), |path| Err(Hindered::Lasting(format!("{path} does not belong to {user}"))))
+    }
+
+    /// Lets an instance that crashed recover, without becoming a standby or anything else: pg_rewind wants that. The WAL
+    /// from before is kept; the checkpoint at the end would remove what leads to the fork.
+    fn recover(&self) -> Result<(), Hindered> {
+        let control = self.control()?;
+        if matches!(control.state, DbState::ShutDown | DbState::ShutDownInRecovery) {
+            return Ok(());
+        }
+        let signal = self.data.file("standby.signal");
+        match fs::remove_file(&signal) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(PostgresError::File { doing: "remove", path: signal, source: error }.into());
+            }
+            _ => evidence::sync(self.data.path())?,
+        }
+        let keep = if self.version()? >= 13 { "wal_keep_size=2147483647" } else { "wal_keep_segments=2147483647" };
+        let server = self.postgres(&["--single"])?.arg("-c").arg(keep).arg("template1");
+        log::info!("the instance was left by a crash: PostgreSQL recovers it first");
+        let said = server.listen(self.runtime, self.left()).map_err(PostgresError::from)?;
+        if !said.status.success() {
+            let fatal = said.stderr.lines().find(|line| line.contains("FATAL:") || line.contains("PANIC:"));
+            let why = fatal.unwrap_or("it gave no reason");
+            return Err(Hindered::Passing(format!("it does not recover from its crash: {why}")));
+        }
+        Ok(())
+    }
+
+    fn control(&self) -> Result<ControlData, PostgresError> {
+        let path = self.data.file("global/pg_control");
+        self.data.control()?.map_err(|error| PostgresError::Content { path, why: error.to_string() })
+    }
+
+    fn version(&self) -> Result<u32, PostgresError> {
+        Ok(self.data.major_version()?.split('.').next().and_then(|major| major.parse().ok()).unwrap_or(0))
+    }
+
+    fn left(&self) -> Duration {
+        self.until.left(self.clock)
+    }
+
+    /// The server program with this instance's options; these first.
+    fn postgres(&self, first: &[&str]) -> Result<Invocation, PostgresError> {
+        let program = self.data.bindir(self.config.bindir.as_deref())?.join("postgres");
+        let server = first.iter().fold(Invocation::new(program), |server, word| server.arg(*word));
+        let server = server.arg("-D").arg(&self.config.pgdata);
+        Ok(self.config.start_opts.iter().fold(server, |server, word| server.arg(word)))
+    }
+
+    /// What a setting will be.
+    fn setting(&self, name: &str) -> Result<String, PostgresError> {
+        let server = self.postgres(&[])?;
+        Ok(server.arg("-C").arg(name).run(self.runtime, self.left())?.trim_end_matches('\n').to_owned())
+    }
+
+    /// Where to rewind from: whoever this node replicates from, and the password, which goes another way.
+    fn source(&self) -> Result<(Conninfo, Option<Password>), Hindered> {
+        let conninfo: Conninfo = self
+            .setting("primary_conninfo")?
+            .parse()
+            .map_err(|error| Hindered::Lasting(format!("primary_conninfo: {error}")))?;
+        if conninfo.iter().next().is_none() {
+            return Err(Hindered::Lasting("primary_conninfo is not set: there is nobody to rewind from".to_owned()));
+        }
+        let (mut source, password) = conninfo.split();
+        source.remove("replication");
+        source.set("dbname", "postgres");
+        source.set("application_name", "pg_rewind");
+        if source.get("connect_timeout").is_none() {
+            source.set("connect_timeout", "5");
+        }
+        if let Some(user) = &self.config.rejoin_user {
+            source.set("user", user.as_str());
+        }
+        Ok((source, password))
+    }
+
+    fn pg_rewind(
+        &self,
+        program: &Path,
+        source: &Conninfo,
+        password: Option<&Password>,
+        more: &[&str],
+    ) -> Result<Printed, Hindered> {
+        let mut rewind = Invocation::new(program)
+            .option("target-pgdata", self.data.path())
+            .option("source-server", source.text())
+            .arg("--progress")
+            .password(password.cloned())
+            .working_in(self.data.path());
+        if self.version()? >= 13 {
+            rewind = rewind.arg("--no-ensure-shutdown");
+            if !self.setting("restore_command")?.is_empty() {
+                rewind = rewind.arg("--restore-target-wal");
+                let config = self.setting("config_file")?;
+                if self.version()? >= 15 && Path::new(&config).parent() != Some(self.data.path()) {
+                    rewind = rewind.option("config-file", config);
+                }
+            }
+        }
+        let rewind = more.iter().fold(rewind, |rewind, word| rewind.arg(*word));
+        Ok(rewind.listen(self.runtime, self.left()).map_err(PostgresError::from)?)
+    }
+
+    /// What pg_rewind is going to do, once the source is ready for it.
+    fn plan(&self, rewind: &dyn Fn(&[&str]) -> Result<Printed, Hindered>) -> Result<(Plan, Printed), Hindered> {
+        let patience = self.until.share(self.clock, 0.3).or_after(self.clock, SOURCE_PATIENCE);
+        loop {
+            let printed = rewind(&["--dry-run", "--debug"])?;
+            match output::plan(&printed) {
+                Ok(plan) => return Ok((plan, printed)),
+                Err(hindrance) if hindrance.passes && !patience.has_passed(self.clock) => self.clock.sleep(PAUSE),
+                Err(hindrance) => return Err(hindrance.into()),
+            }
+        }
+    }
+
+    /// The source must still have the WAL from the fork on: it is replayed first of all.
+    fn check_source_wal(&self, plan: &Plan, planned: &Printed) -> Result<(), Hindered> {
+        let needed = self.segment(plan.fork)?;
+        let Some(copied) = output::copied_segments(planned) else { return Ok(()) };
+        let there = copied.iter().any(|(timeline, name)| *timeline > plan.fork_timeline && *name == needed);
+        if there || !self.setting("restore_command")?.is_empty() {
+            return Ok(());
+        }
+        let why = format!("the primary has removed the WAL from {} on: rebuild this node by pg_basebackup", plan.fork);
+        Err(Hindered::Lasting(why))
+    }
+
+    /// The name of the segment that `lsn` is in, without its timeline.
+    fn segment(&self, lsn: Lsn) -> Result<String, PostgresError> {
+        let geometry = self.geometry()?;
+        Ok(geometry.segment_name(Timeline(0), geometry.segment_of(lsn))[8..].to_owned())
+    }
+
+    fn geometry(&self) -> Result<Geometry, PostgresError> {
+        let path = self.data.file("global/pg_control");
+        let why = "impossible segment size".to_owned();
+        Geometry::of(&self.control()?).ok_or(PostgresError::Content { path, why })
+    }
+
+    /// Keeps what is about to be dropped, and what it takes to begin anew.
+    fn keep(&self, divergence: Option<&Divergence>, plan: &Plan) -> Result<PathBuf, Hindered> {
+        let from = self.redo_of(plan)?.min(plan.checkpoint);
+        let name =
+            format!("{}-{}.{}", plan.fork_timeline, plan.fork.to_string().replace('/', "-"), self.clock.unix_time());
+        let kept = Kept { data: self.data, place: self.evidence.begin(&name)? };
+        let wal = kept.wal_from(&self.segment(from)?)?;
+        let size = wal.iter().filter_map(|file| Some(file.metadata().ok()?.len())).sum();
+        has_room(&kept.place, size, "to keep what is dropped")?;
+        has_room(self.data.path(), plan.bytes, "for what is copied from the primary")?;
+        self.describe(divergence, plan, &kept.place)?;
+        kept.save(&wal, &|| !self.until.has_passed(self.clock))?;
+        evidence::sync(self.evidence.path())?;
+        Ok(kept.place)
+    }
+
+    /// Where replay from the last common checkpoint begins.
+    fn redo_of(&self, plan: &Plan) -> Result<Lsn, PostgresError> {
+        let (geometry, path) = (self.geometry()?, self.data.file("pg_wal"));
+        let history = self.data.history(plan.fork_timeline)?;
+        let segments = WalDirectory::new(&path, geometry);
+        let mut go_on = || true;
+        let reader = WalReader::new(&segments, geometry, &history, plan.checkpoint, &mut go_on);
+        let read = reader.and_then(|mut reader| reader.next_record());
+        match read.map_err(|error| PostgresError::Content { path: path.clone(), why: error.to_string() })? {
+            Next::Record(record) => match record.kind {
+                Kind::OnlineCheckpoint(checkpoint) | Kind::ShutdownCheckpoint(checkpoint) => Ok(checkpoint.redo),
+                _ => Ok(plan.checkpoint),
+            },
+            Next::End { .. } => Ok(plan.checkpoint),
+        }
+    }
+
+    /// Makes a standby of the rewound data, with the node's own configuration.
+    fn finish(&self, kept: &Kept, plan: &Plan) -> Result<(), Hindered> {
+        kept.put_config_back(&[])?;
+        let fork = self.segment(plan.fork)?;
+        kept.put_common_wal_back(&fork)?;
+        layout::create(&self.data.file("standby.signal"))?;
+        evidence::sync(self.data.path())?;
+        Ok(())
+    }
+}
+
+fn has_room(directory: &Path, bytes: u64, what_for: &str) -> Result<(), Hindered> {
+    let failed =
+        |error: nix::Error| PostgresError::File { doing: "look at", path: directory.to_owned(), source: error.into() };
+    let found = nix::sys::statvfs::statvfs(directory).map_err(failed)?;
+    let free = found.blocks_available() * found.fragment_size();
+    if free < bytes + SPARE {
+        let (free, needed) = (free >> 20, (bytes + SPARE) >> 20);
+        let at = directory.display();
+        return Err(Hindered::Lasting(format!("{at} has {free} MB free, and {needed} are needed {what_for}")));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_disk_without_room_is_told() {
+        assert!(has_room(Path::new("/"), 0, "").is_ok());
+        let Err(Hindered::Lasting(why)) = has_room(Path::new("/"), u64::MAX - SPARE, "to test") else { panic!() };
+        assert!(why.starts_with("/ has ") && why.ends_with(" are needed to test"), "{why}");
+    }
+}

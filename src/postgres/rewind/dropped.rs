@@ -1,0 +1,166 @@
+//! The transactions that a rewind drops, for people, from what pg_waldump prints.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::path::Path;
+use std::time::Duration;
+
+use super::super::history::TimelineHistory;
+use super::super::{PostgresError, layout, wal_end};
+use super::output::Plan;
+use super::{Hindered, Rewind};
+use crate::command::Invocation;
+use crate::location::{Lsn, Timeline};
+use crate::rules::rejoin::Divergence;
+
+/// How long describing what is dropped may take; the WAL itself is kept anyway.
+const DESCRIPTION_PATIENCE: Duration = Duration::from_secs(10);
+
+/// So many of a transaction's relations are named.
+const MOST_RELATIONS: usize = 20;
+
+/// One transaction.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Transaction {
+    records: u64,
+    relations: BTreeSet<String>,
+    /// How it ended, and when.
+    end: Option<String>,
+}
+
+impl Rewind<'_> {
+    /// Writes down which transactions are dropped. What cannot be described is dropped all the same: its WAL is kept.
+    pub(super) fn describe(&self, divergence: Option<&Divergence>, plan: &Plan, place: &Path) -> Result<(), Hindered> {
+        let control = self.control()?;
+        let end = wal_end::on_disk(self.data, &control, None, &mut || !self.until.has_passed(self.clock))?;
+        let mut text = format!(
+            "What this node held and the cluster went on without: {} to {}, {} bytes of WAL.\n",
+            plan.fork,
+            end.lsn,
+            end.lsn.bytes_after(plan.fork)
+        );
+        if let Some(Divergence { node, timeline, .. }) = divergence {
+            text += &format!("{node} was promoted there, to timeline {timeline}.\n");
+        }
+        text += "The WAL itself is in pg_wal beside this file, for pg_waldump.\n\n";
+        text += &self.transactions(&end.history, plan.fork, end.lsn)?;
+        Ok(layout::replace(&place.join("summary.txt"), &text)?)
+    }
+
+    /// The transactions between these positions. Those that ended are looked for first, so that they are told even where
+    /// there is too much WAL to tell all of it.
+    pub(in crate::postgres) fn transactions(
+        &self,
+        history: &TimelineHistory,
+        from: Lsn,
+        to: Lsn,
+    ) -> Result<String, PostgresError> {
+        let waldump = self.data.bindir(self.config.bindir.as_deref())?.join("pg_waldump");
+        let mut text = String::new();
+        for (timeline, from, to) in stretches(history, from, to) {
+            let dump = Invocation::new(&waldump)
+                .option("path", self.data.file("pg_wal"))
+                .option("timeline", timeline.to_string())
+                .option("start", from.to_string())
+                .option("end", to.to_string());
+            let patience = DESCRIPTION_PATIENCE.min(self.left().mul_f64(0.2));
+            let said = |dump: &Invocation| dump.listen(self.runtime, patience).map(|printed| printed.stdout);
+            text += &format!("Timeline {timeline}, {from} to {to}: ");
+            match said(&dump.clone().option("rmgr", "Transaction")) {
+                Ok(ends) => text += &summary(&ends, &said(&dump).unwrap_or_default()),
+                Err(error) => text += &format!("cannot be described: {error}\n"),
+            }
+        }
+        Ok(text)
+    }
+}
+
+/// The parts of a history between two positions, with their timelines.
+fn stretches(history: &TimelineHistory, from: Lsn, to: Lsn) -> Vec<(Timeline, Lsn, Lsn)> {
+    let stretch = |timeline: Timeline| {
+        let begin = history.begin(timeline).unwrap_or_default().max(from);
+        let end = history.switch_point(timeline).unwrap_or(to).min(to);
+        (begin < end).then_some((timeline, begin, end))
+    };
+    history.timelines().filter_map(stretch).collect()
+}
+
+/// All of them, one a line: from how they ended, and from as many of all their records as are told.
+fn summary(ends: &str, records: &str) -> String {
+    let mut transactions: BTreeMap<u64, Transaction> = BTreeMap::new();
+    for (number, line) in ends.lines().filter_map(|line| Some((number(line)?, line))) {
+        transactions.entry(number).or_default().end = end(line);
+    }
+    for (number, line) in records.lines().filter_map(|line| Some((number(line)?, line))) {
+        let transaction = transactions.entry(number).or_default();
+        transaction.records += 1;
+        transaction.relations.extend(relations(line));
+    }
+    let committed = |transaction: &&Transaction| transaction.end.as_ref().is_some_and(|end| end.starts_with("COMMIT"));
+    let mut text = format!(
+        "{} transactions, {} of them committed. Relations are given as tablespace/database/filenode.\n",
+        transactions.len(),
+        transactions.values().filter(committed).count()
+    );
+    for (number, transaction) in &transactions {
+        let end = transaction.end.as_deref().unwrap_or("not ended");
+        let named: Vec<&str> = transaction.relations.iter().take(MOST_RELATIONS).map(String::as_str).collect();
+        let more = transaction.relations.len().saturating_sub(MOST_RELATIONS);
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        let _ = writeln!(text, "{number}: {end}; {} records in {}{more}", transaction.records, named.join(" "));
+    }
+    text
+}
+
+/// The transaction that a record belongs to, if to any: `rmgr: Heap len (rec/tot): 59/ 59, tx: 725, lsn: …`.
+fn number(line: &str) -> Option<u64> {
+    let number = line.split_once(" tx:")?.1.split_once(',')?.0.trim().parse().ok()?;
+    (line.starts_with("rmgr: ") && number != 0).then_some(number)
+}
+
+/// `blkref #0: rel 1663/5/16387 blk 4`.
+fn relations(line: &str) -> impl Iterator<Item = String> {
+    let parts = line.split(": rel ").skip(1).filter_map(|rest| rest.split_whitespace().next());
+    parts.filter(|name| name.split('/').count() == 3).map(|name| name.trim_end_matches(',').to_owned())
+}
+
+/// `desc: COMMIT 2026-11-23 01:51:33.845393 UTC; inval msgs: …`.
+fn end(line: &str) -> Option<String> {
+    let transaction = line.strip_prefix("rmgr: Transaction")?;
+    let said = transaction.split_once("desc: ")?.1;
+    let ends = ["COMMIT", "ABORT", "PREPARE"];
+    ends.iter().any(|word| said.starts_with(word)).then(|| said.split(';').next().unwrap_or(said).trim().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn transactions_are_told_with_their_end_and_relations() {
+        let waldump = "\
+rmgr: Standby     len (rec/tot):     42/    42, tx:          0, lsn: 0/03027AC0, prev 0/03027928, desc: RUNNING_XACTS
+rmgr: Heap        len (rec/tot):     59/    59, tx:        725, lsn: 0/0303BE40, prev 0/0303BE00, desc: INSERT off 90 flags 0x00, blkref #0: rel 1663/5/16387 blk 4
+rmgr: Heap        len (rec/tot):     59/    59, tx:        726, lsn: 0/0303BE50, prev 0/0303BE40, desc: INSERT off 90, blkref #0: rel 1663/5/16390 blk 4, blkref #1: rel 1663/5/16387 blk 2
+rmgr: Transaction len (rec/tot):    405/   405, tx:        725, lsn: 0/0303C018, prev 0/0303BFC0, desc: COMMIT 2026-11-23 01:51:33.845393 UTC; inval msgs: catcache 80
+pg_waldump: error: error in WAL record at 0/303C2A0: invalid record length
+";
+        let expected = "\
+2 transactions, 1 of them committed. Relations are given as tablespace/database/filenode.
+725: COMMIT 2026-11-23 01:51:33.845393 UTC; 2 records in 1663/5/16387
+726: not ended; 1 records in 1663/5/16387 1663/5/16390
+";
+        assert_eq!(summary(waldump, waldump), expected);
+    }
+
+    #[test]
+    fn what_was_written_after_the_fork_is_found_on_every_timeline() {
+        let history: TimelineHistory = "1@0/100,2@0/200,3".parse().unwrap();
+        let stretch = |timeline, from, to| (Timeline(timeline), Lsn(from), Lsn(to));
+        assert_eq!(
+            stretches(&history, Lsn(0x80), Lsn(0x300)),
+            [stretch(1, 0x80, 0x100), stretch(2, 0x100, 0x200), stretch(3, 0x200, 0x300)]
+        );
+        assert_eq!(stretches(&history, Lsn(0x200), Lsn(0x280)), [stretch(3, 0x200, 0x280)]);
+    }
+}

@@ -1,0 +1,37 @@
+//! Without `rejoin=rewind` a node that has diverged shows the command that brings it back; that command does it.
+
+use anyhow::{Result, ensure};
+use lab::{Lab, eventually, progress};
+
+use super::{dropped, strays};
+use crate::replication::forget_failures;
+use crate::trial::{Ending, LIMIT, Return, Trial};
+
+const AGENT: &str = "/usr/lib/ocf/resource.d/rust/pgsqlms";
+
+pub fn play(lab: &Lab) -> Result<()> {
+    let trial = Trial::begin(lab)?;
+    let old = trial.primary()?;
+    let new = strays(&trial, old)?;
+    trial.fault("give the old primary power again", || old.power_on())?;
+    ensure!(trial.comes_back(old)? == Return::KeptOut, "{} streams although it has diverged", old.name());
+    eventually(LIMIT, "the command to be shown", || {
+        let cluster = lab.cluster()?;
+        let shown = cluster
+            .failures
+            .iter()
+            .any(|failure| failure.reason.contains("run `pgsqlms rejoin --resource pgsqld` here"));
+        ensure!(shown, "{cluster}");
+        Ok(())
+    })?;
+    let told = old.run(&[AGENT, "rejoin", "--resource", "pgsqld"])?;
+    for words in ["COMMIT", "bytes of WAL", "Nothing has been done", "--yes"] {
+        ensure!(told.contains(words), "`{words}` is not in what the command told: {told}");
+    }
+    let told = old.exec_within(LIMIT, &[AGENT, "rejoin", "--resource", "pgsqld", "--yes"])?.ok()?;
+    progress::step(told.trim());
+    ensure!(told.contains("follows the primary"), "the command told: {told}");
+    ensure!(dropped(old)?.contains("COMMIT"), "nothing is told about what {} dropped", old.name());
+    forget_failures(lab)?;
+    trial.end(&Ending { primary: Some(new), fenced: &[old], elected: true, ..Ending::default() })
+}

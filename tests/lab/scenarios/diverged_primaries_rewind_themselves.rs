@@ -1,0 +1,32 @@
+//! `rejoin=rewind`: one primary after the other writes what no standby receives, loses power and gets it again. Each comes
+//! back by itself, without what it alone had, and that is kept.
+
+use std::time::Instant;
+
+use anyhow::{Result, ensure};
+use lab::{Lab, progress};
+
+use super::{dropped, strays};
+use crate::operator::{pcs, wait_until_idle};
+use crate::trial::{Ending, Return, Trial};
+
+pub fn play(lab: &Lab) -> Result<()> {
+    let trial = Trial::begin(lab)?;
+    pcs(trial.primary()?, &["resource", "update", "pgsqld", "rejoin=rewind"])?;
+    wait_until_idle(trial.primary()?)?;
+    let mut fenced = Vec::new();
+    for round in 1..=3 {
+        let old = trial.primary()?;
+        let new = strays(&trial, old)?;
+        fenced.push(old);
+        let began = Instant::now();
+        trial.fault("give the old primary power again", || old.power_on())?;
+        ensure!(trial.comes_back(old)? == Return::Streaming, "{} was not rewound", old.name());
+        progress::step(format!("round {round}: {} streams {:.1} s later", old.name(), began.elapsed().as_secs_f64()));
+        ensure!(dropped(old)?.contains("COMMIT"), "nothing is told about what {} dropped", old.name());
+        let stray = new.psql_in("app", "SELECT to_regclass('stray') IS NOT NULL")?;
+        ensure!(stray == "f", "{} has what {} had written for itself", new.name(), old.name());
+    }
+    pcs(trial.primary()?, &["resource", "update", "pgsqld", "rejoin="])?;
+    trial.end(&Ending { fenced: &fenced, elected: true, ..Ending::default() })
+}
