@@ -132,10 +132,10 @@ fn where_there_is_no_primary_nobody_is_followed() {
         members.wait_until_streaming(standby, 1);
     }
     members.act(1, &Transition::default(), |agent| primary::publish(agent).unwrap());
-    for number in [1, 2, 3] {
-        members.instance(number).crash();
-    }
-    // All of them lose power: no score is left. The record still names srv1.
+    // The primary goes cleanly, so that all hold the same.
+    members.instance(1).agent("stop").expect(OcfExitCode::Success);
+    [2, 3].map(|number| members.instance(number).crash());
+    // After a power cut of all nodes no score is left. The record still names srv1.
     members.board.borrow_mut().cib.transient.clear();
     let conninfo = |number: usize| members.instance(number).sql("SHOW primary_conninfo");
     for number in [1, 2, 3] {
@@ -149,7 +149,7 @@ fn where_there_is_no_primary_nobody_is_followed() {
     let place = members.instance(3).directory.path().display();
     assert_eq!(conninfo(1), format!("host={place} connect_timeout=7 application_name=srv1"));
     // Who is started beside a primary finds it at once.
-    members.instance(2).crash();
+    members.instance(2).agent("stop").expect(OcfExitCode::Success);
     let promoted = Transition { promoted: promotion_of(3).promote, ..Transition::default() };
     members.act(2, &promoted, |agent| start::run(agent).unwrap());
     members.wait_until_streaming(2, 3);
