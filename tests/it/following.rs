@@ -134,7 +134,9 @@ fn where_there_is_no_primary_nobody_is_followed() {
     members.act(1, &Transition::default(), |agent| primary::publish(agent).unwrap());
     // The primary goes cleanly, so that all hold the same.
     members.instance(1).agent("stop").expect(OcfExitCode::Success);
-    [2, 3].map(|number| members.instance(number).crash());
+    for number in [2, 3] {
+        members.instance(number).crash();
+    }
     // After a power cut of all nodes no score is left. The record still names srv1.
     members.board.borrow_mut().cib.transient.clear();
     let conninfo = |number: usize| members.instance(number).sql("SHOW primary_conninfo");
