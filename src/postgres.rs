@@ -27,6 +27,7 @@ use crate::privileges::PrivilegeError;
 use crate::rules::managed::InForce;
 use crate::rules::progress::Mark;
 use crate::rules::rejoin::{Divergence, Notes};
+use crate::rules::room::Room;
 use crate::rules::scores::Replica;
 use crate::rules::status::{Evidence, Phase};
 use crate::rules::{setup, slots};
@@ -49,6 +50,9 @@ pub trait Postgres {
     /// How far it says it has come; nothing when no process uses the data directory. Cheaper than [`Postgres::evidence`]
     /// and no burden on the server, so this is what waits ask.
     fn phase(&mut self) -> Option<Phase>;
+
+    /// What room there is for more WAL; nothing where that cannot be told.
+    fn room(&mut self) -> Option<Room>;
 
     /// How far recovery has come, while it starts or is promoted; nothing where that cannot be seen.
     fn recovery(&mut self) -> Option<Mark>;

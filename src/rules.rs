@@ -16,6 +16,7 @@ pub mod primary;
 pub mod progress;
 pub mod promotion;
 pub mod rejoin;
+pub mod room;
 pub mod scores;
 pub mod server_words;
 pub mod setup;

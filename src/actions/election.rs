@@ -173,6 +173,10 @@ pub fn find_candidate(agent: &mut Agent, voters: &BTreeSet<NodeName>) -> Result<
         return Ok(Search::NotNeeded(Box::new(facts)));
     }
     cast(agent, &facts.record)?;
+    // Only it knows that it has no room. The others may leave it to this one, and wait until there is some.
+    if agent.postgres.room().is_some_and(|room| !room.is_enough()) {
+        return Ok(Search::Refused(Refusal::AllBarred([(me, Bar::NoRoom)].into())));
+    }
     let until = deadline.share(clock, 0.6).or_after(clock, PATIENCE);
     let claim = agent.wait_for("the votes of the other instances", deadline, |agent| {
         let patience = if until.has_passed(clock) { Patience::Spent } else { Patience::Left };

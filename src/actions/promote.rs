@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::agent::{Agent, Outcome};
 use crate::failure::{Better, Failure};
 use crate::node::NodeName;
-use crate::rules::promotion::{self, Choice, Facts};
+use crate::rules::promotion::{self, Bar, Choice, Facts};
 use crate::rules::status::{self, Role};
 use crate::rules::steps::{self, Promote};
 use crate::rules::synchronous::Published;
@@ -64,6 +64,9 @@ fn hold_election(agent: &mut Agent) -> Result<(), Failure> {
     voters.remove(me);
     read_votes(agent, &voters, &mut facts)?;
     facts.votes.insert(me.clone(), Some(ours.clone()));
+    if agent.postgres.room().is_some_and(|room| !room.is_enough()) {
+        facts.barred.insert(me.clone(), Bar::NoRoom);
+    }
     let former = agent.request.transition.promoted.iter().find(|node| *node != me);
     match promotion::choose_for(&facts, me, former) {
         Choice::Node { node, warnings, .. } if node == *me => {

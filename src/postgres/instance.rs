@@ -31,6 +31,7 @@ use crate::rules::cut_off;
 use crate::rules::managed::InForce;
 use crate::rules::progress::Mark;
 use crate::rules::rejoin::{Divergence, Notes};
+use crate::rules::room::Room;
 use crate::rules::scores::{Replica, SenderState};
 use crate::rules::status::{Answer, Evidence, Phase, Role};
 use crate::rules::{setup, slots};
@@ -296,6 +297,12 @@ impl Postgres for Instance {
             Some(postmaster) => Some(self.phase_of(postmaster)),
             None => (!orphans.is_empty()).then_some(Phase::Unknown),
         }
+    }
+
+    fn room(&mut self) -> Option<Room> {
+        let segment = self.control().ok()?.wal_segment_size.into();
+        let free = self.as_user(|data| data.free("pg_wal")).map_err(|error| log::debug!("{error}")).ok()?;
+        Some(Room { free, segment })
     }
 
     fn recovery(&mut self) -> Option<Mark> {

@@ -62,6 +62,24 @@ impl DataDirectory {
         Ok(version.to_owned())
     }
 
+    /// The bytes that an ordinary user may still write where the directory `name` in it is; none if no file can be made.
+    ///
+    /// # Errors
+    ///
+    /// When the file system cannot be asked.
+    pub fn free(&self, name: &str) -> Result<u64, PostgresError> {
+        let path = self.file(name);
+        let found = nix::sys::statvfs::statvfs(&path).map_err(|error| PostgresError::File {
+            doing: "ask the file system of",
+            path,
+            source: error.into(),
+        })?;
+        // Some file systems do not count files.
+        let is_writable = !found.flags().contains(nix::sys::statvfs::FsFlags::ST_RDONLY);
+        let has_inodes = found.files() == 0 || found.files_available() > 0;
+        Ok(if is_writable && has_inodes { found.blocks_available() * found.fragment_size() } else { 0 })
+    }
+
     /// Its `postmaster.pid`, if there is one.
     pub fn pid_file(&self) -> Option<PidFile> {
         pid_file(&self.file("postmaster.pid"))

@@ -44,6 +44,8 @@ pub enum Bar {
     NoFailover,
     /// It was further behind the last primary than `maxlag` allows.
     TooFarBehind,
+    /// Its disk has no room for the WAL file that a promotion begins.
+    NoRoom,
 }
 
 /// Who is to be promoted.
@@ -225,6 +227,7 @@ impl fmt::Display for Bar {
         f.write_str(match self {
             Bar::NoFailover => "its node attribute says nofailover",
             Bar::TooFarBehind => "it was further behind than maxlag allows",
+            Bar::NoRoom => "No space left on device for pg_wal",
         })
     }
 }

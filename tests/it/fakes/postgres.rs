@@ -8,6 +8,7 @@ use pgsqlms::postgres::managed::{Managed, Setting};
 use pgsqlms::postgres::{End, Links, Postgres, PostgresError, Replication, Upstream};
 use pgsqlms::rules::managed::InForce;
 use pgsqlms::rules::progress::Mark;
+use pgsqlms::rules::room::Room;
 use pgsqlms::rules::scores::{Replica, SenderState};
 use pgsqlms::rules::status::{Answer, Evidence, Phase, Role};
 use pgsqlms::rules::{setup, slots};
@@ -90,6 +91,10 @@ impl Postgres for FakePostgres<'_> {
 
     fn phase(&mut self) -> Option<Phase> {
         self.call(|state, node| phase(&state.nodes[node].postgres))
+    }
+
+    fn room(&mut self) -> Option<Room> {
+        None
     }
 
     fn recovery(&mut self) -> Option<Mark> {

@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use pgsqlms::exit::OcfExitCode::*;
 
-use crate::run::AGENT;
+use crate::run::{AGENT, Test, is_root, skip};
 use crate::throwaway::{Instance, eventually};
 
 /// Pacemaker kills the process group of an action that takes too long.
@@ -60,13 +61,44 @@ fn an_agent_killed_at_any_moment_can_be_followed_by_another() {
 }
 
 #[test]
-fn two_hundred_monitors_leave_nothing_behind() {
+fn three_hundred_monitors_leave_nothing_behind() {
+    monitors_leave_nothing_behind(300);
+}
+
+#[test]
+#[ignore = "takes minutes: make campaign"]
+fn ten_thousand_monitors_leave_nothing_behind() {
+    monitors_leave_nothing_behind(10_000);
+}
+
+/// The files where a program would leave something, those of other tests left out.
+fn left_by_monitors(instance: &Instance) -> Vec<String> {
+    let names = |place: &Path| -> Vec<String> {
+        let entries = std::fs::read_dir(place).into_iter().flatten().flatten();
+        entries.map(|entry| entry.path().to_string_lossy().into_owned()).collect()
+    };
+    let of_agent = ["/tmp", "/var/tmp", "/dev/shm"].into_iter().flat_map(|place| names(Path::new(place)));
+    let of_agent = of_agent.filter(|path| path.ends_with("/pgsqlms"));
+    let notes = names(Path::new("/run/pgsqlms")).into_iter();
+    let name = instance.directory.path().file_name().unwrap().to_string_lossy().into_owned();
+    let notes = notes.filter(|path| path.contains(&name));
+    let of_instance = [instance.directory.path().to_owned(), instance.data()];
+    let mut left: Vec<String> =
+        of_agent.chain(notes).chain(of_instance.iter().flat_map(|place| names(place))).collect();
+    left.sort();
+    left
+}
+
+#[track_caller]
+fn monitors_leave_nothing_behind(count: u32) {
     let Some(instance) = Instance::new() else { return };
     instance.promote();
+    instance.probe(RunningPromoted);
+    let before = left_by_monitors(&instance);
     let monitor = instance.agent("monitor").env("HA_LOGFILE", "/dev/null").command();
     let mut shell = Command::new("setsid");
-    let script = "echo $$; for i in $(seq 200); do \"$0\" monitor; [ $? = 8 ] || exit 1; done";
-    shell.args(["--wait", "/bin/sh", "-c", script, AGENT]).env_clear();
+    let script = "echo $$; for i in $(seq $1); do \"$0\" monitor; [ $? = 8 ] || exit 1; done";
+    shell.args(["--wait", "/bin/sh", "-c", script, AGENT]).arg(count.to_string()).env_clear();
     for (name, value) in monitor.get_envs() {
         shell.env(name, value.unwrap());
     }
@@ -82,4 +114,55 @@ fn two_hundred_monitors_leave_nothing_behind() {
     assert_eq!(stats.filter(|stat| of_session(stat)).collect::<Vec<_>>(), Vec::<String>::new());
     let clients = "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'";
     eventually("the end of their sessions", || instance.sql(clients) == "1");
+    assert_eq!(left_by_monitors(&instance), before);
+}
+
+/// The most memory that a run of the agent was seen to have, in kB. The kernel keeps the maximum, so the last look counts.
+fn memory_of(test: &Test) -> u64 {
+    let most_of_a_run = |_| {
+        let mut agent = test.command().stderr(Stdio::null()).spawn().unwrap();
+        let status = format!("/proc/{}/status", agent.id());
+        let mut most = 0;
+        while agent.try_wait().unwrap().is_none() {
+            let status = std::fs::read_to_string(&status).unwrap_or_default();
+            let of_agent = status.starts_with("Name:\tpgsqlms\n");
+            let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).filter(|_| of_agent);
+            most = peak.and_then(|peak| peak.trim().strip_suffix(" kB")?.parse().ok()).unwrap_or(most);
+        }
+        most
+    };
+    (0..5).map(most_of_a_run).max().unwrap_or(0)
+}
+
+#[test]
+fn a_monitor_needs_little_memory() {
+    let Some(instance) = Instance::new() else { return };
+    instance.start();
+    let monitor = instance.agent("monitor").meta("interval", "15000").env("HA_LOGFILE", "/dev/null");
+    let standby = memory_of(&monitor);
+    instance.promote();
+    let primary = memory_of(&monitor);
+    let little = 1000..10 << 10;
+    assert!(little.contains(&standby) && little.contains(&primary), "{standby} and {primary} kB");
+}
+
+/// When memory runs out the kernel is to take a backend: the postmaster is protected, and its children are not.
+#[test]
+fn the_kernel_spares_the_postmaster() {
+    if !is_root() {
+        return skip("not run as root");
+    }
+    let Some(instance) = Instance::new() else { return };
+    instance.start();
+    let score = |pid: Pid| std::fs::read_to_string(format!("/proc/{pid}/oom_score_adj")).unwrap().trim().to_owned();
+    let postmaster = instance.postmaster().unwrap();
+    // Not every machine lets even root lower it.
+    let mut sleep = Command::new("sleep").arg("60").spawn().unwrap();
+    let is_allowed = std::fs::write(format!("/proc/{}/oom_score_adj", sleep.id()), "-900").is_ok();
+    sleep.kill().and_then(|()| sleep.wait()).unwrap();
+    assert_eq!(score(postmaster), if is_allowed { "-900".to_owned() } else { score(Pid::this()) });
+    let environment = std::fs::read(format!("/proc/{postmaster}/environ")).unwrap();
+    assert!(String::from_utf8_lossy(&environment).contains("PG_OOM_ADJUST_FILE=/proc/self/oom_score_adj"));
+    let children: Vec<Pid> = instance.pids().into_iter().filter(|pid| *pid != postmaster).collect();
+    assert!(!children.is_empty() && children.iter().all(|child| score(*child) == "0"), "{children:?}");
 }
