@@ -12,6 +12,9 @@ use crate::score::Score;
 
 use super::{election, follow, rejoin, stop, validate};
 
+/// Waiting for recovery gets this share of the time.
+const RECOVERY: f64 = 0.85;
+
 /// Starts the instance as a standby.
 ///
 /// # Errors
@@ -71,8 +74,10 @@ fn launch(agent: &mut Agent, found: &Status, deadline: Deadline) -> Result<(), F
 
 fn wait_until_up(agent: &mut Agent, deadline: Deadline) -> Result<Outcome, Failure> {
     let awaited = "recovery to become consistent: see PostgreSQL's log, or raise the timeout of start";
+    // What is left is for telling the cluster.
+    let patience = deadline.share(agent.clock, RECOVERY);
     let mut progress = Progress::default();
-    let up = agent.wait_for(awaited, deadline, |agent| match agent.postgres.phase() {
+    let up = agent.wait_for(awaited, patience, |agent| match agent.postgres.phase() {
         Some(Phase::Ready | Phase::WarmStandby) => Ok(Some(())),
         Some(Phase::Starting | Phase::Stopping | Phase::Unknown) => {
             look_at(agent, &mut progress);
