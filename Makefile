@@ -67,6 +67,7 @@ test-slow: need-root need-cargo ## Run the lab's own tests that need root
 
 campaign: need-cargo ## Run the exhaustive searches that take minutes, which test leaves out
 	$(CARGO) test --locked --release --package pgsqlms --lib -- --ignored
+	$(CARGO) test --locked --release --package pgsqlms --test it -- --ignored ten_thousand_monitors
 
 test-ocf: test-ocf-tester test-ocft ## Run the OCF tools' tests on the agent (root)
 
