@@ -45,10 +45,11 @@ pub fn let_go_on(node: &Node) -> Result<()> {
     node.run(&["touch", GO_ON]).map(drop)
 }
 
-/// Pacemaker calls the agent itself again. The node may be off.
+/// Pacemaker calls the agent itself again. The node may be off, or about to boot.
 pub fn remove(node: &Node) -> Result<()> {
     fs::rename(node.path(ASIDE), node.path(AGENT)).context("cannot put the agent back")?;
     if node.is_on() {
+        node.wait_booted()?;
         node.run(&["rm", "-f", REACHED, GO_ON])?;
     }
     Ok(())

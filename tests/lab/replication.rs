@@ -120,7 +120,8 @@ fn coordinator_is_idle(cluster: &Cluster, asked: &Node) -> Result<bool> {
 
 /// Pacemaker's memory of failures that were expected and have been looked at is cleared.
 pub fn forget_failures(lab: &Lab) -> Result<()> {
-    pcs(somebody(lab)?, &["resource", "cleanup"])?;
+    // A node that is just joining does not answer.
+    eventually(LIMIT, "failures to be forgotten", || pcs(somebody(lab)?, &["resource", "cleanup"]))?;
     wait_until_idle(somebody(lab)?)
 }
 
