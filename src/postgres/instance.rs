@@ -249,10 +249,15 @@ impl Instance {
     fn ask_all(&mut self, sql: &'static str) -> Result<Vec<Row>, PostgresError> {
         self.connect().map_err(|answer| PostgresError::NoSession(answer.to_string()))?;
         let patience = self.patience();
-        match &self.session {
+        let answer = match &self.session {
             Some(session) => session.query(sql, patience),
             None => Err(PostgresError::NoSession("no session".to_owned())),
+        };
+        // The server it was asked of may have been restarted: the next question is asked anew.
+        if answer.is_err() {
+            self.session = None;
         }
+        answer
     }
 
     /// How far the postmaster says it has come. A pid file that is not its own says nothing.
