@@ -2,9 +2,11 @@
 
 use std::fs::File;
 use std::io::{IsTerminal, Write};
+use std::os::fd::AsFd;
 use std::sync::Mutex;
 
 use log::{Level, LevelFilter, Log, Metadata, Record};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use syslog::{BasicLogger, Facility, Formatter3164};
 
 use crate::clock::{Clock, SystemClock};
@@ -13,6 +15,9 @@ use crate::env::Environment;
 /// The line that Pacemaker shows as the exit reason: the last one on standard error that begins like this
 /// (`lib/services/services_linux.c`).
 const EXIT_REASON: &str = "ocf-exit-reason:";
+
+/// So much is written to a pipe as a whole (`linux/limits.h`).
+const PIPE_BUF: usize = 4096;
 
 /// Sends messages to wherever the environment says.
 struct Messages {
@@ -70,7 +75,7 @@ impl Log for Messages {
             let _ = writeln!(file, "pgsqlms({})[{pid}]: {} {level}: {message}", self.instance, now());
         }
         if self.terminal {
-            let _ = writeln!(std::io::stderr(), "{}: {line}", level(record.level()));
+            complain(&format!("{}: {line}", level(record.level())));
         }
     }
 
@@ -100,8 +105,18 @@ pub const LONGEST_REASON: usize = 127;
 
 /// Tells Pacemaker, and whoever reads `crm_mon`, why the action ended as it did.
 pub fn tell_reason(reason: &str) {
-    // Nobody may be reading: that must not change the action's exit code.
-    let _ = writeln!(std::io::stderr(), "{EXIT_REASON}{}", shortened(&one_line(reason)));
+    complain(&format!("{EXIT_REASON}{}", shortened(&one_line(reason))));
+}
+
+/// Writes a line to standard error if somebody takes it. That nobody reads must neither change how an action ends nor hold
+/// it up: a pipe that is ready takes `PIPE_BUF` bytes at once (pipe(7)).
+fn complain(line: &str) {
+    let stderr = std::io::stderr();
+    let mut ready = [PollFd::new(stderr.as_fd(), PollFlags::POLLOUT)];
+    if poll(&mut ready, PollTimeout::ZERO).is_ok_and(|ready| ready > 0) {
+        let end = (0..=line.len().min(PIPE_BUF - 1)).rev().find(|end| line.is_char_boundary(*end)).unwrap_or(0);
+        let _ = stderr.lock().write_all(format!("{}\n", &line[..end]).as_bytes());
+    }
 }
 
 /// As much as Pacemaker keeps. The whole of it is in the log.

@@ -3,7 +3,10 @@
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
 
+use nix::fcntl::OFlag;
 use pgsqlms::exit::OcfExitCode::{self, *};
 use pgsqlms::parameters::PARAMETERS;
 use tempfile::TempDir;
@@ -38,6 +41,27 @@ fn an_unknown_action_is_unimplemented() {
     assert_eq!(option.code, Unimplemented as i32);
     let bytes = Test::new([]).argument(OsStr::from_bytes(b"\xff\xfe")).run();
     assert_eq!(bytes.code, Unimplemented as i32);
+}
+
+/// An executor that does not read, and so leaves no room in the pipe, must not hold up an action.
+#[test]
+fn a_full_pipe_holds_up_nobody() {
+    let (_reader, writer) = nix::unistd::pipe().unwrap();
+    let mode = |flags| nix::fcntl::fcntl(&writer, nix::fcntl::FcntlArg::F_SETFL(flags)).unwrap();
+    mode(OFlag::O_NONBLOCK);
+    while nix::unistd::write(&writer, &[b'.'; 512]).is_ok() {}
+    mode(OFlag::empty());
+    let mut command = nowhere(["start"]).command();
+    let mut agent = command.stdout(Stdio::null()).stderr(writer).spawn().unwrap();
+    let deadline = Instant::now() + Duration::from_secs(30);
+    let ended = loop {
+        match agent.try_wait().unwrap() {
+            Some(ended) => break ended,
+            None if Instant::now() > deadline => break agent.kill().and_then(|()| agent.wait()).unwrap(),
+            None => std::thread::yield_now(),
+        }
+    };
+    assert_eq!(ended.code(), Some(GenericError as i32), "None: it did not end within 30 s");
 }
 
 /// OCF 1.1: "RAs must ignore additional arguments".
