@@ -11,8 +11,8 @@ use crate::faults::take_all_connections;
 use crate::operator::{all_started_at, monitor_on, reason_shown};
 use crate::trial::{Ending, Trial};
 
-/// A dozen monitors.
-const HOW_LONG: Duration = Duration::from_secs(30);
+/// Thirty monitors of the primary.
+const HOW_LONG: Duration = Duration::from_secs(60);
 
 pub fn play(lab: &Lab) -> Result<()> {
     let trial = Trial::begin(lab)?;
