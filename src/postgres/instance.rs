@@ -1,10 +1,11 @@
 //! The real instance: its files, its processes, its signals, one session.
 
+mod asking;
 mod following;
 mod links;
+mod pid_files;
 mod settings;
 
-use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -20,12 +21,12 @@ use super::oom::{self, Protection};
 use super::processes::{self, Processes, ServerProcess};
 use super::rewind::{self, Rewind};
 use super::server_log::{self, ServerLog};
-use super::session::{self, Address, Row, Session};
+use super::session::{Row, Session};
 use super::{End, Links, Postgres, PostgresError, Replication, Upstream, break_note, wal_end};
 use crate::clock::{Clock, Deadline};
 use crate::command::Invocation;
 use crate::location::{Lsn, Timeline};
-use crate::parameters::{Config, Host};
+use crate::parameters::Config;
 use crate::privileges::{PrivilegeError, SystemUser};
 use crate::rules::cut_off;
 use crate::rules::managed::InForce;
@@ -33,11 +34,9 @@ use crate::rules::progress::Mark;
 use crate::rules::rejoin::{Divergence, Notes};
 use crate::rules::room::Room;
 use crate::rules::scores::{Replica, SenderState};
-use crate::rules::status::{Answer, Evidence, Phase, Role};
+use crate::rules::status::{Answer, Evidence, Phase};
 use crate::rules::{setup, slots};
 use crate::vote::{Reach, Vote};
-
-const ROLE: &str = "SELECT pg_catalog.pg_is_in_recovery()";
 
 const REPLICATION: &str = "SELECT pg_catalog.pg_current_wal_lsn(), \
      pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_lsn()), \
@@ -98,31 +97,6 @@ impl Instance {
         processes::of_instance(self.data.path(), &self.config.pgdata, hint)
     }
 
-    /// Removes a `postmaster.pid` whose number is taken: by the dead postmaster itself, which nobody has reaped yet, or by
-    /// another process since. PostgreSQL, which sees the number only, would not start ("lock file already exists").
-    fn forget_dead_postmaster(&mut self) {
-        let Some(file) = self.as_user(|data| Ok(data.pid_file())).ok().flatten() else { return };
-        let Some(pid) = file.pid else { return };
-        let is_ours = |found: Processes| found.postmaster.is_some() || !found.orphans.is_empty();
-        if !processes::exists(pid) || is_ours(self.processes()) || processes::is_in_use_anywhere(self.data.path()) {
-            return;
-        }
-        log::info!("removing postmaster.pid: process {pid} is not, or is no longer, this instance's postmaster");
-        let removed = self.as_user(|data| data.remove_pid_files(&file));
-        removed.unwrap_or_else(|error| log::warn!("{error}"));
-    }
-
-    /// Removes `postmaster.pid` and its like of an instance that does not run. A rewind removes only the former, and then
-    /// nobody could tell any more whose the latter was.
-    fn forget_pid_files(&mut self) {
-        let Processes { postmaster, orphans } = self.processes();
-        if postmaster.is_some() || !orphans.is_empty() || processes::is_in_use_anywhere(self.data.path()) {
-            return;
-        }
-        let removed = self.as_user(|data| data.pid_file().map_or(Ok(()), |file| data.remove_pid_files(&file)));
-        removed.unwrap_or_else(|error| log::warn!("{error}"));
-    }
-
     /// Does some work of a rewind as the PostgreSQL user.
     fn with_rewind<T>(
         &mut self,
@@ -166,98 +140,6 @@ impl Instance {
 
     fn control_state(&mut self) -> Option<DbState> {
         self.control().map_err(|error| log::debug!("{error}")).ok().map(|control| control.state)
-    }
-
-    /// Where to connect: as configured, or where the postmaster says that it listens.
-    fn address(&mut self) -> Address {
-        let file = self.as_user(|data| Ok(data.pid_file())).ok().flatten();
-        let told = file.as_ref();
-        let host = self.config.pghost.clone().or_else(|| told?.socket_directory.clone().map(Host::Directory));
-        let listens = || match told?.listen_address.as_deref()? {
-            "*" | "0.0.0.0" => Some(Host::Name("127.0.0.1".to_owned())),
-            "::" => Some(Host::Name("::1".to_owned())),
-            address => Some(Host::Name(address.to_owned())),
-        };
-        Address {
-            host: host.or_else(listens).unwrap_or_else(|| Host::Directory(PathBuf::from("/tmp"))),
-            port: self.config.pgport.or_else(|| told?.port).unwrap_or(5432),
-        }
-    }
-
-    fn patience(&self) -> Duration {
-        session::PATIENCE.min(self.deadline.left(self.clock.as_ref()))
-    }
-
-    fn connect(&mut self) -> Result<(), Answer> {
-        if self.session.is_some() {
-            return Ok(());
-        }
-        let (at, patience) = (self.address(), self.patience());
-        let runtime = Rc::clone(&self.runtime);
-        let refused = |error: PrivilegeError| Answer::Refused(error.to_string());
-        let user = self.user().map_err(refused)?;
-        let session = user.act(|| Session::open(runtime, &at, user.name(), patience)).map_err(refused)??;
-        self.session = Some(session);
-        Ok(())
-    }
-
-    /// Asks again if no answer came: a machine that stood still for a moment, as a virtual one does when it is moved,
-    /// must not be taken for a dead instance.
-    fn patient_answer(&mut self) -> Answer {
-        match self.answer() {
-            Answer::Silent(first) if self.deadline.left(self.clock.as_ref()) > session::PATIENCE => match self.answer()
-            {
-                Answer::Silent(second) => Answer::Silent(first + second),
-                answer => answer,
-            },
-            answer => answer,
-        }
-    }
-
-    fn answer(&mut self) -> Answer {
-        if let Err(answer) = self.connect() {
-            return answer;
-        }
-        let role = self.ask(ROLE);
-        match role.as_deref().map(|row| row.first()) {
-            Ok(Some(Some(in_recovery))) if in_recovery == "t" => Answer::Role(Role::Standby),
-            Ok(Some(Some(_))) => Answer::Role(Role::Primary),
-            Ok(_) => Answer::Refused("pg_is_in_recovery() returned nothing".to_owned()),
-            Err(error) => {
-                self.session = None;
-                match error {
-                    PostgresError::Slow { after, .. } => Answer::Silent(*after),
-                    error => Answer::Refused(error.to_string()),
-                }
-            }
-        }
-    }
-
-    fn ask(&mut self, sql: &'static str) -> Result<Row, PostgresError> {
-        Ok(self.ask_all(sql)?.into_iter().next().unwrap_or_default())
-    }
-
-    fn ask_with(&mut self, sql: &'static str, values: &[&str]) -> Result<Row, PostgresError> {
-        self.connect().map_err(|answer| PostgresError::NoSession(answer.to_string()))?;
-        let patience = self.patience();
-        match &self.session {
-            Some(session) => Ok(session.query_with(sql, values, patience)?.into_iter().next().unwrap_or_default()),
-            None => Err(PostgresError::NoSession("no session".to_owned())),
-        }
-    }
-
-    fn ask_all(&mut self, sql: &'static str) -> Result<Vec<Row>, PostgresError> {
-        self.connect().map_err(|answer| PostgresError::NoSession(answer.to_string()))?;
-        let patience = self.patience();
-        let answer = match &self.session {
-            Some(session) => session.query(sql, patience),
-            None => Err(PostgresError::NoSession("no session".to_owned())),
-        };
-        // The server it was asked of may have been restarted: the next question is asked anew.
-        if answer.is_err() {
-            self.session = None;
-        }
-        answer
     }
 
     /// How far the postmaster says it has come. A pid file that is not its own says nothing.

@@ -1,0 +1,31 @@
+//! Files that a postmaster which is gone has left, and that keep a new one from starting.
+
+use super::Instance;
+use crate::postgres::processes::{self, Processes};
+
+impl Instance {
+    /// Removes a `postmaster.pid` whose number is taken: by the dead postmaster itself, which nobody has reaped yet, or by
+    /// another process since. PostgreSQL, which sees the number only, would not start ("lock file already exists").
+    pub(super) fn forget_dead_postmaster(&mut self) {
+        let Some(file) = self.as_user(|data| Ok(data.pid_file())).ok().flatten() else { return };
+        let Some(pid) = file.pid else { return };
+        let is_ours = |found: Processes| found.postmaster.is_some() || !found.orphans.is_empty();
+        if !processes::exists(pid) || is_ours(self.processes()) || processes::is_in_use_anywhere(self.data.path()) {
+            return;
+        }
+        log::info!("removing postmaster.pid: process {pid} is not, or is no longer, this instance's postmaster");
+        let removed = self.as_user(|data| data.remove_pid_files(&file));
+        removed.unwrap_or_else(|error| log::warn!("{error}"));
+    }
+
+    /// Removes `postmaster.pid` and its like of an instance that does not run. A rewind removes only the former, and then
+    /// nobody could tell any more whose the latter was.
+    pub(super) fn forget_pid_files(&mut self) {
+        let Processes { postmaster, orphans } = self.processes();
+        if postmaster.is_some() || !orphans.is_empty() || processes::is_in_use_anywhere(self.data.path()) {
+            return;
+        }
+        let removed = self.as_user(|data| data.pid_file().map_or(Ok(()), |file| data.remove_pid_files(&file)));
+        removed.unwrap_or_else(|error| log::warn!("{error}"));
+    }
+}
