@@ -57,6 +57,9 @@ pub trait Postgres {
     /// How far recovery has come, while it starts or is promoted; nothing where that cannot be seen.
     fn recovery(&mut self) -> Option<Mark>;
 
+    /// What its processes say about themselves in their titles.
+    fn titles(&mut self) -> Vec<String>;
+
     /// How far its WAL reaches, whether it runs or not.
     ///
     /// # Errors

@@ -20,6 +20,7 @@ pub mod room;
 pub mod scores;
 pub mod server_words;
 pub mod setup;
+pub mod shutdown;
 pub mod slots;
 pub mod status;
 pub mod steps;

@@ -6,6 +6,7 @@ use crate::agent::{Agent, Outcome};
 use crate::clock::Deadline;
 use crate::failure::Failure;
 use crate::postgres::End;
+use crate::rules::shutdown;
 use crate::rules::status::{self, Status};
 
 use super::election;
@@ -52,7 +53,8 @@ pub fn until_gone(agent: &mut Agent, deadline: Deadline) -> Result<(), Failure> 
         }
         match gone(agent, patience) {
             Err(Failure::Deadline { after, .. }) if how != End::Kill => {
-                log::warn!("not ended {:.0} s after the beginning: {}", after.as_secs_f64(), next(how));
+                let awaited = shutdown::waits_for(&agent.postgres.titles());
+                log::warn!("not ended {:.0} s after the beginning ({awaited}): {}", after.as_secs_f64(), next(how));
             }
             ended => return ended,
         }
@@ -67,7 +69,7 @@ fn gone(agent: &mut Agent, deadline: Deadline) -> Result<(), Failure> {
 
 fn next(how: End) -> &'static str {
     match how {
-        End::Fast => "the clean shutdown takes too long (an archiver or a standby may not keep up), ending it at once",
+        End::Fast => "the clean shutdown takes too long, ending it at once",
         End::Immediate | End::Kill => "killing all its processes",
     }
 }

@@ -196,6 +196,10 @@ impl Postgres for Instance {
         processes::recovery(self.data.path(), &self.config.pgdata)
     }
 
+    fn titles(&mut self) -> Vec<String> {
+        processes::titles(self.data.path(), &self.config.pgdata)
+    }
+
     fn vote(&mut self) -> Result<Vote, PostgresError> {
         let control = self.control()?;
         let row = self.ask(REACH).unwrap_or_else(|error| {

@@ -92,16 +92,23 @@ pub fn is_in_use_anywhere(datadir: &Path) -> bool {
 
 /// How far the recovery of the instance has come: what its startup process shows in its title, and its processor time.
 pub fn recovery(datadir: &Path, pgdata: &Path) -> Option<Mark> {
-    let title = |pid: i32| {
-        let command_line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-        String::from_utf8_lossy(&command_line).trim_end_matches('\0').to_owned()
-    };
-    let recovers = |title: &str| title.starts_with("postgres: ") && title.split(' ').any(|word| word == "startup");
-    let found = all_of(datadir, pgdata).into_iter().map(|process| (process.pid, title(process.pid)));
-    let (pid, title) = found.into_iter().find(|(_, title)| recovers(title))?;
+    let found = all_of(datadir, pgdata).into_iter().filter_map(|process| Some((process.pid, title(process.pid)?)));
+    let (pid, title) = found.into_iter().find(|(_, title)| title.split(' ').any(|word| word == "startup"))?;
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     let is_file = |word: &&str| word.len() == 24 && word.bytes().all(|byte| byte.is_ascii_hexdigit());
     Some(Mark { file: title.split(' ').find(is_file).map(str::to_owned), work: processor_time(&stat) })
+}
+
+/// What the processes of the instance say about themselves, such as `archiver archiving 000000010000000000000002`.
+pub fn titles(datadir: &Path, pgdata: &Path) -> Vec<String> {
+    all_of(datadir, pgdata).into_iter().filter_map(|process| title(process.pid)).collect()
+}
+
+/// The title that a child of a postmaster has given itself (`update_process_title`).
+fn title(pid: i32) -> Option<String> {
+    let command_line = std::fs::read(format!("/proc/{pid}/cmdline")).ok()?;
+    let command_line = String::from_utf8_lossy(&command_line);
+    Some(command_line.strip_prefix("postgres: ")?.trim_end_matches(['\0', ' ']).to_owned())
 }
 
 /// User and system time from `/proc/PID/stat`, whose second field may hold anything.
@@ -117,10 +124,7 @@ pub fn exists(pid: i32) -> bool {
 
 /// A single process whose command line has the postmaster's arguments: children overwrite theirs with a title.
 fn lone_postmaster(found: &[ServerProcess]) -> Option<&ServerProcess> {
-    found.iter().filter(|process| !process.rewinds).find(|process| {
-        let command_line = std::fs::read(format!("/proc/{}/cmdline", process.pid)).unwrap_or_default();
-        !command_line.starts_with(b"postgres: ")
-    })
+    found.iter().find(|process| !process.rewinds && title(process.pid).is_none())
 }
 
 fn all_pids() -> impl Iterator<Item = i32> {

@@ -101,6 +101,10 @@ impl Postgres for FakePostgres<'_> {
         None
     }
 
+    fn titles(&mut self) -> Vec<String> {
+        Vec::new()
+    }
+
     fn vote(&mut self) -> Result<Vote, PostgresError> {
         self.asked(|state, node| {
             let postgres = &state.nodes[node].postgres;
