@@ -68,6 +68,7 @@ mod tests {
         it_is_short: ("100000 100000", 129) => ("100000 129000".to_owned(), None);
         it_lasts: ("100000 129000", 130) => ("100000 130000".to_owned(), Some(30));
         nobody_looked_for_long: ("100000 129000", 2000) => ("2000000 2000000".to_owned(), None);
+        looked_at_rarely: ("86400000 86401000", 87_000) => ("86400000 87000000".to_owned(), Some(600));
         noted_before_the_machine_was_started: ("100000 129000", 5) => ("5000 5000".to_owned(), None);
         nonsense: ("x 7", 5) => ("5000 5000".to_owned(), None);
         half_a_file: ("100000", 500) => ("500000 500000".to_owned(), None);
