@@ -298,6 +298,8 @@ impl Postgres for Instance {
 
     fn launch_standby(&mut self) -> Result<(), PostgresError> {
         self.session = None;
+        // It may have been the primary since somebody noted that it receives nothing.
+        break_note::forget(self.data.path());
         self.forget_dead_postmaster();
         let user = self.user()?;
         let _protection = Protection::begin();

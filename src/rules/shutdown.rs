@@ -41,6 +41,7 @@ mod tests {
         a_client_that_does_not_end: &["app shop 10.0.0.9(6000) COPY", "logger"] => "waits for app shop 10.0.0.9(6000) COPY, logger";
         a_role_called_like_a_process: &["archivers shop [local] idle"] => "waits for archivers shop [local] idle";
         nothing_but_a_postmaster: &[] => "no process says what it is doing";
+        five: &["a", "b", "c", "d", "e"] => "waits for a, b, c, d, e";
         a_crowd: &["a", "b", "c", "d", "e", "f", "g"] => "waits for a, b, c, d, e and 2 more";
     }
 }
