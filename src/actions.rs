@@ -10,6 +10,7 @@ pub mod monitor;
 pub mod notify;
 pub mod primary;
 pub mod promote;
+pub mod rebuild;
 pub mod rejoin;
 pub mod slots;
 pub mod start;

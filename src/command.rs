@@ -2,7 +2,9 @@
 
 pub mod lines;
 
+use std::cell::RefCell;
 use std::ffi::{OsStr, OsString};
+use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
@@ -20,6 +22,15 @@ const MOST_OUTPUT: u64 = 8 << 20;
 
 /// The most lines of a watched program that are told, for each of its two outputs.
 const MOST_LINES: usize = 50;
+
+/// Longer than any program runs.
+const FOREVER: Duration = Duration::from_secs(1 << 32);
+
+/// What the agent is called with to accompany a program: [`accompany`].
+pub const ACCOMPANY: &str = "accompany";
+
+/// The agent's own program.
+const OURSELVES: &str = "/proc/self/exe";
 
 /// A program, its arguments, and nothing that a shell would have to interpret.
 #[derive(Debug, Clone)]
@@ -70,6 +81,22 @@ pub enum CommandError {
         invocation: String,
         /// How long it was given.
         after: Duration,
+    },
+    /// It said nothing for too long, and was killed.
+    #[error("{invocation} said nothing for {:.0} s", after.as_secs_f64())]
+    Silent {
+        /// Program and arguments.
+        invocation: String,
+        /// How long.
+        after: Duration,
+    },
+    /// It was ended on purpose.
+    #[error("{program} was ended: {why}")]
+    Ended {
+        /// The program.
+        program: String,
+        /// Why.
+        why: String,
     },
 }
 
@@ -168,7 +195,8 @@ impl Invocation {
         runtime.block_on(async {
             let mut child = command.spawn().map_err(|source| self.not_started(source))?;
             let group = child.id().and_then(|id| i32::try_from(id).ok());
-            let Ok(ended) = tokio::time::timeout(patience, watch(&mut child, tell)).await else {
+            let watched = watch(&mut child, MOST_LINES, FOREVER, tell, &|| false);
+            let Ok(ended) = tokio::time::timeout(patience, watched).await else {
                 // Not reaped yet, so the number is still its own.
                 if let Some(group) = group {
                     let _ = nix::sys::signal::killpg(nix::unistd::Pid::from_raw(group), nix::sys::signal::SIGKILL);
@@ -179,6 +207,54 @@ impl Invocation {
             let failed = || CommandError::Failed { invocation: self.to_string(), status, message: String::new() };
             if status.success() { Ok(()) } else { Err(failed()) }
         })
+    }
+
+    /// Runs the program to its end, however long that takes as long as it says something now and then: a line is told, and
+    /// what that returns, if anything, is why the program is ended. It and its children do not outlive the caller, however
+    /// that ends: see [`accompany`].
+    ///
+    /// # Errors
+    ///
+    /// See [`CommandError`]. One that says nothing for the time of `silence`, or is ended, is killed.
+    pub fn relay(
+        &self,
+        runtime: &Runtime,
+        silence: Duration,
+        tell: &mut dyn FnMut(&str) -> Option<String>,
+    ) -> Result<(), CommandError> {
+        let words = [ACCOMPANY.into(), self.program.clone()].into_iter().chain(self.arguments.iter().cloned());
+        let mut command = Self { program: OURSELVES.into(), arguments: words.collect(), ..self.clone() }.prepared();
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
+        let (ending, last) = (RefCell::new(None), RefCell::new(String::new()));
+        let mut told = |line: &str| {
+            line.clone_into(&mut last.borrow_mut());
+            if let Some(why) = tell(line) {
+                ending.replace(Some(why));
+            }
+        };
+        let watched: std::io::Result<Option<ExitStatus>> = runtime.block_on(async {
+            let mut child = command.spawn()?;
+            let leash = child.stdin.take();
+            let is_over = || ending.borrow().is_some();
+            let ended = watch(&mut child, usize::MAX, silence, &mut told, &is_over).await;
+            match ended {
+                Ok(status) => Ok(Some(status)),
+                Err(error) if matches!(error.kind(), ErrorKind::TimedOut | ErrorKind::Interrupted) => {
+                    drop(leash);
+                    child.wait().await?;
+                    Ok(None)
+                }
+                Err(error) => Err(error),
+            }
+        });
+        match (watched.map_err(|source| self.not_started(source))?, ending.into_inner()) {
+            (_, Some(why)) => Err(CommandError::Ended { program: self.program.to_string_lossy().into_owned(), why }),
+            (None, None) => Err(CommandError::Silent { invocation: self.to_string(), after: silence }),
+            (Some(status), None) if status.success() => Ok(()),
+            (Some(status), None) => {
+                Err(CommandError::Failed { invocation: self.to_string(), status, message: last.into_inner() })
+            }
+        }
     }
 
     /// Starts the program and leaves it running, in a process group of its own so that Pacemaker's kill of a timed-out
@@ -227,6 +303,42 @@ impl std::fmt::Display for Invocation {
     }
 }
 
+/// Runs a program to its end, and ends it when standard input does: whoever holds the other end of that pipe has died, or
+/// wants it so. pg_basebackup has a child that would go on for ever. Leads a process group of which everything goes that is
+/// left.
+///
+/// # Errors
+///
+/// When it cannot be started.
+pub fn accompany(words: &[OsString]) -> std::io::Result<ExitStatus> {
+    use std::os::fd::AsFd;
+    use tokio::io::AsyncReadExt;
+    let (program, arguments) = words.split_first().ok_or(ErrorKind::InvalidInput)?;
+    let leash = std::io::stdin().as_fd().try_clone_to_owned()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let status = runtime.block_on(async {
+        let mut leash = tokio::net::unix::pipe::Receiver::from_owned_fd(leash)?;
+        let mut child = as_we_are(program, arguments).spawn()?;
+        tokio::select! {
+            status = child.wait() => status.map(Some),
+            _ = leash.read_u8() => Ok(None),
+        }
+    })?;
+    let us = nix::unistd::getpid();
+    if !status.is_some_and(|status| status.success()) && nix::unistd::getpgrp() == us {
+        let _ = nix::sys::signal::killpg(us, nix::sys::signal::SIGKILL);
+    }
+    status.ok_or(ErrorKind::Interrupted.into())
+}
+
+/// A program with our own environment.
+#[expect(clippy::disallowed_methods, reason = "the one file that starts processes")]
+fn as_we_are(program: &OsStr, arguments: &[OsString]) -> tokio::process::Command {
+    let mut command = tokio::process::Command::new(program);
+    command.args(arguments).stdin(Stdio::null()).kill_on_drop(true);
+    command
+}
+
 /// Reads what `child` prints, up to a bound, and waits for its end.
 async fn collect(mut child: tokio::process::Child) -> std::io::Result<std::process::Output> {
     let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
@@ -237,12 +349,19 @@ async fn collect(mut child: tokio::process::Child) -> std::io::Result<std::proce
 }
 
 /// Tells what `child` prints until it has ended, and what then is left of it to read.
-async fn watch(child: &mut tokio::process::Child, tell: &mut dyn FnMut(&str)) -> std::io::Result<ExitStatus> {
+/// `most` lines of each stream are told; it is an error if nothing comes for the time of `silence`, or it `is_over`.
+async fn watch(
+    child: &mut tokio::process::Child,
+    most: usize,
+    silence: Duration,
+    tell: &mut dyn FnMut(&str),
+    is_over: &dyn Fn() -> bool,
+) -> std::io::Result<ExitStatus> {
     let mut streams = [
         child.stdout.take().map(|pipe| Box::pin(pipe) as Stream),
         child.stderr.take().map(|pipe| Box::pin(pipe) as Stream),
     ];
-    let mut lines = [Lines::new(MOST_LINES), Lines::new(MOST_LINES)];
+    let mut lines = [Lines::new(most), Lines::new(most)];
     let mut ended = None;
     loop {
         let [output, errors] = &mut streams;
@@ -258,10 +377,14 @@ async fn watch(child: &mut tokio::process::Child, tell: &mut dyn FnMut(&str)) ->
             }
             // It has ended, and nothing more is there: whoever else holds the pipe is not waited for.
             () = std::future::ready(()), if ended.is_some() => break,
+            () = tokio::time::sleep(silence) => return Err(ErrorKind::TimedOut.into()),
         };
         match read {
             0 => streams[number] = None,
             length => lines[number].take(&[some, more][number][..length], tell),
+        }
+        if is_over() {
+            return Err(ErrorKind::Interrupted.into());
         }
     }
     lines.iter_mut().for_each(|lines| lines.end(tell));

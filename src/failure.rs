@@ -62,6 +62,9 @@ pub enum Failure {
     /// What an operator has asked for did not come about.
     #[error("not brought back: {0}")]
     NotRejoined(String),
+    /// What an operator has asked for did not come about.
+    #[error("not rebuilt: {0}")]
+    NotRebuilt(String),
     /// It was rewound before, and not to the end.
     #[error("not started: {0}")]
     HalfRewound(crate::rules::rejoin::Half),
@@ -130,6 +133,7 @@ impl Failure {
             | Failure::NoSuchNode(_)
             | Failure::NoSuchResource(_)
             | Failure::NotRejoined(_)
+            | Failure::NotRebuilt(_)
             | Failure::Deadline { .. }
             | Failure::BetterCandidate(_)
             | Failure::NotPromotable(_)

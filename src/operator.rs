@@ -2,6 +2,7 @@
 
 pub mod check;
 pub mod promote_anyway;
+pub mod rebuild;
 pub mod rejoin;
 
 use std::fmt::Write as _;
@@ -13,6 +14,7 @@ use crate::agent::Agent;
 use crate::failure::Failure;
 use check::Check;
 use promote_anyway::PromoteAnyway;
+use rebuild::Rebuild;
 use rejoin::Rejoin;
 
 /// What a proxy asks for, which needs no cluster: [`Check`].
@@ -26,6 +28,8 @@ pub enum Command {
     PromoteAnyway(PromoteAnyway),
     /// Brings this node back after it has diverged: keeps what it alone holds, and rewinds it to the primary.
     Rejoin(Rejoin),
+    /// Replaces this node's data by a copy of the primary's, made by pg_basebackup.
+    Rebuild(Rebuild),
 }
 
 impl Command {
@@ -51,6 +55,7 @@ impl Command {
         match self {
             Command::PromoteAnyway(command) => &command.resource,
             Command::Rejoin(command) => &command.resource,
+            Command::Rebuild(command) => &command.resource,
         }
     }
 
@@ -58,7 +63,7 @@ impl Command {
     pub fn needs_parameters(&self) -> bool {
         match self {
             Command::PromoteAnyway(_) => false,
-            Command::Rejoin(_) => true,
+            Command::Rejoin(_) | Command::Rebuild(_) => true,
         }
     }
 
@@ -67,6 +72,7 @@ impl Command {
         match self {
             Command::PromoteAnyway(_) => Duration::from_secs(60),
             Command::Rejoin(_) => rejoin::TIMEOUT,
+            Command::Rebuild(_) => rebuild::TIMEOUT,
         }
     }
 
@@ -79,6 +85,7 @@ impl Command {
         match self {
             Command::PromoteAnyway(command) => promote_anyway::run(agent, command),
             Command::Rejoin(command) => rejoin::run(agent, command),
+            Command::Rebuild(command) => rebuild::run(agent, command),
         }
     }
 }

@@ -26,6 +26,7 @@ use crate::location::{Lsn, Timeline};
 use crate::privileges::PrivilegeError;
 use crate::rules::managed::InForce;
 use crate::rules::progress::Mark;
+use crate::rules::rebuild::{Order, Sites};
 use crate::rules::rejoin::{Divergence, Notes};
 use crate::rules::room::Room;
 use crate::rules::scores::Replica;
@@ -137,6 +138,15 @@ pub trait Postgres {
     /// When it does not say.
     fn upstream(&mut self) -> Result<Upstream, PostgresError>;
 
+    /// Whether somebody does stream to it, not only tries to: it has told something. It must be a standby.
+    ///
+    /// # Errors
+    ///
+    /// When it does not say.
+    fn follows(&mut self) -> Result<bool, PostgresError> {
+        Ok(self.upstream()? == Upstream::Streaming)
+    }
+
     /// What a person should know about a standby that `streams` or not: that it has received nothing for long.
     fn cut_off(&mut self, streams: bool) -> Option<String>;
 
@@ -212,6 +222,61 @@ pub trait Postgres {
         Ok(Notes::default())
     }
 
+    /// What is ordered about rebuilding it; nothing of one that is never rebuilt.
+    ///
+    /// # Errors
+    ///
+    /// When that cannot be read.
+    fn order(&mut self) -> Result<Order, PostgresError> {
+        Ok(Order::default())
+    }
+
+    /// Orders this.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be written.
+    fn put_order(&mut self, _order: &Order) -> Result<(), PostgresError> {
+        Ok(())
+    }
+
+    /// Which directories of a rebuild are there.
+    ///
+    /// # Errors
+    ///
+    /// When that cannot be seen.
+    fn sites(&mut self) -> Result<Sites, PostgresError> {
+        Ok(Sites { data: true, copy: false, old: false })
+    }
+
+    /// What a rebuild would be like.
+    ///
+    /// # Errors
+    ///
+    /// When that cannot be seen.
+    fn outlook(&mut self) -> Result<Outlook, PostgresError> {
+        Ok(Outlook::default())
+    }
+
+    /// Copies the primary beside the data directory, with this node's configuration, and tells how far that is; how far the
+    /// copy's WAL reaches. It may run.
+    ///
+    /// # Errors
+    ///
+    /// What went wrong.
+    fn copy(&mut self, _tell: &mut dyn FnMut(&str)) -> Result<Vote, PostgresError> {
+        Err(PostgresError::NoPostmaster)
+    }
+
+    /// Renames a directory, or removes one.
+    ///
+    /// # Errors
+    ///
+    /// When that is refused.
+    fn change_place(&mut self, _change: Place) -> Result<(), PostgresError> {
+        Ok(())
+    }
+
     /// Asks it to become the primary and does not wait for it.
     ///
     /// # Errors
@@ -229,6 +294,40 @@ pub enum End {
     Immediate,
     /// SIGKILL to every process that uses the data directory.
     Kill,
+}
+
+/// What becomes of a directory of a rebuild.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// The data directory gets another name.
+    Aside,
+    /// The copy gets the data directory's name.
+    Into,
+    /// The old data gets its name back.
+    Back,
+    /// The old data is removed.
+    DropOld,
+    /// The copy is removed, and what is left of one.
+    DropCopy,
+}
+
+/// What a rebuild would be like.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Outlook {
+    /// Where the primary would be copied from, without secrets; or why that is not known.
+    pub source: String,
+    /// Where the copy would be made.
+    pub beside: PathBuf,
+    /// Where the old data would be meanwhile.
+    pub old: PathBuf,
+    /// The bytes that are free there.
+    pub free: u64,
+    /// The bytes that the data directory takes.
+    pub size: u64,
+    /// The process that copies into that place now.
+    pub copying: Option<i32>,
+    /// What makes it impossible.
+    pub obstacle: Option<String>,
 }
 
 /// Who replicates from a primary.
@@ -295,6 +394,9 @@ pub enum PostgresError {
         /// What is wrong with it.
         why: String,
     },
+    /// The primary was not copied.
+    #[error("the primary is not copied: {0}")]
+    Copy(String),
     /// No connection.
     #[error("cannot ask PostgreSQL: {0}")]
     NoSession(String),

@@ -11,6 +11,7 @@ use clap::{CommandFactory, FromArgMatches, Parser};
 use crate::action::{Action, Asked};
 use crate::agent::{Agent, Outcome, Request};
 use crate::clock::{Clock, Deadline, SystemClock};
+use crate::command;
 use crate::env::Environment;
 use crate::exit::OcfExitCode;
 use crate::failure::Failure;
@@ -47,6 +48,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, environment: &Environm
     let arguments: Vec<OsString> = arguments.into_iter().collect();
     match arguments.get(1).and_then(|name| name.to_str()) {
         Some(operator::CHECK) => return check(arguments, environment),
+        Some(command::ACCOMPANY) => return accompany(&arguments[2..]),
         Some(name) if Command::is_named(name) => return obey(arguments, environment),
         _ => {}
     }
@@ -76,6 +78,18 @@ fn show(usage: &clap::Error) -> OcfExitCode {
     }
     logging::tell_reason("the agent was called in a way that it does not understand: see pgsqlms --help");
     OcfExitCode::Unimplemented
+}
+
+/// Runs a program that is not to outlive whoever started us.
+fn accompany(words: &[OsString]) -> OcfExitCode {
+    match command::accompany(words) {
+        Ok(status) if status.success() => OcfExitCode::Success,
+        Ok(_) => OcfExitCode::GenericError,
+        Err(error) => {
+            let _ = writeln!(std::io::stderr(), "pgsqlms: {error}");
+            OcfExitCode::GenericError
+        }
+    }
 }
 
 /// Answers a proxy.

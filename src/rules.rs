@@ -15,6 +15,7 @@ pub mod managed;
 pub mod primary;
 pub mod progress;
 pub mod promotion;
+pub mod rebuild;
 pub mod rejoin;
 pub mod room;
 pub mod scores;

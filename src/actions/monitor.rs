@@ -12,7 +12,7 @@ use crate::rules::status::{self, Asked, Role};
 use crate::score::Score;
 
 use super::election::{self, Search};
-use super::{follow, primary, rejoin};
+use super::{follow, primary, rebuild, rejoin};
 
 /// Tells what the instance is doing.
 ///
@@ -53,6 +53,11 @@ fn look_for_a_primary(agent: &mut Agent) -> Result<Option<Outcome>, Failure> {
     });
     if streams {
         return Ok(trouble.map(degraded));
+    }
+    match rebuild::while_running(agent) {
+        Ok(Some(restart)) => return Ok(Some(restart)),
+        Ok(None) => {}
+        Err(error) => log::warn!("{error}"),
     }
     let trouble = trouble.or(cut_off).map(degraded);
     match search(agent) {

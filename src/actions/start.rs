@@ -10,7 +10,7 @@ use crate::rules::status::{self, Phase, Role, Status};
 use crate::rules::steps::{self, Start};
 use crate::score::Score;
 
-use super::{election, follow, rejoin, stop, validate};
+use super::{election, follow, rebuild, rejoin, stop, validate};
 
 /// Waiting for recovery gets this share of the time.
 const RECOVERY: f64 = 0.85;
@@ -21,6 +21,8 @@ const RECOVERY: f64 = 0.85;
 ///
 /// When this node is not set up for it, or the server does not come up in time.
 pub fn run(agent: &mut Agent) -> Result<Outcome, Failure> {
+    validate::check_parameters(agent)?;
+    rebuild::before_start(agent)?;
     validate::check_node(agent)?;
     let mut outcome = standby(agent, agent.request.deadline)?;
     if agent.pacemaker.cib().is_ok_and(|cib| cib.without_fencing) {

@@ -51,7 +51,8 @@ pub fn run(agent: &mut Agent, command: &Rejoin) -> Result<String, Failure> {
         Err(error) => tell(&format!("Its transactions cannot be listed: {error}")),
     }
     if let Some(obstacle) = agent.postgres.obstacle() {
-        return Err(Failure::NotRejoined(format!("rebuild this node by pg_basebackup: {obstacle}")));
+        let resource = &command.resource;
+        return Err(Failure::NotRejoined(format!("run `pgsqlms rebuild --resource {resource}`: {obstacle}")));
     }
     if !command.yes {
         let kept = agent.request.config.evidence_dir.join(&command.resource);
@@ -109,6 +110,6 @@ fn watch(agent: &mut Agent) -> Result<String, Failure> {
 }
 
 /// A line for the person who waits.
-fn tell(line: &str) {
+pub(super) fn tell(line: &str) {
     let _ = writeln!(std::io::stdout(), "{line}");
 }

@@ -6,15 +6,23 @@ use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::ErrorKind;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
-use nix::fcntl::OFlag;
+use nix::fcntl::{Flock, FlockArg, OFlag};
 
 use super::{PostgresError, layout};
 use crate::privileges::SystemUser;
+use crate::rules::rebuild::Order;
 use crate::rules::rejoin::Notes;
 
 /// The file of notes.
 pub const NOTES: &str = "rewind";
+
+/// The file with what was ordered about a rebuild.
+const REBUILD: &str = "rebuild";
+
+/// The file that whoever rebuilds has locked.
+const LOCK: &str = "rebuild.lock";
 
 /// The directory of one resource.
 #[derive(Debug, Clone)]
@@ -69,14 +77,49 @@ impl EvidenceDirectory {
     ///
     /// When there are notes that cannot be read or understood: then nobody knows what state the data directory is in.
     pub fn notes(&self) -> Result<Notes, PostgresError> {
-        let path = self.path.join(NOTES);
+        self.read(NOTES)
+    }
+
+    /// What is ordered about a rebuild; nothing if nobody has. The caller acts as the PostgreSQL user.
+    ///
+    /// # Errors
+    ///
+    /// When there is an order that cannot be read or understood.
+    pub fn order(&self) -> Result<Order, PostgresError> {
+        self.read(REBUILD)
+    }
+
+    /// Orders this, so that it survives a loss of power. The caller acts as the PostgreSQL user.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be written.
+    pub fn put_order(&self, order: &Order) -> Result<(), PostgresError> {
+        layout::replace(&self.path.join(REBUILD), &order.to_string())?;
+        sync(&self.path)
+    }
+
+    /// Makes sure that nobody else rebuilds it until what this returns, or the process, is gone. The caller acts as the
+    /// PostgreSQL user.
+    ///
+    /// # Errors
+    ///
+    /// When somebody does.
+    pub fn lock_rebuild(&self) -> Result<Flock<File>, PostgresError> {
+        let path = self.path.join(LOCK);
+        let options =
+            OpenOptions::new().write(true).create(true).mode(0o600).custom_flags(OFlag::O_NOFOLLOW.bits()).open(&path);
+        let file = options.map_err(|source| PostgresError::File { doing: "open", path, source })?;
+        let busy = |_| PostgresError::Copy("another `pgsqlms rebuild` is at work on this node".to_owned());
+        Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(busy)
+    }
+
+    fn read<T: FromStr<Err: std::fmt::Display> + Default>(&self, name: &str) -> Result<T, PostgresError> {
+        let path = self.path.join(name);
         match fs::read_to_string(&path) {
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(Notes::default()),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(T::default()),
             Err(source) => Err(PostgresError::File { doing: "read", path, source }),
-            Ok(text) => text.parse().map_err(|error: crate::rules::rejoin::BadNotes| PostgresError::Content {
-                path,
-                why: error.to_string(),
-            }),
+            Ok(text) => text.parse().map_err(|error: T::Err| PostgresError::Content { path, why: error.to_string() }),
         }
     }
 
@@ -130,6 +173,17 @@ mod tests {
         assert_eq!(name("../etc"), "/e/.._etc");
         assert_eq!(name(".."), "/e/_");
         assert_eq!(name(""), "/e/_");
+    }
+
+    #[test]
+    fn only_one_rebuilds() {
+        let here = tempfile::tempdir().unwrap();
+        let evidence = EvidenceDirectory::new(here.path(), "pgsqld");
+        fs::create_dir(evidence.path()).unwrap();
+        let lock = evidence.lock_rebuild().unwrap();
+        assert!(evidence.lock_rebuild().is_err());
+        drop(lock);
+        assert!(evidence.lock_rebuild().is_ok());
     }
 
     #[test]

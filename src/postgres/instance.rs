@@ -4,11 +4,14 @@ mod asking;
 mod following;
 mod links;
 mod pid_files;
+mod rebuilding;
 mod settings;
 
+use std::fs::File;
 use std::rc::Rc;
 use std::time::Duration;
 
+use nix::fcntl::Flock;
 use nix::sys::signal::Signal;
 use tokio::runtime::Runtime;
 
@@ -22,15 +25,17 @@ use super::processes::{self, Processes, ServerProcess};
 use super::rewind::{self, Rewind};
 use super::server_log::{self, ServerLog};
 use super::session::{Row, Session};
-use super::{End, Links, Postgres, PostgresError, Replication, Upstream, break_note, wal_end};
+use super::{End, Links, Outlook, Place, Postgres, PostgresError, Replication, Upstream, break_note, wal_end};
 use crate::clock::{Clock, Deadline};
 use crate::command::Invocation;
 use crate::location::{Lsn, Timeline};
 use crate::parameters::Config;
 use crate::privileges::{PrivilegeError, SystemUser};
+use crate::rules::check::Source;
 use crate::rules::cut_off;
 use crate::rules::managed::InForce;
 use crate::rules::progress::Mark;
+use crate::rules::rebuild::{Order, Sites};
 use crate::rules::rejoin::{Divergence, Notes};
 use crate::rules::room::Room;
 use crate::rules::scores::{Replica, SenderState};
@@ -59,6 +64,7 @@ pub struct Instance {
     config: Config,
     data: DataDirectory,
     evidence: EvidenceDirectory,
+    resource: String,
     user: Option<SystemUser>,
     runtime: Rc<Runtime>,
     clock: Rc<dyn Clock>,
@@ -66,6 +72,8 @@ pub struct Instance {
     session: Option<Session>,
     /// Where the server that was started here speaks.
     log: Option<ServerLog>,
+    /// Nobody else rebuilds it meanwhile.
+    rebuilds: Option<Flock<File>>,
 }
 
 impl Instance {
@@ -73,7 +81,9 @@ impl Instance {
     pub fn new(config: Config, resource: &str, runtime: Rc<Runtime>, clock: Rc<dyn Clock>, deadline: Deadline) -> Self {
         let data = DataDirectory::new(config.datadir());
         let evidence = EvidenceDirectory::new(&config.evidence_dir, resource);
-        Self { config, data, evidence, user: None, runtime, clock, deadline, session: None, log: None }
+        let resource = resource.to_owned();
+        let (user, session, log, rebuilds) = (None, None, None, None);
+        Self { config, data, evidence, resource, user, runtime, clock, deadline, session, log, rebuilds }
     }
 
     fn user(&mut self) -> Result<SystemUser, PrivilegeError> {
@@ -278,6 +288,10 @@ impl Postgres for Instance {
         })
     }
 
+    fn follows(&mut self) -> Result<bool, PostgresError> {
+        Ok(self.following()?.source == Source::Stream)
+    }
+
     fn cut_off(&mut self, streams: bool) -> Option<String> {
         if streams {
             break_note::forget(self.data.path());
@@ -285,7 +299,7 @@ impl Postgres for Instance {
         }
         let lasted = break_note::note(self.data.path(), self.clock.uptime())?;
         let why = self.as_user(|data| Ok(server_log::receiver_error(data.path()))).ok().flatten();
-        Some(cut_off::told(lasted, why.as_deref()))
+        Some(cut_off::told(lasted, why.as_deref(), &self.resource))
     }
 
     fn checkpoint(&mut self, patience: Duration) -> Result<(), PostgresError> {
@@ -377,6 +391,31 @@ impl Postgres for Instance {
         let user = self.user()?;
         self.evidence.prepare(&user)?;
         self.with_rewind(until, |rewind| rewind.run(divergence, notes))
+    }
+
+    fn order(&mut self) -> Result<Order, PostgresError> {
+        let evidence = self.evidence.clone();
+        self.as_user(|_| evidence.order())
+    }
+
+    fn put_order(&mut self, order: &Order) -> Result<(), PostgresError> {
+        self.write_order(order)
+    }
+
+    fn sites(&mut self) -> Result<Sites, PostgresError> {
+        self.see_sites()
+    }
+
+    fn outlook(&mut self) -> Result<Outlook, PostgresError> {
+        self.look_ahead()
+    }
+
+    fn copy(&mut self, tell: &mut dyn FnMut(&str)) -> Result<Vote, PostgresError> {
+        self.copy_primary(tell)
+    }
+
+    fn change_place(&mut self, change: Place) -> Result<(), PostgresError> {
+        self.change_directory(change)
     }
 
     fn promote(&mut self) -> Result<(), PostgresError> {

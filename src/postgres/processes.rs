@@ -90,6 +90,16 @@ pub fn is_in_use_anywhere(datadir: &Path) -> bool {
     all_pids().map(|pid| PathBuf::from(format!("/proc/{pid}"))).any(|it| is_server(&it) && directory.has_inode(&it))
 }
 
+/// A `pg_basebackup` that was started in `directory`.
+pub fn copies_into(directory: &Path) -> Option<i32> {
+    let directory = Directory::of(directory);
+    let copies = |pid: &i32| {
+        let process = PathBuf::from(format!("/proc/{pid}"));
+        program(&process).is_some_and(|name| name == "pg_basebackup") && directory.has_inode(&process)
+    };
+    all_pids().find(copies)
+}
+
 /// How far the recovery of the instance has come: what its startup process shows in its title, and its processor time.
 pub fn recovery(datadir: &Path, pgdata: &Path) -> Option<Mark> {
     let found = all_of(datadir, pgdata).into_iter().filter_map(|process| Some((process.pid, title(process.pid)?)));

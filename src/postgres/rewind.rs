@@ -6,6 +6,7 @@
 mod dropped;
 mod keep;
 mod output;
+pub(super) mod rebuild;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -206,22 +207,28 @@ impl Rewind<'_> {
 
     /// Where to rewind from: whoever this node replicates from, and the password, which goes another way.
     fn source(&self) -> Result<(Conninfo, Option<Password>), Hindered> {
+        let (mut source, password) = self.upstream("pg_rewind")?;
+        source.set("dbname", "postgres");
+        if let Some(user) = &self.config.rejoin_user {
+            source.set("user", user.as_str());
+        }
+        Ok((source, password))
+    }
+
+    /// How `program` connects to whoever this node replicates from, and the password, which goes another way.
+    fn upstream(&self, program: &str) -> Result<(Conninfo, Option<Password>), Hindered> {
         let conninfo: Conninfo = self
             .setting("primary_conninfo")?
             .parse()
             .map_err(|error| Hindered::Lasting(format!("primary_conninfo: {error}")))?;
         if conninfo.iter().next().is_none() {
-            return Err(Hindered::Lasting("primary_conninfo is not set: there is nobody to rewind from".to_owned()));
+            return Err(Hindered::Lasting("primary_conninfo is not set: there is nobody to copy from".to_owned()));
         }
         let (mut source, password) = conninfo.split();
         source.remove("replication");
-        source.set("dbname", "postgres");
-        source.set("application_name", "pg_rewind");
+        source.set("application_name", program);
         if source.get("connect_timeout").is_none() {
             source.set("connect_timeout", "5");
-        }
-        if let Some(user) = &self.config.rejoin_user {
-            source.set("user", user.as_str());
         }
         Ok((source, password))
     }
@@ -274,7 +281,7 @@ impl Rewind<'_> {
         if there || !self.setting("restore_command")?.is_empty() {
             return Ok(());
         }
-        let why = format!("the primary has removed the WAL from {} on: rebuild this node by pg_basebackup", plan.fork);
+        let why = format!("the primary has removed the WAL from {} on: use `pgsqlms rebuild` instead", plan.fork);
         Err(Hindered::Lasting(why))
     }
 

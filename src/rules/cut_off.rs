@@ -45,10 +45,10 @@ impl std::fmt::Display for Break {
 }
 
 /// What a person should know: how long nothing was received, and why, as far as the server's log tells.
-pub fn told(lasted: Duration, why: Option<&str>) -> String {
+pub fn told(lasted: Duration, why: Option<&str>, resource: &str) -> String {
     let why = why.unwrap_or("check primary_conninfo, the primary's pg_hba.conf and PostgreSQL's log");
     let lost = why.contains("has already been removed") || why.contains("system identifier differs");
-    let remedy = if lost { "rebuild this node by pg_basebackup; " } else { "" };
+    let remedy = if lost { format!("run `pgsqlms rebuild --resource {resource}` here; ") } else { String::new() };
     format!("{remedy}no WAL received for {} s: {why}", lasted.as_secs())
 }
 
@@ -75,14 +75,14 @@ mod tests {
     }
 
     fn said(why: Option<&str>) -> String {
-        told(Duration::from_secs(75), why)
+        told(Duration::from_secs(75), why, "pgsqld")
     }
 
     table! { said;
         known: Some("could not connect to the primary server: timeout")
             => "no WAL received for 75 s: could not connect to the primary server: timeout";
         removed: Some("requested WAL segment 1 has already been removed")
-            => "rebuild this node by pg_basebackup; no WAL received for 75 s: requested WAL segment 1 has already been removed";
+            => "run `pgsqlms rebuild --resource pgsqld` here; no WAL received for 75 s: requested WAL segment 1 has already been removed";
         unknown: None => "no WAL received for 75 s: check primary_conninfo, the primary's pg_hba.conf and PostgreSQL's log";
     }
 }

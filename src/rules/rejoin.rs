@@ -138,7 +138,7 @@ pub fn while_running(
 /// What brings a node back that has diverged, what hindered it so far, and how it has diverged: the first counts most.
 pub fn advice(notes: &Notes, divergence: &Divergence, obstacle: Option<&str>, resource: &str) -> String {
     if let Some(obstacle) = obstacle {
-        return format!("rebuild this node by pg_basebackup, {obstacle}: it {divergence}");
+        return format!("run `pgsqlms rebuild --resource {resource}` here, {obstacle}: it {divergence}");
     }
     let known = notes.about == Some((divergence.timeline, divergence.switch));
     let why = match notes.stage {
@@ -183,7 +183,7 @@ impl fmt::Display for Half {
         let half = "it is half rewound";
         match self {
             Half::NoPrimary => write!(f, "{half} and there is no primary to go on with: clean up when there is one"),
-            Half::GaveUp(why) => write!(f, "{half}: run `pgsqlms rejoin --yes`, or rebuild it by pg_basebackup; {why}"),
+            Half::GaveUp(why) => write!(f, "{half}: run `pgsqlms rejoin --yes`, or `pgsqlms rebuild --yes`; {why}"),
         }
     }
 }
@@ -335,7 +335,7 @@ mod tests {
         impossible_is_said: (Rejoin::Rewind, BLOCKED, None) =>
             format!("not rewound, no space; then `pgsqlms rejoin --resource pgsqld`: {STRAYED}");
         an_obstacle_is_said_at_once: (Rejoin::Rewind, ORDERED, Some("no checksums")) =>
-            format!("rebuild this node by pg_basebackup, no checksums: {STRAYED}");
+            format!("run `pgsqlms rebuild --resource pgsqld` here, no checksums: {STRAYED}");
         as_with_paf: (Rejoin::None, "", None) =>
             format!("stop the resource here, then rebuild this node by pg_rewind or pg_basebackup: {STRAYED}");
     }

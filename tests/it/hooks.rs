@@ -221,7 +221,7 @@ fn a_divergence_is_told_once() {
     let told = || {
         let outcome = members.act(2, &Transition::default(), |agent| monitor::run(agent).unwrap());
         let reason = outcome.reason.unwrap_or_default();
-        assert!(reason.contains("rebuild this node"), "{reason}");
+        assert!(reason.contains("run `pgsqlms rebuild --resource pgsqld`"), "{reason}");
         std::fs::read_to_string(&record).unwrap_or_default().lines().count()
     };
     let promotions = |text: &str| {

@@ -1,6 +1,6 @@
 //! A node that has left the cluster's history, and real pg_rewind.
 
-mod pair;
+pub(crate) mod pair;
 
 use std::process::{Command, Stdio};
 
@@ -117,7 +117,7 @@ fn what_cannot_be_rewound_is_said_and_untouched() {
     assert_eq!(pair.old.sql("SELECT count(*) FROM stray"), "40000");
     let told = monitor(&pair, "rewind");
     expect(&told, Degraded);
-    assert!(told.reason.starts_with("rebuild this node by pg_basebackup, it has"), "{told:?}");
+    assert!(told.reason.starts_with("run `pgsqlms rebuild --resource pgsql-test` here, it has"), "{told:?}");
     assert!(told.reason.contains("neither data checksums nor wal_log_hints"), "{told:?}");
 }
 
@@ -199,7 +199,7 @@ fn a_rewind_that_fails_again_and_again_is_given_up() {
     }
     let refused = pair.run(pair.action("start").parameter("rejoin", "rewind"));
     expect(&refused, GenericError);
-    assert!(refused.reason.contains("run `pgsqlms rejoin --yes`, or rebuild it by pg_basebackup"), "{refused:?}");
+    assert!(refused.reason.contains("run `pgsqlms rejoin --yes`, or `pgsqlms rebuild --yes`"), "{refused:?}");
     assert!(refused.reason.contains("no luck"), "{refused:?}");
 }
 

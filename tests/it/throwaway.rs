@@ -67,6 +67,11 @@ impl Instance {
         self.configure(&format!("unix_socket_directories = '{}'\n", self.directory.path().display()));
     }
 
+    /// The data directory is another one by now.
+    pub(crate) fn was_replaced(&self) {
+        self.inode.set(inode(&self.data()));
+    }
+
     /// Adds lines to postgresql.conf.
     pub(crate) fn configure(&self, lines: &str) {
         let file = self.data().join("postgresql.conf");

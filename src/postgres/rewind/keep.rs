@@ -26,7 +26,7 @@ const CONTROL: &str = "pg_control";
 const WHOLE: &str = "whole";
 
 /// The agent's own file is up to date already: it says where the primary is now.
-const MANAGED: &str = "pgsqlms.conf";
+pub(super) const MANAGED: &str = "pgsqlms.conf";
 
 /// Where relations have their files.
 const RELATION_DIRECTORIES: [&str; 3] = ["base", "global", "pg_tblspc"];
@@ -139,7 +139,8 @@ impl Kept<'_> {
         sync(&self.data.file("pg_wal"))
     }
 
-    fn save_config(&self) -> Result<(), PostgresError> {
+    /// Copies the node's configuration.
+    pub(super) fn save_config(&self) -> Result<(), PostgresError> {
         make(&self.place.join(CONFIG))?;
         for name in config_files(self.data)? {
             let to = self.place.join(CONFIG).join(&name);

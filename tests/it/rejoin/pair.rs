@@ -10,29 +10,29 @@ use crate::run::{AGENT, Test, is_root, skip};
 use crate::throwaway::{Instance, Succeeds, eventually};
 
 /// `old` was the primary, `new` is; `old` wrote a table `stray` that nobody else has, and does not run.
-pub(super) struct Pair {
-    pub(super) old: Instance,
-    pub(super) new: Instance,
+pub(crate) struct Pair {
+    pub(crate) old: Instance,
+    pub(crate) new: Instance,
     cluster: TempDir,
 }
 
 /// How an action ended.
 #[derive(Debug)]
-pub(super) struct Ended {
-    pub(super) code: i32,
-    pub(super) reason: String,
-    pub(super) log: String,
+pub(crate) struct Ended {
+    pub(crate) code: i32,
+    pub(crate) reason: String,
+    pub(crate) log: String,
 }
 
 impl Pair {
     /// Nothing, said loudly, where that is not possible. `prepare` changes the primary before it is ever started.
-    pub(super) fn new(prepare: impl FnOnce(&Instance)) -> Option<Self> {
+    pub(crate) fn new(prepare: impl FnOnce(&Instance)) -> Option<Self> {
         // The checkpoint that both have in common is not the last one, and WAL from before it is of no use for recovery.
         Self::parted(prepare, "CHECKPOINT")
     }
 
     /// The old primary runs `afterwards` between what it writes for itself.
-    pub(super) fn parted(prepare: impl FnOnce(&Instance), afterwards: &str) -> Option<Self> {
+    pub(crate) fn parted(prepare: impl FnOnce(&Instance), afterwards: &str) -> Option<Self> {
         if !is_root() {
             skip("not run as root");
             return None;
@@ -82,11 +82,22 @@ impl Pair {
 
     /// What the tools say about the cluster.
     fn describe(&self) {
+        self.tell_cluster("srv2", &[("pgdata", &self.old.data())]);
+    }
+
+    /// What the tools say: who was promoted, and these parameters of the resource besides the usual ones.
+    pub(crate) fn tell_cluster(&self, promoted: &str, parameters: &[(&str, &Path)]) {
         let history = std::fs::read_to_string(self.new.data().join("pg_wal/00000002.history")).unwrap();
         let switch = history.split_whitespace().nth(1).unwrap();
+        let usual = [("system_user", Path::new(&self.old.user.name)), ("evidence_dir", &self.evidence())];
+        let parameter = |(name, value): &(&str, &Path)| {
+            format!(r#"<nvpair id="{name}" name="{name}" value="{}"/>"#, value.display())
+        };
+        let parameters: String = usual.iter().chain(parameters).map(parameter).collect();
         let cib = format!(
-            r#"<x><cluster_property_set id="pgsqlms"><nvpair id="p" name="pgsqlms-pgsql-test-promotions"
-              value="2@{switch} srv2 0 kept history=1@{switch},2"/></cluster_property_set>
+            r#"<x><primitive id="pgsql-test"><instance_attributes id="a">{parameters}</instance_attributes></primitive>
+              <cluster_property_set id="pgsqlms"><nvpair id="p" name="pgsqlms-pgsql-test-promotions"
+              value="2@{switch} {promoted} 0 kept history=1@{switch},2"/></cluster_property_set>
               <nodes><node id="1" uname="srv1"/><node id="2" uname="srv2"/></nodes><transient_attributes id="2">
               <instance_attributes id="s"><nvpair id="m" name="master-pgsql-test" value="1001"/></instance_attributes>
               </transient_attributes></x>"#
@@ -106,40 +117,45 @@ impl Pair {
         executable(&self.cluster.path().join("sbin").join(name), script);
     }
 
-    pub(super) fn evidence(&self) -> PathBuf {
+    pub(crate) fn evidence(&self) -> PathBuf {
         self.old.directory.path().join("evidence")
     }
 
     /// What is noted about the old primary.
-    pub(super) fn notes(&self) -> String {
+    pub(crate) fn notes(&self) -> String {
         std::fs::read_to_string(self.evidence().join("pgsql-test/rewind")).unwrap_or_default()
     }
 
     /// The directory with what was dropped.
-    pub(super) fn dropped(&self) -> PathBuf {
+    pub(crate) fn dropped(&self) -> PathBuf {
         let notes = self.notes();
         let line = notes.lines().find_map(|line| line.strip_prefix("evidence=").map(PathBuf::from));
         line.filter(|place| place.is_dir()).unwrap_or_else(|| panic!("no evidence: {notes}"))
     }
 
     /// An action on the old primary's node, while the new one is the primary.
-    pub(super) fn action(&self, action: &str) -> Test {
+    pub(crate) fn action(&self, action: &str) -> Test {
         let test = self.old.agent(action).parameter("evidence_dir", self.evidence());
         test.meta("notify_promoted_uname", "srv2").meta("notify_start_uname", "srv1").meta("interval", "0")
     }
 
-    /// Runs it as if there were a cluster.
-    #[track_caller]
-    pub(super) fn run(&self, test: Test) -> Ended {
-        let log = self.cluster.path().join("log");
-        let _ = std::fs::remove_file(&log);
-        let given = test.env("HA_LOGFILE", &log).command();
+    /// What runs it as if there were a cluster. The process is the agent's own in the end.
+    pub(crate) fn inside(&self, test: Test) -> Command {
+        let given = test.command();
         let mut inside = Command::new("unshare");
         inside.args(["--mount", "--propagation", "private", "/bin/sh", "-c"]);
         inside.arg(format!("mount --bind {}/sbin /usr/sbin && exec \"$0\" \"$@\"", self.cluster.path().display()));
         inside.arg(AGENT).args(given.get_args()).env_clear().stdin(Stdio::null()).current_dir("/");
         inside.envs(given.get_envs().filter_map(|(name, value)| Some((name, value?))));
-        let output = inside.output().unwrap();
+        inside
+    }
+
+    /// Runs it as if there were a cluster.
+    #[track_caller]
+    pub(crate) fn run(&self, test: Test) -> Ended {
+        let log = self.cluster.path().join("log");
+        let _ = std::fs::remove_file(&log);
+        let output = self.inside(test.env("HA_LOGFILE", &log)).output().unwrap();
         let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
         let reason =
             stderr.lines().find_map(|line| line.strip_prefix("ocf-exit-reason:")).unwrap_or_default().to_owned();
@@ -150,7 +166,7 @@ impl Pair {
 
     /// Both hold the same, and the old primary follows.
     #[track_caller]
-    pub(super) fn is_whole(&self) {
+    pub(crate) fn is_whole(&self) {
         let receives = "SELECT status || received_tli FROM pg_stat_wal_receiver";
         eventually("the old primary to follow", || self.old.sql(receives) == "streaming2");
         let at = self.new.sql("SELECT pg_current_wal_lsn()");
@@ -169,7 +185,7 @@ impl Pair {
     }
 
     /// PostgreSQL's programs, but this one is a script; `$real` is what it stands for.
-    pub(super) fn programs_with(&self, name: &str, script: &str) -> PathBuf {
+    pub(crate) fn programs_with(&self, name: &str, script: &str) -> PathBuf {
         let bindir = self.old.directory.path().join("bin");
         let _ = std::fs::remove_dir_all(&bindir);
         std::fs::create_dir(&bindir).unwrap();
@@ -191,7 +207,7 @@ fn executable(path: &Path, script: &str) {
 }
 
 /// Starts an instance as whatever it is.
-pub(super) fn run(instance: &Instance) {
+pub(crate) fn run(instance: &Instance) {
     let log = instance.directory.path().join("log");
     instance
         .as_user("pg_ctl")

@@ -1,0 +1,108 @@
+//! A copy of the primary takes the place of the data directory: facts for [`crate::rules::rebuild`], and what follows.
+
+use crate::agent::{Agent, Outcome};
+use crate::exit::OcfExitCode;
+use crate::failure::Failure;
+use crate::postgres::Place;
+use crate::rules::rebuild::{self, MOST_RESTARTS, Order, Stage, Standing, Step};
+use crate::rules::{follow, rejoin};
+
+use super::election;
+
+/// More than there are steps.
+const MOST_STEPS: u32 = 5;
+
+/// Gives an instance that does not run the copy that an operator has ordered, if there is one. It may be killed between any
+/// two steps: the next start sees from what is there how far it came.
+///
+/// # Errors
+///
+/// When the data directory has been put aside and nothing takes its place: the next start goes on.
+pub fn before_start(agent: &mut Agent) -> Result<(), Failure> {
+    let order = agent.postgres.order()?;
+    if order.stage != Stage::Copied || agent.postgres.phase().is_some() {
+        return Ok(());
+    }
+    let has_primary = agent.request.transition.has_primary();
+    let standing = standing(agent, &order, |_| has_primary);
+    for _ in 0..MOST_STEPS {
+        match rebuild::step(&order, agent.postgres.sites()?, standing) {
+            Step::AsItIs => return Ok(()),
+            Step::Aside => match agent.postgres.change_place(Place::Aside) {
+                Ok(()) => log::warn!("the data directory is replaced by a copy of the primary"),
+                Err(error) => return forget(agent, order, &error.to_string()),
+            },
+            Step::Into => agent.postgres.change_place(Place::Into)?,
+            Step::Back => {
+                agent.postgres.change_place(Place::Back)?;
+                log::warn!("the old data is the data directory again");
+            }
+            Step::Done => return done(agent, order),
+            Step::Forget(why) => return forget(agent, order, why),
+        }
+    }
+    Ok(())
+}
+
+/// The notes about a rewind were about the old data.
+fn done(agent: &mut Agent, order: Order) -> Result<(), Failure> {
+    agent.postgres.note(&rejoin::Notes::default())?;
+    agent.postgres.put_order(&Order { stage: Stage::Rebuilt, why: String::new(), ..order })?;
+    if let Err(error) = agent.postgres.change_place(Place::DropCopy) {
+        log::warn!("{error}");
+    }
+    log::info!("rebuilt: the copy of the primary is the data directory");
+    Ok(())
+}
+
+fn forget(agent: &mut Agent, order: Order, why: &str) -> Result<(), Failure> {
+    log::warn!("not rebuilt: {why}");
+    Ok(agent.postgres.put_order(&Order { stage: Stage::Nothing, why: why.to_owned(), ..order })?)
+}
+
+/// Whether the copy may take its place, as far as anybody can tell.
+fn standing(agent: &mut Agent, order: &Order, has_primary: impl Fn(&Primary) -> bool) -> Standing {
+    let facts = agent.pacemaker.cib().map_err(Failure::from).and_then(|cib| {
+        let record = election::circumstances(agent, &cib)?.record;
+        let node = follow::primary(&agent.request.transition, &record, &election::scores(agent, &cib));
+        Ok((record, node))
+    });
+    let (record, node) = match facts {
+        Ok(facts) => facts,
+        Err(error) => {
+            log::warn!("{error}");
+            return Standing::NotNow;
+        }
+    };
+    let has_primary = has_primary(&Primary(node.is_some_and(|node| node != agent.request.me)));
+    // Data that is broken, or half rewound, has no end that counts.
+    let is_half = agent.postgres.notes().is_ok_and(|notes| notes.stage == rejoin::Stage::Rewinding);
+    let vote = agent.postgres.vote().map_err(|error| log::debug!("{error}")).ok().filter(|_| !is_half);
+    let own_end = vote.filter(|vote| rejoin::divergence(vote, &record).is_none()).map(|vote| vote.lsn());
+    let last = record.last().map(|last| (last.timeline, last.switch));
+    rebuild::standing(order, last, has_primary, own_end)
+}
+
+/// Whether another node says that it is the primary.
+struct Primary(bool);
+
+/// Has a running standby that receives nothing restarted if a copy of the primary is to take the place of its data.
+///
+/// # Errors
+///
+/// When nobody can tell.
+pub fn while_running(agent: &mut Agent) -> Result<Option<Outcome>, Failure> {
+    let order = agent.postgres.order()?;
+    if order.stage != Stage::Copied || order.attempts >= MOST_RESTARTS {
+        return Ok(None);
+    }
+    let standing = standing(agent, &order, |primary| primary.0);
+    match rebuild::step(&order, agent.postgres.sites()?, standing) {
+        Step::Aside => {}
+        Step::Forget(why) => return forget(agent, order, why).map(|()| None),
+        _ => return Ok(None),
+    }
+    agent.postgres.put_order(&Order { attempts: order.attempts + 1, ..order })?;
+    let reason = "restarts to be rebuilt: a copy of the primary takes the place of its data".to_owned();
+    Ok(Some(Outcome { code: OcfExitCode::GenericError, reason: Some(reason) }))
+}

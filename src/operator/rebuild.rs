@@ -1,0 +1,195 @@
+//! `pgsqlms rebuild`: an operator replaces a node's data by a copy of the primary's. Pacemaker does the restarting; start puts
+//! the copy in its place.
+
+use std::time::Duration;
+
+use clap::Parser;
+
+use super::rejoin::tell;
+use crate::actions::{election, rejoin};
+use crate::agent::Agent;
+use crate::clock::Deadline;
+use crate::failure::Failure;
+use crate::node::NodeName;
+use crate::postgres::{Outlook, Place};
+use crate::record::Record;
+use crate::rules::follow;
+use crate::rules::rebuild::{Facts, Order, Progress, Stage, lacks_room, progress, refusal};
+use crate::rules::rejoin::divergence;
+use crate::rules::status::{self, Role, Status};
+
+/// How long the whole may take: a week. A copy that stands still is given up long before.
+pub const TIMEOUT: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// How long the node is watched once the primary has been copied. What goes on then goes on without being watched.
+const WATCH: Duration = Duration::from_secs(3600);
+
+/// Replaces this node's data by a copy of the primary's, made by pg_basebackup.
+///
+/// The copy is made beside the data directory, while PostgreSQL goes on as it is. The old data is removed when the copy follows
+/// the primary.
+#[derive(Debug, Clone, Parser)]
+#[command(name = "pgsqlms rebuild")]
+pub struct Rebuild {
+    /// The resource, as it is called in the cluster: that of the primitive, not of its clone.
+    #[arg(long)]
+    pub resource: String,
+    /// Do it.
+    #[arg(long)]
+    pub yes: bool,
+    /// Leave the old data beside the new.
+    #[arg(long)]
+    pub keep_old: bool,
+}
+
+/// Tells what a rebuild would do and, if that is accepted, copies the primary, orders the exchange, and watches until the node
+/// follows the primary.
+///
+/// # Errors
+///
+/// When it is refused, the primary cannot be copied, or the node does not come back.
+pub fn run(agent: &mut Agent, command: &Rebuild) -> Result<String, Failure> {
+    let cib = agent.pacemaker.cib()?;
+    let record = election::circumstances(agent, &cib)?.record;
+    let primary = follow::primary(&agent.request.transition, &record, &election::scores(agent, &cib));
+    let order = agent.postgres.order()?;
+    let about = record.last().map(|last| (last.timeline, last.switch));
+    let streams = matches!(agent.postgres.follows(), Ok(true));
+    let has_old = agent.postgres.sites()?.old;
+    if (order.stage == Stage::Copied && order.about == about) || (order.stage == Stage::Rebuilt && streams && has_old) {
+        return go_on(agent, command);
+    }
+    let outlook = agent.postgres.outlook()?;
+    let me = agent.request.me.clone();
+    let facts = Facts {
+        is_primary: primary.as_ref() == Some(&me) || may_be_primary(agent),
+        streams,
+        primary: primary.clone(),
+        copying: outlook.copying,
+        obstacle: outlook.obstacle.clone(),
+    };
+    if let Some(why) = refusal(&facts) {
+        return Err(Failure::NotRebuilt(why));
+    }
+    describe(agent, command, &outlook, primary.as_ref());
+    if !command.yes {
+        return Ok("Nothing has been done. To do this, run it again with --yes.".to_owned());
+    }
+    copy(agent, &outlook, &record)?;
+    watch(agent, command)
+}
+
+/// Whether the instance is a primary, or runs and does not say what it is.
+fn may_be_primary(agent: &mut Agent) -> bool {
+    match status::status(&agent.postgres.evidence()) {
+        Status::Running { role, .. } | Status::Starting(role) => role == Role::Primary,
+        Status::Obscure { .. } | Status::Unresponsive { .. } => true,
+        Status::Stopped | Status::Crashed(_) | Status::Orphaned { .. } | Status::Stopping => false,
+    }
+}
+
+/// Tells what would happen, and what would be lost.
+fn describe(agent: &mut Agent, command: &Rebuild, outlook: &Outlook, primary: Option<&NodeName>) {
+    let me = agent.request.me.clone();
+    let Outlook { source, beside, old, free, size, .. } = outlook;
+    let primary = primary.map_or(String::new(), ToString::to_string);
+    tell(&format!("The primary is {primary}. It would be copied from: {source}"));
+    let (free, size) = (free >> 20, size >> 20);
+    tell(&format!(
+        "The copy would be made in {}: {free} MB are free there; the data here takes {size} MB.",
+        beside.display()
+    ));
+    if let Some(lack) = lacks_room(outlook.free, outlook.size, 0) {
+        tell(&format!("That may not be enough: {lack}. It is not begun if the primary's is too large."));
+    }
+    match rejoin::look(agent) {
+        Ok(Some(divergence)) => {
+            tell(&format!("{me} has {divergence}. That would be lost:"));
+            match agent.postgres.at_stake(&divergence) {
+                Ok(transactions) => tell(transactions.trim_end()),
+                Err(error) => tell(&format!("Its transactions cannot be listed: {error}")),
+            }
+        }
+        Ok(None) => tell(&format!("{me} is on the cluster's history: it holds nothing that the primary lacks.")),
+        Err(error) => {
+            tell(&format!("What {me} holds that the primary lacks cannot be told, and would be lost: {error}"))
+        }
+    }
+    let fate = if command.keep_old { "stays" } else { "stays until the copy follows the primary, then it is removed" };
+    tell(&format!("The old data is put aside as {}, and {fate}.", old.display()));
+}
+
+/// Copies the primary and orders the exchange.
+fn copy(agent: &mut Agent, outlook: &Outlook, record: &Record) -> Result<(), Failure> {
+    tell(&format!("Copying to {} ...", outlook.beside.display()));
+    let vote = agent.postgres.copy(&mut tell)?;
+    let cib = agent.pacemaker.cib()?;
+    let now = election::circumstances(agent, &cib)?.record;
+    let last = |record: &Record| record.last().map(|last| (last.timeline, last.switch));
+    let is_behind = last(&now).is_some_and(|(timeline, _)| vote.timeline() < timeline);
+    if last(&now) != last(record) || is_behind || divergence(&vote, &now).is_some() {
+        agent.postgres.change_place(Place::DropCopy)?;
+        let why = "what was copied is not the present primary: see primary_conninfo, then run this again";
+        return Err(Failure::NotRebuilt(why.to_owned()));
+    }
+    let order = Order { stage: Stage::Copied, about: last(&now), end: vote.lsn(), ..Order::default() };
+    agent.postgres.put_order(&order)?;
+    if agent.postgres.phase().is_none() {
+        agent.pacemaker.clean_up(&agent.request.instance)?;
+    }
+    Ok(())
+}
+
+/// A rebuild that somebody has ordered before.
+fn go_on(agent: &mut Agent, command: &Rebuild) -> Result<String, Failure> {
+    let order = agent.postgres.order()?;
+    let data = agent.request.config.datadir().display();
+    match order.stage {
+        Stage::Rebuilt => tell(&format!("This node is rebuilt. What is left is to remove {data}.pgsqlms-old.")),
+        Stage::Nothing | Stage::Copied => {
+            tell("The primary has been copied. What is left is to put the copy in its place.")
+        }
+    }
+    if !command.yes {
+        return Ok("Nothing has been done. To go on with it, run this again with --yes.".to_owned());
+    }
+    if order.stage == Stage::Copied {
+        agent.postgres.put_order(&Order { attempts: 0, ..order })?;
+        if agent.postgres.phase().is_none() {
+            agent.pacemaker.clean_up(&agent.request.instance)?;
+        }
+    }
+    watch(agent, command)
+}
+
+/// Tells how far the node is, until it follows the primary or cannot; then the old data is removed.
+fn watch(agent: &mut Agent, command: &Rebuild) -> Result<String, Failure> {
+    let until = Deadline::or_after(agent.request.deadline, agent.clock, WATCH);
+    let mut told = None;
+    agent.wait_for("the node to follow the primary; it may still do so", until, |agent| {
+        let order = agent.postgres.order()?;
+        let streams = order.stage == Stage::Rebuilt && matches!(agent.postgres.follows(), Ok(true));
+        let progress = progress(&order, streams);
+        if told.as_ref() != Some(&progress) {
+            tell(&progress.to_string());
+        }
+        match &progress {
+            Progress::Done => return Ok(Some(())),
+            Progress::Failed(why) => return Err(Failure::NotRebuilt(why.clone())),
+            Progress::Waiting | Progress::Starting => {}
+        }
+        told = Some(progress);
+        Ok(None)
+    })?;
+    agent.pacemaker.clean_up(&agent.request.instance)?;
+    let me = agent.request.me.clone();
+    agent.postgres.put_order(&Order::default())?;
+    if command.keep_old {
+        let data = agent.request.config.datadir().display();
+        return Ok(format!("{me} follows the primary. Its old data is in {data}.pgsqlms-old."));
+    }
+    if let Err(error) = agent.postgres.change_place(Place::DropOld) {
+        tell(&format!("The old data is left over: remove it. {error}"));
+    }
+    Ok(format!("{me} follows the primary."))
+}

@@ -1,0 +1,353 @@
+//! Replacing the data directory by a copy of the primary's, made by pg_basebackup. The caller acts as the PostgreSQL user.
+//!
+//! The copy is made in a directory beside the data directory, with a file in it that says whose it is: only such a one is
+//! ever removed. What is in its place, and what is not, tells how far the renames have come.
+
+use std::ffi::OsStr;
+use std::fs::{self, DirBuilder};
+use std::io::ErrorKind;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::keep::{Kept, MANAGED};
+use super::{Hindered, Rewind, SPARE};
+use crate::command::Invocation;
+use crate::postgres::conninfo::{Conninfo, Password};
+use crate::postgres::evidence::sync;
+use crate::postgres::layout::{self, DataDirectory};
+use crate::postgres::{PostgresError, wal_end};
+use crate::rules::rebuild::{Copying, Sites};
+use crate::rules::rejoin::Stage;
+use crate::vote::{Reach, Vote};
+
+/// So long pg_basebackup may say nothing: while the primary writes a checkpoint, and while everything is synced to disk.
+const SILENCE: Duration = Duration::from_secs(3600);
+
+/// The file that makes a directory ours.
+const MARKER: &str = "pgsqlms-rebuild";
+
+/// The directories that are concerned.
+#[derive(Debug, Clone)]
+pub(crate) struct Places {
+    data: PathBuf,
+    /// Where the copy is made.
+    pub(crate) beside: PathBuf,
+    /// The copy.
+    copy: PathBuf,
+    /// The old data.
+    pub(crate) old: PathBuf,
+}
+
+fn failed(doing: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> PostgresError {
+    let path = path.to_owned();
+    move |source| PostgresError::File { doing, path, source }
+}
+
+fn is_directory(path: &Path) -> bool {
+    path.symlink_metadata().is_ok_and(|found| found.is_dir())
+}
+
+fn is_there(path: &Path) -> bool {
+    path.symlink_metadata().is_ok()
+}
+
+impl Places {
+    /// Those of the instance in `data`.
+    pub(crate) fn of(data: &Path) -> Self {
+        let named = |suffix: &str| {
+            let mut name = data.file_name().unwrap_or_default().to_owned();
+            name.push(suffix);
+            data.with_file_name(name)
+        };
+        let beside = named(".pgsqlms-new");
+        Self { data: data.to_owned(), copy: beside.join("data"), beside, old: named(".pgsqlms-old") }
+    }
+
+    /// Which of them are there.
+    pub(crate) fn sites(&self) -> Sites {
+        Sites { data: is_there(&self.data), copy: is_directory(&self.copy) && self.is_ours(), old: is_there(&self.old) }
+    }
+
+    fn is_ours(&self) -> bool {
+        is_directory(&self.beside) && is_there(&self.beside.join(MARKER))
+    }
+
+    /// Why the data directory cannot be replaced, if so. `user` is for people.
+    pub(crate) fn obstacle(&self, user: &str) -> Option<String> {
+        let (data, parent) = (self.data.display(), self.data.parent()?);
+        if !is_directory(&self.data) {
+            return Some(format!("{data} is no directory, or a link to one: set pgdata to the directory itself"));
+        }
+        if is_mount_point(&self.data, parent) {
+            return Some(format!("{data} is a mount point, which cannot be renamed: rebuild by pg_basebackup by hand"));
+        }
+        if is_there(&self.old) {
+            return Some(format!("{} is in the way: move it elsewhere, or remove it", self.old.display()));
+        }
+        if is_there(&self.beside) && !self.is_ours() {
+            return Some(format!("{} is in the way, and is none of pgsqlms: move it elsewhere", self.beside.display()));
+        }
+        if nix::unistd::eaccess(parent, nix::unistd::AccessFlags::W_OK).is_err() {
+            return Some(format!("{} is not writable for {user}: `chown {user}` it", parent.display()));
+        }
+        let linked = |path: &Path| path.symlink_metadata().is_ok_and(|found| found.is_symlink());
+        if linked(&self.data.join("pg_wal")) {
+            return Some("pg_wal is a link, which is not supported: rebuild by pg_basebackup --waldir".to_owned());
+        }
+        let tablespaces = fs::read_dir(self.data.join("pg_tblspc"));
+        if tablespaces.is_ok_and(|mut entries| entries.next().is_some()) {
+            return Some("it has tablespaces, which is not supported: rebuild by pg_basebackup by hand".to_owned());
+        }
+        None
+    }
+
+    /// The bytes that are free where the copy goes, and those that the data directory takes.
+    pub(crate) fn room(&self) -> Result<(u64, u64), PostgresError> {
+        let parent = self.data.parent().unwrap_or(&self.data);
+        Ok((DataDirectory::new(parent).free("")?, size(&self.data)))
+    }
+
+    /// Makes the directory for the copy, empty. The one of an earlier attempt goes.
+    fn begin(&self) -> Result<(), PostgresError> {
+        self.remove_beside()?;
+        DirBuilder::new().mode(0o700).create(&self.beside).map_err(failed("create", &self.beside))?;
+        layout::create(&self.beside.join(MARKER))?;
+        sync(&self.beside)?;
+        self.sync_parent()
+    }
+
+    /// Removes the directory for the copy, if it is ours; the marker last, so that it stays ours until then.
+    pub(crate) fn remove_beside(&self) -> Result<(), PostgresError> {
+        if !is_there(&self.beside) {
+            return Ok(());
+        }
+        if !self.is_ours() && !is_empty(&self.beside) {
+            let why = "it is none of pgsqlms: move it elsewhere".to_owned();
+            return Err(PostgresError::Content { path: self.beside.clone(), why });
+        }
+        for entry in fs::read_dir(&self.beside).map_err(failed("read", &self.beside))?.flatten() {
+            let path = entry.path();
+            if entry.file_name() == MARKER {
+                continue;
+            }
+            let removed = if is_directory(&path) { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+            removed.map_err(failed("remove", &path))?;
+        }
+        fs::remove_dir_all(&self.beside).map_err(failed("remove", &self.beside))
+    }
+
+    /// Removes the old data.
+    pub(crate) fn remove_old(&self) -> Result<(), PostgresError> {
+        if is_directory(&self.old) {
+            fs::remove_dir_all(&self.old).map_err(failed("remove", &self.old))
+        } else {
+            Ok(())
+        }
+    }
+
+    /// The data directory gets another name.
+    pub(crate) fn put_aside(&self) -> Result<(), PostgresError> {
+        self.rename(&self.data, &self.old)
+    }
+
+    /// The old data gets its name back.
+    pub(crate) fn put_back(&self) -> Result<(), PostgresError> {
+        self.rename(&self.old, &self.data)
+    }
+
+    /// The copy gets the data directory's name.
+    pub(crate) fn put_in_place(&self) -> Result<(), PostgresError> {
+        self.rename(&self.copy, &self.data)?;
+        sync(&self.beside)
+    }
+
+    /// Never over anything that is there.
+    fn rename(&self, from: &Path, to: &Path) -> Result<(), PostgresError> {
+        let renamed = if is_there(to) { Err(ErrorKind::AlreadyExists.into()) } else { fs::rename(from, to) };
+        renamed.map_err(failed("rename", from))?;
+        self.sync_parent()
+    }
+
+    fn sync_parent(&self) -> Result<(), PostgresError> {
+        self.data.parent().map_or(Ok(()), sync)
+    }
+}
+
+fn is_empty(directory: &Path) -> bool {
+    is_directory(directory) && fs::read_dir(directory).is_ok_and(|mut entries| entries.next().is_none())
+}
+
+/// Also where the same file system is mounted once more.
+fn is_mount_point(data: &Path, parent: &Path) -> bool {
+    let device = |path: &Path| path.metadata().map(|found| found.dev()).ok();
+    let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    let real = data.canonicalize().unwrap_or_else(|_| data.to_owned());
+    let listed = |line: &str| line.split(' ').nth(4).is_some_and(|place| OsStr::new(place) == real.as_os_str());
+    device(data) != device(parent) || mounts.lines().any(listed)
+}
+
+/// The bytes of all files in a directory, links not followed; what cannot be read counts as nothing.
+fn size(directory: &Path) -> u64 {
+    let (mut sum, mut directories) = (0, vec![directory.to_owned()]);
+    while let Some(directory) = directories.pop() {
+        for entry in fs::read_dir(&directory).into_iter().flatten().flatten() {
+            match entry.metadata() {
+                Ok(found) if found.is_dir() => directories.push(entry.path()),
+                Ok(found) => sum += found.len(),
+                Err(_) => {}
+            }
+        }
+    }
+    sum
+}
+
+impl Rewind<'_> {
+    /// Where the primary is copied from, without secrets.
+    pub(crate) fn source_of_copy(&self) -> Result<String, String> {
+        self.primary().map(|(source, _)| source.to_string())
+    }
+
+    /// Where the primary is copied from.
+    fn primary(&self) -> Result<(Conninfo, Option<Password>), String> {
+        let (mut source, password) = self.upstream("pg_basebackup").map_err(why)?;
+        source.remove("dbname");
+        Ok((source, password))
+    }
+
+    /// Copies whoever this node replicates from, with this node's own configuration; how far the copy reaches.
+    pub(crate) fn copy(&self, places: &Places, tell: &mut dyn FnMut(&str)) -> Result<Vote, String> {
+        let said = |error: PostgresError| error.to_string();
+        let notes = self.evidence.notes().map_err(said)?;
+        if notes.stage == Stage::Rewinding {
+            // Until a rewind is over, the configuration may be the primary's.
+            let kept = Kept { data: self.data, place: PathBuf::from(&notes.evidence) };
+            kept.put_config_back(&[MANAGED]).map_err(said)?;
+        }
+        let (source, password) = self.primary()?;
+        let program = self.data.bindir(self.config.bindir.as_deref()).map_err(said)?.join("pg_basebackup");
+        let before = self.control().map(|control| control.system_identifier).ok();
+        places.begin().map_err(said)?;
+        let (free, _) = places.room().map_err(said)?;
+        let copies = Invocation::new(program)
+            .option("dbname", source.text())
+            .option("pgdata", &places.copy)
+            .arg("--wal-method=stream")
+            .arg("--checkpoint=fast")
+            .arg("--progress")
+            .arg("--no-password")
+            .password(password)
+            .working_in(&places.beside);
+        let mut percent = None;
+        copies
+            .relay(self.runtime, SILENCE, &mut |line| {
+                let copying = Copying::read(line);
+                if copying.is_none() || copying.map(|copying| copying.percent) != percent {
+                    tell(line);
+                }
+                let is_first = percent.is_none();
+                percent = copying.map(|copying| copying.percent).or(percent);
+                copying.filter(|_| is_first)?.refusal(free, SPARE)
+            })
+            .map_err(|error| error.to_string())?;
+        self.adopt(places).map_err(said)?;
+        let copy = DataDirectory::new(&places.copy);
+        let path = copy.file("global/pg_control");
+        let control = copy.control().map_err(said)?.map_err(|error| format!("{}: {error}", path.display()))?;
+        if before.is_some_and(|before| before != control.system_identifier) {
+            return Err("primary_conninfo leads to another cluster's database: correct it".to_owned());
+        }
+        let end = wal_end::on_disk(&copy, &control, None, &mut || true).map_err(said)?;
+        Ok(Vote { history: end.history, reach: Reach { received: None, replayed: None, on_disk: Some(end.lsn) } })
+    }
+
+    /// Makes this node's standby of the copy.
+    fn adopt(&self, places: &Places) -> Result<(), PostgresError> {
+        let copy = DataDirectory::new(&places.copy);
+        Kept { data: self.data, place: places.beside.clone() }.save_config()?;
+        Kept { data: &copy, place: places.beside.clone() }.put_config_back(&[])?;
+        keep_links(self.data.path(), copy.path())?;
+        layout::create(&copy.file("standby.signal"))?;
+        sync(copy.path())
+    }
+}
+
+/// What is a link in the data directory is the same one in the copy: configuration that is kept elsewhere.
+fn keep_links(from: &Path, to: &Path) -> Result<(), PostgresError> {
+    for entry in fs::read_dir(from).map_err(failed("read", from))?.flatten() {
+        let (path, new) = (entry.path(), to.join(entry.file_name()));
+        let Ok(target) = fs::read_link(&path) else { continue };
+        match fs::remove_file(&new) {
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            // A directory of the primary's.
+            Err(_) if is_directory(&new) => continue,
+            removed => removed.map_err(failed("replace", &new))?,
+        }
+        std::os::unix::fs::symlink(target, &new).map_err(failed("create", &new))?;
+    }
+    Ok(())
+}
+
+fn why(hindered: Hindered) -> String {
+    match hindered {
+        Hindered::Passing(why) | Hindered::Lasting(why) => why,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn places() -> (tempfile::TempDir, Places) {
+        let here = tempfile::tempdir().unwrap();
+        let places = Places::of(&here.path().join("data"));
+        fs::create_dir(&places.data).unwrap();
+        (here, places)
+    }
+
+    #[test]
+    fn only_our_own_directory_is_replaced() {
+        let (_here, places) = places();
+        assert_eq!(places.obstacle("me"), None);
+        fs::create_dir(&places.beside).unwrap();
+        fs::write(places.beside.join("theirs"), "").unwrap();
+        assert!(places.obstacle("me").unwrap().contains("is none of pgsqlms"));
+        assert!(places.begin().is_err());
+        assert!(places.beside.join("theirs").exists());
+        fs::write(places.beside.join(MARKER), "").unwrap();
+        assert_eq!(places.obstacle("me"), None);
+        places.begin().unwrap();
+        assert!(!places.beside.join("theirs").exists());
+    }
+
+    #[test]
+    fn a_link_is_neither_followed_nor_removed() {
+        let (here, places) = places();
+        fs::create_dir(here.path().join("elsewhere")).unwrap();
+        fs::write(here.path().join("elsewhere").join(MARKER), "").unwrap();
+        for link in [&places.beside, &places.old] {
+            std::os::unix::fs::symlink(here.path().join("elsewhere"), link).unwrap();
+        }
+        assert!(places.begin().is_err());
+        places.remove_old().unwrap();
+        assert!(here.path().join("elsewhere").join(MARKER).exists());
+        assert!(places.put_aside().is_err());
+        assert!(places.old.is_symlink() && places.data.is_dir());
+    }
+
+    #[test]
+    fn what_cannot_be_replaced_is_told() {
+        let (here, places) = places();
+        std::os::unix::fs::symlink(here.path(), places.data.join("pg_wal")).unwrap();
+        assert!(places.obstacle("me").unwrap().starts_with("pg_wal is a link"));
+        fs::remove_file(places.data.join("pg_wal")).unwrap();
+        fs::create_dir_all(places.data.join("pg_tblspc/1")).unwrap();
+        assert!(places.obstacle("me").unwrap().starts_with("it has tablespaces"));
+        fs::create_dir(&places.old).unwrap();
+        assert!(places.obstacle("me").unwrap().contains("is in the way"));
+        assert!(Places::of(Path::new("/proc")).obstacle("me").unwrap().contains("mount point"));
+        let link = here.path().join("link");
+        std::os::unix::fs::symlink(&places.data, &link).unwrap();
+        assert!(Places::of(&link).obstacle("me").unwrap().contains("a link to one"));
+    }
+}

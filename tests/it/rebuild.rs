@@ -1,0 +1,288 @@
+//! A node that cannot be rewound gets a copy of the primary, made by real pg_basebackup.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Output, Stdio};
+
+use pgsqlms::exit::OcfExitCode::{self, *};
+
+use crate::rejoin::pair::{Ended, Pair};
+use crate::run::Test;
+use crate::throwaway::eventually;
+
+/// The old primary has diverged, and cannot be rewound.
+fn pair() -> Option<Pair> {
+    Pair::new(|old| old.configure("wal_log_hints = off\n"))
+}
+
+fn command(more: &[&str]) -> Test {
+    let test = Test::new(["rebuild", "--resource", "pgsql-test"]);
+    more.iter().fold(test, |test, argument| test.argument(argument))
+}
+
+/// The command, begun.
+fn begin(pair: &Pair, more: &[&str]) -> Child {
+    pair.inside(command(more)).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+}
+
+fn told(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
+}
+
+/// The command, to its end.
+fn run(pair: &Pair, more: &[&str]) -> (bool, String) {
+    let output = pair.inside(command(more)).output().unwrap();
+    (output.status.success(), told(&output))
+}
+
+/// The command must succeed in the end.
+#[track_caller]
+fn succeeds(child: Child) -> String {
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "{}", told(&output));
+    told(&output)
+}
+
+#[track_caller]
+fn expect(ended: &Ended, code: OcfExitCode) {
+    assert_eq!(ended.code, code as i32, "{ended:#?}");
+}
+
+fn beside(pair: &Pair) -> PathBuf {
+    pair.old.directory.path().join("data.pgsqlms-new")
+}
+
+fn old(pair: &Pair) -> PathBuf {
+    pair.old.directory.path().join("data.pgsqlms-old")
+}
+
+fn order(pair: &Pair) -> String {
+    std::fs::read_to_string(pair.evidence().join("pgsql-test/rebuild")).unwrap_or_default()
+}
+
+/// The command is begun and has copied.
+#[track_caller]
+fn copied(pair: &Pair, more: &[&str]) -> Child {
+    let mut child = begin(pair, more);
+    eventually("the copy", || {
+        let ended = child.try_wait().unwrap();
+        assert!(ended.is_none(), "{}", std::io::read_to_string(child.stderr.take().unwrap()).unwrap());
+        order(pair).contains("stage=copied")
+    });
+    child
+}
+
+/// Start, which is to put the copy in its place.
+#[track_caller]
+fn start(pair: &Pair) {
+    let started = pair.run(pair.action("start"));
+    pair.old.was_replaced();
+    expect(&started, Success);
+}
+
+fn monitor(pair: &Pair) -> Ended {
+    pair.run(pair.action("monitor").meta("interval", "3000"))
+}
+
+#[test]
+fn a_diverged_node_is_rebuilt() {
+    let Some(pair) = pair() else { return };
+    pair.old.configure("# ours\n");
+    std::fs::write(pair.new.data().join("pgsqlms.conf"), "# theirs\n").unwrap();
+    let config = || std::fs::read_to_string(pair.old.data().join("postgresql.conf")).unwrap();
+    let before = config();
+    expect(&pair.run(pair.action("start")), Success);
+    let reason = monitor(&pair).reason;
+    assert!(reason.starts_with("run `pgsqlms rebuild --resource pgsql-test` here, it has neither"), "{reason}");
+    let (done, told) = run(&pair, &[]);
+    assert!(done && told.contains("Nothing has been done."), "{told}");
+    assert!(
+        told.contains("The primary is srv2.") && told.contains(pair.new.directory.path().to_str().unwrap()),
+        "{told}"
+    );
+    assert!(told.contains("MB are free") && told.contains("diverged from timeline 2 (srv2) at 0/"), "{told}");
+    assert!(!beside(&pair).exists() && order(&pair).is_empty());
+    let child = copied(&pair, &["--yes"]);
+    assert_eq!(pair.old.sql("SELECT count(*) FROM stray"), "40000");
+    let restarts = monitor(&pair);
+    expect(&restarts, GenericError);
+    assert!(restarts.reason.starts_with("restarts to be rebuilt"), "{restarts:?}");
+    expect(&pair.run(pair.action("stop")), Success);
+    start(&pair);
+    let told = succeeds(child);
+    assert!(told.contains("tablespace") && told.contains("srv1 follows the primary."), "{told}");
+    pair.is_whole();
+    assert_eq!(config(), before);
+    let managed = std::fs::read_to_string(pair.old.data().join("pgsqlms.conf")).unwrap_or_default();
+    assert!(!managed.contains("theirs"), "{managed}");
+    assert!(!beside(&pair).exists() && !old(&pair).exists());
+    expect(&pair.run(pair.action("stop")), Success);
+    start(&pair);
+    pair.is_whole();
+    let (done, told) = run(&pair, &["--yes"]);
+    assert!(!done && told.contains("not rebuilt: it follows the primary"), "{told}");
+}
+
+#[test]
+fn the_old_data_is_kept_on_request() {
+    let Some(pair) = pair() else { return };
+    let child = copied(&pair, &["--yes", "--keep-old"]);
+    start(&pair);
+    let told = succeeds(child);
+    assert!(told.contains("data.pgsqlms-old."), "{told}");
+    pair.is_whole();
+    // Whatever is asked for later.
+    let (done, told) = run(&pair, &["--yes"]);
+    assert!(!done && told.contains("it follows the primary"), "{told}");
+    expect(&pair.run(pair.action("stop")), Success);
+    let (done, told) = run(&pair, &["--yes"]);
+    assert!(!done && told.contains("data.pgsqlms-old is in the way"), "{told}");
+    assert!(old(&pair).join("PG_VERSION").exists());
+}
+
+#[test]
+fn a_copy_that_was_killed_is_made_anew() {
+    let Some(pair) = pair() else { return };
+    let stuck = pair.programs_with("pg_basebackup", "exec sleep 600");
+    pair.tell_cluster("srv2", &[("pgdata", &pair.old.data()), ("bindir", &stuck)]);
+    let mut child = begin(&pair, &["--yes"]);
+    let sleeps = || commands(&beside(&pair)).iter().any(|command| command == "sleep");
+    eventually("one that says nothing", sleeps);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    eventually("its end", || commands(&beside(&pair)).is_empty());
+    let slow = pair.programs_with("pg_basebackup", "exec $real --max-rate=200k \"$@\"");
+    pair.tell_cluster("srv2", &[("pgdata", &pair.old.data()), ("bindir", &slow)]);
+    let mut child = begin(&pair, &["--yes"]);
+    eventually("a part of the copy", || beside(&pair).join("data/base").exists());
+    let (done, told) = run(&pair, &["--yes"]);
+    assert!(!done && told.contains("still copies the primary"), "{told}");
+    child.kill().unwrap();
+    child.wait().unwrap();
+    eventually("the end of pg_basebackup", || commands(&beside(&pair)).is_empty());
+    assert!(pair.old.data().join("PG_VERSION").exists() && !order(&pair).contains("copied"));
+    pair.tell_cluster("srv2", &[("pgdata", &pair.old.data())]);
+    let child = copied(&pair, &["--yes"]);
+    start(&pair);
+    succeeds(child);
+    pair.is_whole();
+}
+
+/// The commands that work in a directory.
+fn commands(directory: &Path) -> Vec<String> {
+    let works = |entry: &std::fs::DirEntry| entry.path().join("cwd").read_link().is_ok_and(|cwd| cwd == directory);
+    let name = |entry: std::fs::DirEntry| std::fs::read_to_string(entry.path().join("comm")).unwrap_or_default();
+    let found = std::fs::read_dir("/proc").unwrap().flatten().filter(works);
+    found.map(|entry| name(entry).trim().to_owned()).collect()
+}
+
+#[test]
+fn a_start_that_was_killed_between_the_renames_is_finished() {
+    let Some(pair) = pair() else { return };
+    let mut child = copied(&pair, &["--yes"]);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let half = || std::fs::rename(pair.old.data(), old(&pair)).unwrap();
+    half();
+    expect(&pair.run(pair.action("monitor")), NotRunning);
+    expect(&pair.run(pair.action("stop")), Success);
+    // Without a primary the old data comes back, and the copy waits.
+    expect(&pair.run(pair.action("start").meta("notify_promoted_uname", "")), Success);
+    assert_eq!(pair.old.sql("SELECT count(*) FROM stray"), "40000");
+    assert!(order(&pair).contains("stage=copied") && !old(&pair).exists());
+    expect(&pair.run(pair.action("stop")), Success);
+    half();
+    start(&pair);
+    pair.is_whole();
+    // Killed before it has noted that.
+    expect(&pair.run(pair.action("stop")), Success);
+    std::fs::write(pair.evidence().join("pgsql-test/rebuild"), order(&pair).replace("rebuilt", "copied")).unwrap();
+    start(&pair);
+    pair.is_whole();
+    assert!(order(&pair).contains("stage=rebuilt") && old(&pair).exists());
+    succeeds(begin(&pair, &["--yes"]));
+    assert!(!old(&pair).exists());
+}
+
+#[test]
+fn a_copy_from_before_another_promotion_is_not_used() {
+    let Some(pair) = pair() else { return };
+    let mut child = copied(&pair, &["--yes"]);
+    let text = order(&pair).replace("about=2@", "about=1@");
+    std::fs::write(pair.evidence().join("pgsql-test/rebuild"), text).unwrap();
+    let started = pair.run(pair.action("start"));
+    expect(&started, Success);
+    assert!(started.log.contains("another node was promoted since"), "{}", started.log);
+    assert_eq!(pair.old.sql("SELECT count(*) FROM stray"), "40000");
+    assert!(!child.wait().unwrap().success());
+}
+
+#[test]
+fn a_primary_is_not_rebuilt() {
+    let Some(pair) = pair() else { return };
+    pair.tell_cluster("srv2", &[("pgdata", &pair.new.data())]);
+    for node in ["srv2", "srv1"] {
+        let output = pair.inside(command(&["--yes"]).meta("on_node", node)).output().unwrap();
+        assert!(told(&output).contains("not rebuilt: this node runs the primary"), "{}", told(&output));
+    }
+    assert_eq!(pair.new.sql("SELECT count(*) > 0 FROM kept"), "t");
+    assert!(!pair.new.directory.path().join("data.pgsqlms-new").exists());
+}
+
+#[test]
+fn no_password_is_on_a_command_line() {
+    let Some(pair) = pair() else { return };
+    let socket = pair.new.directory.path().display().to_string();
+    pair.old.configure(&format!("primary_conninfo = 'host={socket} user=postgres password=''se cret'' dbname=x'\n"));
+    let seen = pair.old.directory.path().join("seen");
+    let script = format!("echo \"$* ($PGPASSWORD)\" >>{}\nexec $real \"$@\"", seen.display());
+    let bindir = pair.programs_with("pg_basebackup", &script);
+    pair.tell_cluster("srv2", &[("pgdata", &pair.old.data()), ("bindir", &bindir)]);
+    let mut child = copied(&pair, &["--yes"]);
+    child.kill().unwrap();
+    let told = told(&child.wait_with_output().unwrap());
+    let seen = std::fs::read_to_string(seen).unwrap();
+    assert!(seen.contains("(se cret)"), "{seen}");
+    assert_eq!(seen.matches("se cret").count(), 1, "{seen}");
+    assert!(told.contains("Copying to") && !told.contains("se cret"), "{told}");
+}
+
+#[test]
+fn a_copy_that_fails_leaves_nothing() {
+    let Some(pair) = pair() else { return };
+    let fails = pair.programs_with("pg_basebackup", "echo 'pg_basebackup: error: no luck' >&2; exit 1");
+    pair.tell_cluster("srv2", &[("pgdata", &pair.old.data()), ("bindir", &fails)]);
+    let (done, told) = run(&pair, &["--yes"]);
+    assert!(!done && told.contains("no luck"), "{told}");
+    // It is told how much there is to copy before anything comes.
+    let much = "echo '  0/99999999999 kB (0%), 0/1 tablespace' >&2; sleep 600";
+    let fails = pair.programs_with("pg_basebackup", &format!("cd /; {much}"));
+    pair.tell_cluster("srv2", &[("pgdata", &pair.old.data()), ("bindir", &fails)]);
+    let (done, told) = run(&pair, &["--yes"]);
+    assert!(!done && told.contains("MB are free beside the data directory"), "{told}");
+    assert!(!beside(&pair).exists() && pair.old.data().join("PG_VERSION").exists());
+}
+
+/// The primary has removed the WAL that this node needs next; it has not diverged.
+#[test]
+fn a_node_that_lacks_wal_is_rebuilt() {
+    let Some(pair) = pair() else { return };
+    // What it is a copy of by now, and stays.
+    let child = copied(&pair, &["--yes"]);
+    start(&pair);
+    succeeds(child);
+    expect(&pair.run(pair.action("stop")), Success);
+    pair.new.sql("ALTER SYSTEM SET wal_keep_size = 0");
+    pair.new.sql("SELECT pg_reload_conf()");
+    for _ in 0..6 {
+        pair.new.sql("SELECT pg_switch_wal()");
+        pair.new.sql("CHECKPOINT");
+    }
+    expect(&pair.run(pair.action("start")), Success);
+    let (done, told) = run(&pair, &[]);
+    assert!(done && told.contains("srv1 is on the cluster's history"), "{told}");
+    let child = copied(&pair, &["--yes"]);
+    expect(&pair.run(pair.action("stop")), Success);
+    start(&pair);
+    succeeds(child);
+    pair.is_whole();
+}
