@@ -19,6 +19,10 @@ use crate::state::State;
 /// A client that asks nothing for this long is forgotten.
 const QUESTION_LIMIT: Duration = Duration::from_secs(5);
 
+/// How long a machine that the cluster has switched on takes before it boots. One that were back at once would hear of its own
+/// fencing, and Pacemaker would shut down there and stay down ("We were allegedly just fenced").
+const FIRMWARE: Duration = Duration::from_secs(5);
+
 /// One node was fenced.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fencing {
@@ -136,7 +140,7 @@ impl Server {
                 if node.is_unplugged() {
                     bail!("its plug is pulled");
                 }
-                node.give_power().map(|()| String::new())
+                node.give_power(FIRMWARE).map(|()| String::new())
             }
             _ => bail!("unknown action"),
         }
@@ -148,7 +152,7 @@ impl Server {
         node.cut_power()?;
         self.record(&fencing)?;
         if action == "reboot" && !self.state.fenced_stay_off && !node.is_unplugged() {
-            node.give_power()?;
+            node.give_power(FIRMWARE)?;
         }
         Ok(String::new())
     }

@@ -153,7 +153,7 @@ impl Node {
         if unplugged.exists() {
             fs::remove_file(&unplugged).with_context(|| format!("cannot remove {}", unplugged.display()))?;
         }
-        self.give_power()?;
+        self.give_power(Duration::ZERO)?;
         self.wait_booted()
     }
 
@@ -162,8 +162,8 @@ impl Node {
         self.layout.unplugged(&self.name).exists()
     }
 
-    /// Gives it power and does not wait.
-    pub fn give_power(&self) -> Result<()> {
+    /// Gives it power and does not wait. It boots once its `firmware` has had its time.
+    pub fn give_power(&self, firmware: Duration) -> Result<()> {
         let _lock = self.lock_power()?;
         if self.is_on() {
             return Ok(());
@@ -182,6 +182,10 @@ impl Node {
         let namespace = format!("--network-namespace-path=/run/netns/{}", self.layout.namespace(&self.name));
         let root = format!("--directory={}", self.layout.root(&self.name).display());
         let argv = self.cgroup().enter([
+            "sh",
+            "-c",
+            "sleep $0; exec \"$@\"",
+            &firmware.as_secs().to_string(),
             "systemd-nspawn",
             "--quiet",
             "--boot",
