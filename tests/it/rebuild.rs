@@ -5,9 +5,9 @@ use std::process::{Child, Output, Stdio};
 
 use pgsqlms::exit::OcfExitCode::{self, *};
 
-use crate::rejoin::pair::{Ended, Pair};
+use crate::rejoin::pair::{self, Ended, Pair};
 use crate::run::Test;
-use crate::throwaway::eventually;
+use crate::throwaway::{Instance, eventually};
 
 /// The old primary has diverged, and cannot be rewound.
 fn pair() -> Option<Pair> {
@@ -28,9 +28,18 @@ fn told(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
 }
 
-/// The command, to its end.
+/// The command, to its end, which must come by itself.
+#[track_caller]
 fn run(pair: &Pair, more: &[&str]) -> (bool, String) {
-    let output = pair.inside(command(more)).output().unwrap();
+    let mut child = begin(pair, more);
+    let began = std::time::Instant::now();
+    while child.try_wait().unwrap().is_none() && began.elapsed() < std::time::Duration::from_secs(60) {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    let ended = child.try_wait().unwrap().is_some();
+    let _ = child.kill();
+    let output = child.wait_with_output().unwrap();
+    assert!(ended, "it goes on: {}", told(&output));
     (output.status.success(), told(&output))
 }
 
@@ -214,6 +223,17 @@ fn a_copy_from_before_another_promotion_is_not_used() {
     assert!(started.log.contains("another node was promoted since"), "{}", started.log);
     assert_eq!(pair.old.sql("SELECT count(*) FROM stray"), "40000");
     assert!(!child.wait().unwrap().success());
+}
+
+#[test]
+fn a_copy_of_somebody_else_is_not_used() {
+    let (Some(pair), Some(other)) = (pair(), Instance::new()) else { return };
+    pair::run(&other);
+    let socket = other.directory.path().display();
+    pair.old.configure(&format!("primary_conninfo = 'host={socket} user=postgres'\n"));
+    let (done, told) = run(&pair, &["--yes"]);
+    assert!(!done && told.contains("what was copied is not the present primary"), "{told}");
+    assert!(!beside(&pair).exists() && !order(&pair).contains("copied"));
 }
 
 #[test]
