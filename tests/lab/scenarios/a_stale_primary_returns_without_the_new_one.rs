@@ -5,7 +5,7 @@
 use anyhow::{Result, ensure};
 use lab::{Cut, Lab, Node, eventually};
 
-use crate::operator::pcs;
+use crate::operator::{pcs, reason_shown};
 use crate::replication::{commits_wait_for, cut_replication, forget_failures, nobody_is_promoted, property};
 use crate::trial::{Ending, LIMIT, Trial};
 
@@ -29,6 +29,11 @@ pub fn play(lab: &Lab) -> Result<()> {
         ensure!(last.contains(new.name()) && last.contains("kept"), "the record is `{record}`");
         Ok(())
     })?;
+    // A monitor whose answer changes at the moment of the failover may be lost to Pacemaker, which then waits for 70 s.
+    for node in [stale, lagging] {
+        let reason = reason_shown(lab, "monitor_3000", node)?;
+        ensure!(reason.contains("no WAL received"), "the reason is `{reason}`");
+    }
     trial.fault("cut the power of the new primary", || new.power_off())?;
     lab.heal()?;
     nobody_is_promoted(lab, &["missed", new.name()])?;

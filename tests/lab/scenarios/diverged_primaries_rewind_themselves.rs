@@ -12,8 +12,10 @@ use crate::trial::{Ending, Return, Trial};
 
 pub fn play(lab: &Lab) -> Result<()> {
     let trial = Trial::begin(lab)?;
-    pcs(trial.primary()?, &["resource", "update", "pgsqld", "rejoin=rewind"])?;
-    wait_until_idle(trial.primary()?)?;
+    let first = trial.primary()?;
+    // For a moment Pacemaker calls a primary that reloads its parameters unpromoted.
+    pcs(first, &["resource", "update", "pgsqld", "rejoin=rewind"])?;
+    wait_until_idle(first)?;
     let mut fenced = Vec::new();
     for round in 1..=3 {
         let old = trial.primary()?;
@@ -27,6 +29,8 @@ pub fn play(lab: &Lab) -> Result<()> {
         let stray = new.psql_in("app", "SELECT to_regclass('stray') IS NOT NULL")?;
         ensure!(stray == "f", "{} has what {} had written for itself", new.name(), old.name());
     }
-    pcs(trial.primary()?, &["resource", "update", "pgsqld", "rejoin="])?;
+    let last = trial.primary()?;
+    pcs(last, &["resource", "update", "pgsqld", "rejoin="])?;
+    wait_until_idle(last)?;
     trial.end(&Ending { fenced: &fenced, elected: true, ..Ending::default() })
 }

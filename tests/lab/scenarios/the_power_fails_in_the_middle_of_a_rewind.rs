@@ -42,6 +42,7 @@ pub fn play(lab: &Lab) -> Result<()> {
     ensure!(notes(old)?.contains("stage=rewound"), "{}", notes(old)?);
     ensure!(dropped(old)?.contains("COMMIT"), "nothing is told about what {} dropped", old.name());
     pcs(new, &["resource", "update", "pgsqld", "rejoin="])?;
+    wait_until_idle(new)?;
     trial.end(&Ending { primary: Some(new), fenced: &[old], elected: true, ..Ending::default() })
 }
 
