@@ -69,14 +69,7 @@ promoted-max=1 and promoted-node-max=1, and fencing.
 Parameters have the same names, defaults and units as those of ocf:heartbeat:pgsqlms (PAF).
 ";
 
-/// The meta-data as `pgsqlms meta-data` prints it, with a final newline.
-pub fn xml() -> String {
-    let mut document = Vec::new();
-    write(&mut document).expect("writing to memory cannot fail");
-    String::from_utf8(document).expect("the tables are UTF-8")
-}
-
-/// Writes the meta-data to `out`.
+/// Writes the meta-data to `out`, with a final newline.
 pub fn write(out: impl io::Write) -> io::Result<()> {
     let mut writer = Writer::new_with_indent(out, b' ', 2);
     // No encoding: crmsh 4.4 cannot read a document that names one.

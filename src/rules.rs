@@ -12,6 +12,7 @@ pub mod follow;
 pub mod hooks;
 pub mod lineage;
 pub mod managed;
+pub mod note;
 pub mod primary;
 pub mod progress;
 pub mod promotion;

@@ -102,7 +102,7 @@ fn wait_until_up(agent: &mut Agent, deadline: Deadline) -> Result<Outcome, Failu
 }
 
 /// Looks how far recovery has come, now and then.
-pub fn look_at(agent: &mut Agent, progress: &mut Progress) {
+fn look_at(agent: &mut Agent, progress: &mut Progress) {
     let now = agent.clock.now();
     if progress.is_due(now) {
         progress.note(agent.postgres.recovery(), now);

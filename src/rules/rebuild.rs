@@ -10,7 +10,7 @@ use std::fmt;
 use crate::location::{Lsn, Timeline};
 use crate::node::NodeName;
 
-pub use order::{BadOrder, Order, Stage};
+pub use order::{Order, Stage};
 
 /// So often a running instance is restarted for one copy.
 pub const MOST_RESTARTS: u32 = 3;

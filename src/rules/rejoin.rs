@@ -12,7 +12,7 @@ use crate::rules::lineage::{self, Standing};
 use crate::rules::status::Phase;
 use crate::vote::Vote;
 
-pub use notes::{BadNotes, Notes, Stage};
+pub use notes::{Notes, Stage};
 
 /// So often the agent tries by itself to rewind a node for one promotion, whatever hinders it.
 pub const MOST_ATTEMPTS: u32 = 3;

@@ -93,12 +93,16 @@ fn bereft() -> Cluster {
     cluster
 }
 
+/// The two that are left vote before the promotion of `candidate`.
+fn vote(cluster: &Cluster, candidate: usize) {
+    let promotion = promotion(candidate, [1, 2]);
+    [1, 2].iter().for_each(|node| done(cluster, &notify(*node, Moment::Before, Around::Promote, &promotion)));
+}
+
 /// The two that are left have voted, and srv2 holds as much as srv3.
 fn voted() -> Cluster {
     let cluster = bereft();
-    [1, 2]
-        .iter()
-        .for_each(|node| done(&cluster, &notify(*node, Moment::Before, Around::Promote, &promotion(1, [1, 2]))));
+    vote(&cluster, 1);
     cluster
 }
 
@@ -139,9 +143,7 @@ fn behind() -> Cluster {
     cluster.state.borrow_mut().nodes[2].linked = false;
     wait(&cluster);
     cluster.state.borrow_mut().power_off(0);
-    [1, 2]
-        .iter()
-        .for_each(|node| done(&cluster, &notify(*node, Moment::Before, Around::Promote, &promotion(2, [1, 2]))));
+    vote(&cluster, 2);
     cluster
 }
 

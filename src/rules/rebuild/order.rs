@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::location::{Lsn, Timeline};
+use crate::rules::note::{self, BadNote};
 
 /// What an operator has ordered, and how far it has come. It is kept outside the data directory.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -35,47 +36,29 @@ pub enum Stage {
 const STAGES: [(Stage, &str); 3] =
     [(Stage::Nothing, "nothing"), (Stage::Copied, "copied"), (Stage::Rebuilt, "rebuilt")];
 
-/// Text that is no order.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is nothing that pgsqlms notes about a rebuild")]
-pub struct BadOrder(pub String);
-
 impl fmt::Display for Order {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let stage = STAGES.iter().find(|(stage, _)| *stage == self.stage).map_or("", |(_, name)| name);
-        writeln!(f, "stage={stage}")?;
-        if let Some((timeline, switch)) = self.about {
-            writeln!(f, "about={timeline}@{switch}")?;
-        }
+        note::write_head(f, &STAGES, &self.stage, self.about)?;
         writeln!(f, "end={}\nattempts={}\nwhy={}", self.end, self.attempts, self.why.replace('\n', " "))
     }
 }
 
 impl FromStr for Order {
-    type Err = BadOrder;
+    type Err = BadNote;
 
-    fn from_str(text: &str) -> Result<Self, BadOrder> {
-        let mut order = Order::default();
-        for line in text.lines() {
-            let bad = || BadOrder(line.chars().take(80).collect());
-            let (name, value) = line.split_once('=').ok_or_else(bad)?;
+    fn from_str(text: &str) -> Result<Self, BadNote> {
+        note::read(text, |order: &mut Order, name, value| {
             match name {
-                "stage" => order.stage = STAGES.iter().find(|(_, name)| *name == value).ok_or_else(bad)?.0,
-                "about" => order.about = Some(about(value).ok_or_else(bad)?),
-                "end" => order.end = value.parse().map_err(|_| bad())?,
-                "attempts" => order.attempts = value.parse().map_err(|_| bad())?,
-                "why" => order.why = value.to_owned(),
-                // A newer agent may note more.
+                "stage" => order.stage = note::stage(&STAGES, value)?,
+                "about" => order.about = Some(note::promotion(value)?),
+                "end" => order.end = value.parse().ok()?,
+                "attempts" => order.attempts = value.parse().ok()?,
+                "why" => value.clone_into(&mut order.why),
                 _ => {}
             }
-        }
-        Ok(order)
+            Some(())
+        })
     }
-}
-
-fn about(value: &str) -> Option<(Timeline, Lsn)> {
-    let (timeline, switch) = value.split_once('@')?;
-    Some((Timeline(timeline.parse().ok()?), switch.parse().ok()?))
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::location::{Lsn, Timeline};
+use crate::rules::note::{self, BadNote};
 
 /// How far the rewind of a node has come. It is kept outside the data directory, which a rewind rewrites.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -56,47 +57,29 @@ impl Notes {
     }
 }
 
-/// Text that is no note.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is nothing that pgsqlms notes about a rewind")]
-pub struct BadNotes(pub String);
-
 impl fmt::Display for Notes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let stage = STAGES.iter().find(|(stage, _)| *stage == self.stage).map_or("", |(_, name)| name);
-        writeln!(f, "stage={stage}")?;
-        if let Some((timeline, switch)) = self.about {
-            writeln!(f, "about={timeline}@{switch}")?;
-        }
+        note::write_head(f, &STAGES, &self.stage, self.about)?;
         writeln!(f, "attempts={}\nevidence={}\nwhy={}", self.attempts, self.evidence, self.why.replace('\n', " "))
     }
 }
 
 impl FromStr for Notes {
-    type Err = BadNotes;
+    type Err = BadNote;
 
-    fn from_str(text: &str) -> Result<Self, BadNotes> {
-        let mut notes = Notes::default();
-        for line in text.lines() {
-            let bad = || BadNotes(line.chars().take(80).collect());
-            let (name, value) = line.split_once('=').ok_or_else(bad)?;
+    fn from_str(text: &str) -> Result<Self, BadNote> {
+        note::read(text, |notes: &mut Notes, name, value| {
             match name {
-                "stage" => notes.stage = STAGES.iter().find(|(_, name)| *name == value).ok_or_else(bad)?.0,
-                "about" => notes.about = Some(about(value).ok_or_else(bad)?),
-                "attempts" => notes.attempts = value.parse().map_err(|_| bad())?,
-                "evidence" => notes.evidence = value.to_owned(),
-                "why" => notes.why = value.to_owned(),
-                // A newer agent may note more.
+                "stage" => notes.stage = note::stage(&STAGES, value)?,
+                "about" => notes.about = Some(note::promotion(value)?),
+                "attempts" => notes.attempts = value.parse().ok()?,
+                "evidence" => value.clone_into(&mut notes.evidence),
+                "why" => value.clone_into(&mut notes.why),
                 _ => {}
             }
-        }
-        Ok(notes)
+            Some(())
+        })
     }
-}
-
-fn about(value: &str) -> Option<(Timeline, Lsn)> {
-    let (timeline, switch) = value.split_once('@')?;
-    Some((Timeline(timeline.parse().ok()?), switch.parse().ok()?))
 }
 
 #[cfg(test)]

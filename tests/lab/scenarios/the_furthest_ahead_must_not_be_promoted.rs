@@ -5,16 +5,14 @@ use anyhow::Result;
 use lab::Lab;
 
 use crate::operator::pcs;
-use crate::replication::{fall_behind, forget_failures, nobody_is_promoted};
+use crate::replication::{bar, fall_behind, forget_failures, nobody_is_promoted};
 use crate::trial::{Ending, Trial};
 
 pub fn play(lab: &Lab) -> Result<()> {
     let trial = Trial::begin(lab)?;
     let (old, standbys) = (trial.primary()?, trial.standbys()?);
     let (behind, ahead) = (standbys[0], standbys[1]);
-    trial.fault("keep a standby from being promoted", || {
-        pcs(old, &["node", "attribute", ahead.name(), "pgsqlms-nofailover=true"])
-    })?;
+    bar(&trial, ahead)?;
     fall_behind(&trial, behind, ahead)?;
     trial.fault("cut the power of the primary", || old.power_off())?;
     lab.heal()?;

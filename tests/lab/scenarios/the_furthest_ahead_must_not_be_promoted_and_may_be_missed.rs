@@ -7,7 +7,7 @@ use anyhow::{Result, ensure};
 use lab::Lab;
 
 use crate::operator::{pcs, rebuild};
-use crate::replication::{another_primary, bring_back, commits_wait_for, fall_behind, forget_failures};
+use crate::replication::{another_primary, bar, bring_back, commits_wait_for, fall_behind, forget_failures};
 use crate::trial::{Ending, Return, Trial};
 
 pub fn play(lab: &Lab) -> Result<()> {
@@ -15,9 +15,7 @@ pub fn play(lab: &Lab) -> Result<()> {
     let (old, standbys) = (trial.primary()?, trial.standbys()?);
     let (behind, ahead) = (standbys[0], standbys[1]);
     commits_wait_for(lab, "")?;
-    trial.fault("keep a standby from being promoted", || {
-        pcs(old, &["node", "attribute", ahead.name(), "pgsqlms-nofailover=true"])
-    })?;
+    bar(&trial, ahead)?;
     fall_behind(&trial, behind, ahead)?;
     trial.fault("cut the power of the primary", || old.power_off())?;
     lab.heal()?;
