@@ -3,6 +3,7 @@
 pub mod break_note;
 pub mod conninfo;
 pub mod control;
+mod error;
 pub mod evidence;
 pub mod history;
 pub mod instance;
@@ -21,9 +22,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::clock::Deadline;
-use crate::command::CommandError;
 use crate::location::{Lsn, Timeline};
-use crate::privileges::PrivilegeError;
 use crate::rules::managed::InForce;
 use crate::rules::progress::Mark;
 use crate::rules::rebuild::{Order, Sites};
@@ -33,6 +32,7 @@ use crate::rules::scores::Replica;
 use crate::rules::status::{Evidence, Phase};
 use crate::rules::{setup, slots};
 use crate::vote::Vote;
+pub use error::PostgresError;
 use history::TimelineHistory;
 use managed::{Managed, Setting};
 
@@ -365,74 +365,4 @@ pub struct Links {
     pub setup: slots::Setup,
     /// The last checkpoint was written less than half a minute ago.
     pub checkpointed: bool,
-}
-
-/// PostgreSQL, or something on the way to it, did not do what it was asked.
-#[derive(Debug, thiserror::Error)]
-pub enum PostgresError {
-    /// The PostgreSQL user cannot be used.
-    #[error(transparent)]
-    Privileges(#[from] PrivilegeError),
-    /// A program could not be run.
-    #[error(transparent)]
-    Command(#[from] CommandError),
-    /// A file could not be read or written.
-    #[error("cannot {doing} {}: {source}", path.display())]
-    File {
-        /// Read, create and so on.
-        doing: &'static str,
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// A file does not hold what it should.
-    #[error("{} cannot be understood: {why}", path.display())]
-    Content {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        why: String,
-    },
-    /// The primary was not copied.
-    #[error("the primary is not copied: {0}")]
-    Copy(String),
-    /// No connection.
-    #[error("cannot ask PostgreSQL: {0}")]
-    NoSession(String),
-    /// A statement failed.
-    #[error("{what} failed: {why}")]
-    Sql {
-        /// The statement.
-        what: &'static str,
-        /// PostgreSQL's message.
-        why: String,
-    },
-    /// A statement took too long.
-    #[error("{what} had no answer after {:.1} s", after.as_secs_f64())]
-    Slow {
-        /// The statement.
-        what: &'static str,
-        /// How long it was given.
-        after: Duration,
-    },
-    /// A process could not be signalled.
-    #[error("cannot signal process {pid}: {source}")]
-    Signal {
-        /// The process.
-        pid: i32,
-        /// Why.
-        source: nix::Error,
-    },
-    /// There is no process to ask.
-    #[error("no postmaster uses the data directory")]
-    NoPostmaster,
-    /// PostgreSQL's programs are not where they should be.
-    #[error("no PostgreSQL {version} programs found: install them or set the parameter bindir (looked in {looked_in})")]
-    NoPrograms {
-        /// The major version of the data directory.
-        version: String,
-        /// The directories.
-        looked_in: String,
-    },
 }
