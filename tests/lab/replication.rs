@@ -96,7 +96,7 @@ pub fn bring_back(trial: &Trial<'_>, old: &Node, new: &Node) -> Result<()> {
 /// An operator keeps `node` from being promoted.
 pub fn bar(trial: &Trial<'_>, node: &Node) -> Result<()> {
     let argv = ["node", "attribute", node.name(), "pgsqlms-nofailover=true"];
-    trial.fault("keep a standby from being promoted", || pcs(trial.primary()?, &argv))
+    trial.fault("keep a standby from being promoted", || pcs(trial.primary()?, &argv)).map(drop)
 }
 
 /// Waits until a node shows a reason with these words, and the cluster has nothing left to do; nobody may
