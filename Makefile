@@ -22,7 +22,7 @@ FUZZ_SECONDS = 20
 
 .DELETE_ON_ERROR:
 .PHONY: help build install uninstall check test campaign test-packages test-unit test-slow test-ocf test-ocf-tester test-ocft test-vagrant \
-	test-lab demo fuzz clean need-root need-cargo need-lints
+	test-lab campaign-lab demo fuzz clean need-root need-cargo need-lints
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -83,6 +83,10 @@ test-vagrant: ## Check the description of the virtual machines
 test-lab: need-root need-cargo ## Run the scenarios in the lab (root); SCENARIOS=name runs some of them
 	@.ci/packages build lab
 	$(CARGO) test --locked --test lab -- $(SCENARIOS)
+
+campaign-lab: need-root need-cargo ## Run the lab's long scenarios, which test leaves out (root); SCENARIOS=name runs some of them
+	@.ci/packages build lab
+	$(CARGO) test --locked --test lab -- --campaign $(SCENARIOS)
 
 demo: need-root need-cargo ## Watch a cluster of three nodes switch over and fail over (root)
 	@.ci/packages build lab

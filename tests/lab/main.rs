@@ -1,4 +1,5 @@
-//! Scenarios: one fault each, on real three-node clusters. `cargo test --test lab [-- NAME...]`, as root.
+//! Scenarios: one fault each, on real three-node clusters. `cargo test --test lab [-- NAME...]`, as root. Those that take
+//! many minutes are a campaign: `cargo test --test lab -- --campaign [NAME...]`.
 //!
 //! Every scenario looks at the roles, at the data (no acknowledged commit lost, none there twice, never two primaries), at
 //! the number of fencings and at the failed actions that Pacemaker shows. Those that can share a cluster do: it must be well
@@ -38,5 +39,5 @@ fn main() -> ExitCode {
     if std::env::var_os(AS_LAB).is_some() {
         return lab::cli::main();
     }
-    runner::main(&scenarios::all())
+    runner::main(&scenarios::everyday(), &scenarios::campaign())
 }

@@ -23,6 +23,9 @@ pub struct Scenario {
 struct Arguments {
     /// Parts of names.
     words: Vec<String>,
+    /// Runs the campaign instead: the scenarios that take long, which `make test` leaves out.
+    #[arg(long)]
+    campaign: bool,
     /// Words are whole names.
     #[arg(long)]
     exact: bool,
@@ -48,8 +51,9 @@ impl Arguments {
 }
 
 /// From the command line to an exit code.
-pub fn main(scenarios: &[Scenario]) -> ExitCode {
+pub fn main(everyday: &[Scenario], campaign: &[Scenario]) -> ExitCode {
     let arguments = Arguments::parse();
+    let scenarios = if arguments.campaign { campaign } else { everyday };
     let (chosen, left_out): (Vec<_>, Vec<_>) = scenarios.iter().partition(|scenario| arguments.chooses(&scenario.name));
     if arguments.list {
         chosen.iter().for_each(|scenario| println!("{}: test", scenario.name));

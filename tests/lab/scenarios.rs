@@ -67,17 +67,18 @@ use crate::runner::Scenario;
 use crate::stage::Place::{New, Own, Shared};
 use crate::trial::{Ending, Trial};
 
-/// All of them, in the order in which they are run: those that share a cluster follow each other.
-pub fn all() -> Vec<Scenario> {
-    /// A scenario is called like its file.
-    macro_rules! scenario {
-        ($name:ident, $place:ident on $suite:literal) => {
-            Scenario { name: name(stringify!($name), $suite), place: $place($suite, $name::play) }
-        };
-        ($name:ident) => {
-            Scenario { name: stringify!($name).to_owned(), place: Own($name::play) }
-        };
-    }
+/// A scenario is called like its file.
+macro_rules! scenario {
+    ($name:ident, $place:ident on $suite:literal) => {
+        Scenario { name: name(stringify!($name), $suite), place: $place($suite, $name::play) }
+    };
+    ($name:ident) => {
+        Scenario { name: stringify!($name).to_owned(), place: Own($name::play) }
+    };
+}
+
+/// Those that `make test` runs, in the order in which they are run: those that share a cluster follow each other.
+pub fn everyday() -> Vec<Scenario> {
     vec![
         scenario!(a_first_start_gives_a_primary_and_streaming_standbys, New on "trixie"),
         scenario!(a_move_promotes_another_node_and_back, Shared on "trixie"),
@@ -143,6 +144,11 @@ pub fn all() -> Vec<Scenario> {
         scenario!(crmsh_configures_a_cluster),
         scenario!(lab_down_leaves_nothing_behind),
     ]
+}
+
+/// Those that take many minutes, for `make campaign-lab`.
+pub fn campaign() -> Vec<Scenario> {
+    Vec::new()
 }
 
 /// Trixie is what everything is played on; other releases are named.
