@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use lab::client::{Access, NodeAddress, Writer, WriterConfig, compare_nodes, read_rows};
-use lab::cluster::Role;
+use lab::cluster::{Failure, Role};
 use lab::lab::{RESOURCE, VIP_RESOURCE};
 use lab::provision::on_all;
 use lab::{Lab, Node, eventually};
@@ -14,6 +14,9 @@ use crate::operator::{all_started_at, failed_actions, pcs, refused_promotions, s
 
 /// How long anything may take that the cluster does. It only ends a scenario that would fail anyway, so it is generous.
 pub const LIMIT: Duration = Duration::from_secs(150);
+
+/// `pgsqlms rejoin` or `pgsqlms rebuild`: a node that is kept out for good says which of them helps.
+const BRINGS_BACK: &str = "`pgsqlms re";
 
 /// So many acknowledged commits show that writing works.
 const A_FEW: usize = 20;
@@ -118,9 +121,10 @@ impl<'a> Trial<'a> {
     pub fn comes_back(&self, node: &Node) -> Result<Return> {
         eventually(LIMIT, &format!("{} to stream, or to be kept out for a reason shown", node.name()), || {
             let cluster = self.lab.cluster()?;
-            let reason = cluster.failures.iter().find(|failure| failure.node == node.name());
+            // That it had crashed is shown too, and goes on being shown when it streams.
+            let kept_out = |failure: &&Failure| failure.node == node.name() && failure.reason.contains(BRINGS_BACK);
             let promotable = cluster.score(RESOURCE, node.name()).is_some_and(|score| score >= 0);
-            if let Some(reason) = reason.filter(|failure| !failure.reason.is_empty() && !promotable) {
+            if let Some(reason) = cluster.failures.iter().find(kept_out).filter(|_| !promotable) {
                 lab::progress::step(format!("{} is kept out: {}", node.name(), reason.reason));
                 return Ok(Return::KeptOut);
             }

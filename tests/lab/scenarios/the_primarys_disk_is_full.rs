@@ -34,10 +34,11 @@ pub fn play(lab: &Lab) -> Result<()> {
     ensure!(promotions == 1, "there were {promotions} promotions instead of one");
     trial.fault("there is space again", || free_wal_disk(full))?;
     forget_failures(lab)?;
-    if trial.comes_back(full)? == Return::KeptOut {
+    let back = trial.comes_back(full)?;
+    while_stopped(&trial, full, || make_wal_disk_large(full))?;
+    if back == Return::KeptOut {
         rebuild(full, new)?;
     }
-    while_stopped(&trial, full, || make_wal_disk_large(full))?;
     forget_failures(lab)?;
     trial.end(&Ending { primary: Some(new), ..Ending::default() })
 }
