@@ -8,6 +8,7 @@ use crate::hooks;
 use crate::parameters::Rejoin;
 use crate::rules::promotion::Facts;
 use crate::rules::rejoin::{self, BeforeLaunch, Diverged, Divergence, Notes, Stage};
+use crate::score::Score;
 
 use super::{election, follow, start};
 
@@ -28,7 +29,10 @@ pub fn before_launch(agent: &mut Agent, deadline: Deadline) -> Result<(), Failur
     let policy = agent.request.config.rejoin;
     match rejoin::before_launch(policy, &notes, divergence.as_ref(), obstacle.as_deref(), has_primary) {
         BeforeLaunch::AsItIs => Ok(()),
-        BeforeLaunch::Refuse(half) => Err(Failure::HalfRewound(half)),
+        BeforeLaunch::Refuse(half) => {
+            step_back(agent);
+            Err(Failure::HalfRewound(half))
+        }
         BeforeLaunch::Rewind => rewind(agent, divergence.as_ref(), deadline),
     }
 }
@@ -41,13 +45,33 @@ pub fn why_it_died(agent: &mut Agent) -> Failure {
         return Failure::Died(words);
     }
     let Some(divergence) = divergence(agent) else { return Failure::Died(words) };
+    step_back(agent);
     let notes = agent.postgres.notes().unwrap_or_default();
     let obstacle = agent.postgres.obstacle();
     let advice = rejoin::advice(&notes, &divergence, obstacle.as_deref(), &agent.request.instance);
     Failure::Strayed { advice, words }
 }
 
+/// Tells Pacemaker that this node must never be promoted, whatever constraint prefers it. Until it follows a primary, whose
+/// monitor then ranks it, or makes itself the candidate where nobody else is one, that is how it stays.
+fn step_back(agent: &mut Agent) {
+    let me = agent.request.me.clone();
+    let done = agent.pacemaker.cib().map_err(Failure::from).and_then(|cib| {
+        let ordered = election::circumstances(agent, &cib)?.ordered;
+        let score = election::scores(agent, &cib).get(&me).copied();
+        if !rejoin::steps_back(&me, ordered.as_ref(), score) {
+            return Ok(());
+        }
+        log::info!("this node has diverged: it must not be promoted until it follows a primary");
+        election::set_score(agent, &me, Score::NEVER)
+    });
+    if let Err(error) = done {
+        log::warn!("{error}");
+    }
+}
+
 fn rewind(agent: &mut Agent, divergence: Option<&Divergence>, deadline: Deadline) -> Result<(), Failure> {
+    step_back(agent);
     // It says where to rewind from.
     if let Err(error) = follow::prepare(agent) {
         log::warn!("{error}");
@@ -90,8 +114,13 @@ pub fn look(agent: &mut Agent) -> Result<Option<Divergence>, Failure> {
 ///
 /// When nobody can tell.
 pub fn while_running(agent: &mut Agent, facts: &Facts) -> Result<Option<Outcome>, Failure> {
+    if facts.ordered.as_ref() == Some(&agent.request.me) {
+        log::info!("an operator has ordered its promotion");
+        return Ok(None);
+    }
     let vote = agent.postgres.vote()?;
     let Some(divergence) = rejoin::divergence(&vote, &facts.record) else { return Ok(None) };
+    step_back(agent);
     // How much is at stake may change; that is no news.
     hooks::after_divergence(agent, &format!("diverged from timeline {} ({})", divergence.timeline, divergence.node));
     let (notes, policy) = (agent.postgres.notes()?, agent.request.config.rejoin);

@@ -38,7 +38,7 @@ use crate::rules::progress::Mark;
 use crate::rules::rebuild::{Order, Sites};
 use crate::rules::rejoin::{Divergence, Notes};
 use crate::rules::room::Room;
-use crate::rules::scores::{Replica, SenderState};
+use crate::rules::scores::{self, Replica, SenderState};
 use crate::rules::status::{Answer, Evidence, Phase};
 use crate::rules::{setup, slots};
 use crate::vote::{Reach, Vote};
@@ -46,7 +46,7 @@ use crate::vote::{Reach, Vote};
 const REPLICATION: &str = "SELECT pg_catalog.pg_current_wal_lsn(), \
      pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_lsn()), \
      pg_catalog.current_setting('synchronous_standby_names'), application_name, state, flush_lsn, \
-     sync_state IN ('sync', 'quorum') \
+     sync_state IN ('sync', 'quorum'), sent_lsn \
      FROM (SELECT 1) one LEFT JOIN pg_catalog.pg_stat_replication ON true";
 
 const SYNCHRONOUS: &str = "SELECT pg_catalog.current_setting('synchronous_standby_names')";
@@ -429,6 +429,7 @@ impl Postgres for Instance {
 
 fn replica(row: &Row) -> Option<Replica> {
     let column = |number: usize| row.get(number)?.as_deref();
+    let lsn = |number| column(number).and_then(|lsn| lsn.parse().ok());
     Some(Replica {
         name: column(3)?.to_owned(),
         state: match column(4) {
@@ -436,7 +437,7 @@ fn replica(row: &Row) -> Option<Replica> {
             Some("catchup") => SenderState::Catchup,
             _ => SenderState::NotReplicating,
         },
-        flushed: column(5).and_then(|lsn| lsn.parse().ok()),
+        flushed: scores::flushed(lsn(5), lsn(7)),
         synchronous: column(6) == Some("t"),
     })
 }

@@ -31,10 +31,16 @@ pub struct Replica {
     pub name: String,
     /// What the walsender does.
     pub state: SenderState,
-    /// Up to where the standby has made WAL durable; nothing until it first reports.
+    /// Up to where the standby has made WAL durable; nothing until it first reports, nor where it follows another history.
     pub flushed: Option<Lsn>,
     /// Whether commits wait, or may wait, for this standby.
     pub synchronous: bool,
+}
+
+/// What a standby that says it has flushed so much has of the WAL that it is sent. One that has left the primary's history
+/// is sent the end of the old timeline again and again, and seems to stream for a moment, with what it alone has.
+pub fn flushed(flushed: Option<Lsn>, sent: Option<Lsn>) -> Option<Lsn> {
+    flushed.filter(|flushed| sent.is_none_or(|sent| *flushed <= sent))
 }
 
 /// Everything the scores depend on.
@@ -67,7 +73,7 @@ pub struct Standing<'a> {
 /// the replication network must not leave the cluster without any (PAF #26, #220). While the primary is new, those that
 /// have not connected yet keep their scores.
 pub fn scores(standing: &Standing) -> BTreeMap<NodeName, Score> {
-    // Who has yielded in an election stays out until it follows: a constraint may prefer it to everybody.
+    // Who has yielded in an election, or has diverged, stays out until it follows: a constraint may prefer it to everybody.
     let unconnected = |node: &NodeName| match standing.scores.get(node) {
         Some(&Score::NEVER) => Score::NEVER,
         _ => Score::DISCONNECTED,
@@ -75,7 +81,7 @@ pub fn scores(standing: &Standing) -> BTreeMap<NodeName, Score> {
     let mut wanted: BTreeMap<NodeName, Score> =
         standing.members.iter().map(|node| (node.clone(), unconnected(node))).collect();
     for (node, replica) in best_connections(standing) {
-        if replica.state == SenderState::NotReplicating {
+        if replica.state == SenderState::NotReplicating && wanted.get(&node) != Some(&Score::NEVER) {
             wanted.insert(node, Score::NOT_READY);
         }
     }
@@ -229,6 +235,10 @@ mod tests {
         last_good_stays_a_candidate: (None, "", "srv2=990 srv3=1000") => "srv1=1001 srv2=-1000 srv3=1";
         last_good_stays_for_long: (None, "", "srv2=-1000 srv3=1") => "srv1=1001 srv2=-1000 srv3=1";
         who_has_yielded_stays_out: (None, "srv3@990", "srv2=-1000000 srv3=990") => "srv1=1001 srv2=-1000000 srv3=1000";
+        connecting_is_not_following: (None, "srv2@995! srv3@990", "srv2=-1000000") => "srv1=1001 srv2=-1000000 srv3=1000";
+        nor_is_catching_up_without_a_word: (None, "srv2@?~ srv3@990", "srv2=-1000000") => "srv1=1001 srv2=-1000000 srv3=1000";
+        nor_being_the_last_one_there: (None, "", "srv2=-1000000 srv3=-1000") => "srv1=1001 srv2=-1000000 srv3=-1000";
+        nor_having_a_new_primary: (None, "new srv3@990", "srv2=-1000000") => "srv1=1001 srv2=-1000000 srv3=1000";
         until_it_follows: (None, "srv2@990", "srv2=-1000000") => "srv1=1001 srv2=1000 srv3=-1000";
         nobody_ever_was_good: (None, "", "srv2=-1000 srv3=-1000") => "srv1=1001 srv2=-1000 srv3=-1000";
         new_primaries_wait_for_their_standbys: (None, "new srv3@990", "srv1=1000 srv2=1001 srv3=990") => "srv1=1001 srv2=1000 srv3=1000";
@@ -239,6 +249,18 @@ mod tests {
         priority_decides_between_equals: (None, "srv2@990 srv3@985 ^srv3", "srv2=1000 srv3=990") => "srv1=1001 srv2=990 srv3=1000";
         priority_does_not_beat_wal: (None, "srv2@990 srv3@900 ^srv3", "") => "srv1=1001 srv2=1000 srv3=990";
         a_backup_is_no_last_good: (None, "srv3@995!", "srv2=-1000 srv3=1000") => "srv1=1001 srv2=-1000 srv3=-1";
+    }
+
+    fn counts((flush, sent): (Option<u64>, Option<u64>)) -> Option<u64> {
+        flushed(flush.map(Lsn), sent.map(Lsn)).map(|lsn| lsn.0)
+    }
+
+    table! { counts;
+        on_its_way: (Some(90), Some(100)) => Some(90);
+        up_to_date: (Some(100), Some(100)) => Some(100);
+        more_than_it_was_sent: (Some(101), Some(100)) => None;
+        sent_is_unknown: (Some(90), None) => Some(90);
+        silent: (None, Some(100)) => None;
     }
 
     #[test]

@@ -70,6 +70,7 @@ fn a_diverged_primary_is_reported_with_the_command_and_left_alone() {
         assert!(told.reason.starts_with(words) && told.log.contains("bytes of WAL"), "{told:?}");
     }
     assert!(!pair.evidence().exists());
+    assert!(pair.calls().contains("--name=master-pgsql-test --node=srv1 --update=-1000000"), "{}", pair.calls());
     // The policy is changed: the monitor sees to it that start is called.
     let told = monitor(&pair, "rewind");
     expect(&told, GenericError);

@@ -274,6 +274,11 @@ reactions! {
     an_operator_moves_the_primary: running(usual()).moved_to("srv3") => "demote srv1, promote srv3";
     a_wish_beats_disconnected: running(scores(Score::PRIMARY, Score::BEST_STANDBY, Score::DISCONNECTED)).moved_to("srv3") => "demote srv1, promote srv3";
     a_wish_does_not_beat_never: running(scores(Score::PRIMARY, Score::BEST_STANDBY, Score::NEVER)).moved_to("srv3") => "";
+    // A node that has diverged: no wish for it costs the primary its role, and it runs like any other.
+    nor_is_it_promoted_for_want_of_others: running(scores(Score::PRIMARY, Score::NEVER, Score::DISCONNECTED)).moved_to("srv2").lost("srv1") => "fence srv1";
+    it_is_started: running(scores(Score::PRIMARY, Score::BEST_STANDBY, Score::NEVER)).probed("srv3", NotRunning) => "start srv3";
+    it_is_restarted_to_be_rewound: running(scores(Score::PRIMARY, Score::NEVER, Score::BEST_STANDBY)).monitored("srv2", GenericError) => "stop srv2, start srv2";
+    it_stays_where_it_is: running(scores(Score::PRIMARY, Score::NEVER, Score::BEST_STANDBY)).monitored("srv2", Degraded) => "";
     a_node_on_standby_hands_over: running(usual()).on_standby("srv1") => "demote srv1, stop srv1, promote srv2";
 }
 

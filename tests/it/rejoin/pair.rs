@@ -121,6 +121,11 @@ impl Pair {
         self.old.directory.path().join("evidence")
     }
 
+    /// What the cluster was told.
+    pub(crate) fn calls(&self) -> String {
+        std::fs::read_to_string(self.cluster.path().join("calls")).unwrap_or_default()
+    }
+
     /// What is noted about the old primary.
     pub(crate) fn notes(&self) -> String {
         std::fs::read_to_string(self.evidence().join("pgsql-test/rewind")).unwrap_or_default()
