@@ -1,6 +1,5 @@
 //! What the agent asks of the local PostgreSQL instance.
 
-pub mod break_note;
 pub mod conninfo;
 pub mod control;
 mod error;
@@ -10,6 +9,7 @@ pub mod instance;
 pub mod layout;
 pub mod managed;
 pub mod oom;
+pub mod passing_note;
 pub mod pid_file;
 pub mod processes;
 mod rewind;
@@ -29,6 +29,7 @@ use crate::rules::rebuild::{Order, Sites};
 use crate::rules::rejoin::{Divergence, Notes};
 use crate::rules::room::Room;
 use crate::rules::scores::Replica;
+use crate::rules::shown::Note;
 use crate::rules::status::{Evidence, Phase};
 use crate::rules::{setup, slots};
 use crate::vote::Vote;
@@ -149,6 +150,16 @@ pub trait Postgres {
 
     /// What a person should know about a standby that `streams` or not: that it has received nothing for long.
     fn cut_off(&mut self, streams: bool) -> Option<String>;
+
+    /// What the last recurring monitor has noted about what it told, if it has.
+    fn told(&mut self) -> Option<Note> {
+        None
+    }
+
+    /// Notes that for the next one, or that there is nothing to note. Whether it could.
+    fn note_told(&mut self, _note: Option<&Note>) -> bool {
+        false
+    }
 
     /// Writes a checkpoint, so that the shutdown to come is short. Gives up after `patience`.
     ///

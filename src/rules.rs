@@ -22,6 +22,7 @@ pub mod room;
 pub mod scores;
 pub mod server_words;
 pub mod setup;
+pub mod shown;
 pub mod shutdown;
 pub mod slots;
 pub mod status;

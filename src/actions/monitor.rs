@@ -8,6 +8,7 @@ use crate::failure::Failure;
 use crate::notification::Transition;
 use crate::postgres::Upstream;
 use crate::rules::crash;
+use crate::rules::shown::{self, Told};
 use crate::rules::status::{self, Asked, Role};
 use crate::score::Score;
 
@@ -20,6 +21,24 @@ use super::{follow, primary, rebuild, rejoin};
 ///
 /// Never: whatever is wrong is an answer.
 pub fn run(agent: &mut Agent) -> Result<Outcome, Failure> {
+    let found = look(agent)?;
+    Ok(if agent.request.asked == Asked::Recurring { tell(agent, found) } else { found })
+}
+
+/// Holds a new reason back for once, where Pacemaker would not take note of it, and the note of that can be kept.
+fn tell(agent: &mut Agent, found: Outcome) -> Outcome {
+    let noted = agent.postgres.told();
+    let Told { code, reason, note } = shown::told(found.code, found.reason.as_deref(), noted.as_ref());
+    if note != noted && !agent.postgres.note_told(note.as_ref()) {
+        return found;
+    }
+    if let (None, Some(held_back)) = (&reason, &found.reason) {
+        log::info!("Pacemaker takes note of it with the next monitor: {held_back}");
+    }
+    Outcome { code, reason }
+}
+
+fn look(agent: &mut Agent) -> Result<Outcome, Failure> {
     let status = status::status(&agent.postgres.evidence());
     let code = status.exit_code(agent.request.asked);
     let trouble = match (code, agent.request.asked) {

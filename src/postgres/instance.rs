@@ -1,10 +1,12 @@
 //! The real instance: its files, its processes, its signals, one session.
 
 mod asking;
+mod ending;
 mod following;
 mod links;
 mod pid_files;
 mod rebuilding;
+mod replication;
 mod settings;
 
 use std::fs::File;
@@ -21,38 +23,30 @@ use super::history::TimelineHistory;
 use super::layout::{self, DataDirectory};
 use super::managed::{Managed, Setting};
 use super::oom::{self, Protection};
+use super::passing_note::About;
+use super::pid_file::PidFile;
 use super::processes::{self, Processes, ServerProcess};
 use super::rewind::{self, Rewind};
-use super::server_log::{self, ServerLog};
+use super::server_log::ServerLog;
 use super::session::{Row, Session};
-use super::{End, Links, Outlook, Place, Postgres, PostgresError, Replication, Upstream, break_note, wal_end};
+use super::{End, Links, Outlook, Place, Postgres, PostgresError, Replication, Upstream, passing_note, wal_end};
 use crate::clock::{Clock, Deadline};
 use crate::command::Invocation;
 use crate::location::{Lsn, Timeline};
 use crate::parameters::Config;
 use crate::privileges::{PrivilegeError, SystemUser};
 use crate::rules::check::Source;
-use crate::rules::cut_off;
 use crate::rules::managed::InForce;
 use crate::rules::progress::Mark;
 use crate::rules::rebuild::{Order, Sites};
 use crate::rules::rejoin::{Divergence, Notes};
 use crate::rules::room::Room;
-use crate::rules::scores::{self, Replica, SenderState};
+use crate::rules::shown::Note;
 use crate::rules::status::{Answer, Evidence, Phase};
 use crate::rules::{setup, slots};
 use crate::vote::{Reach, Vote};
 
-const REPLICATION: &str = "SELECT pg_catalog.pg_current_wal_lsn(), \
-     pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_lsn()), \
-     pg_catalog.current_setting('synchronous_standby_names'), application_name, state, flush_lsn, \
-     sync_state IN ('sync', 'quorum'), sent_lsn \
-     FROM (SELECT 1) one LEFT JOIN pg_catalog.pg_stat_replication ON true";
-
 const SYNCHRONOUS: &str = "SELECT pg_catalog.current_setting('synchronous_standby_names')";
-
-const UPSTREAM: &str = "SELECT (SELECT status FROM pg_catalog.pg_stat_wal_receiver), \
-     pg_catalog.current_setting('primary_conninfo') = ''";
 
 const REACH: &str = "SELECT pg_catalog.pg_last_wal_receive_lsn(), pg_catalog.pg_last_wal_replay_lsn()";
 
@@ -70,6 +64,8 @@ pub struct Instance {
     clock: Rc<dyn Clock>,
     deadline: Deadline,
     session: Option<Session>,
+    /// `postmaster.pid` as it was when its processes were looked for last, for the question that follows.
+    pid_file: Option<PidFile>,
     /// Where the server that was started here speaks.
     log: Option<ServerLog>,
     /// Nobody else rebuilds it meanwhile.
@@ -82,8 +78,8 @@ impl Instance {
         let data = DataDirectory::new(config.datadir());
         let evidence = EvidenceDirectory::new(&config.evidence_dir, resource);
         let resource = resource.to_owned();
-        let (user, session, log, rebuilds) = (None, None, None, None);
-        Self { config, data, evidence, resource, user, runtime, clock, deadline, session, log, rebuilds }
+        let (user, session, pid_file, log, rebuilds) = (None, None, None, None, None);
+        Self { config, data, evidence, resource, user, runtime, clock, deadline, session, pid_file, log, rebuilds }
     }
 
     fn user(&mut self) -> Result<SystemUser, PrivilegeError> {
@@ -103,7 +99,8 @@ impl Instance {
     }
 
     fn processes(&mut self) -> Processes {
-        let hint = self.as_user(|data| Ok(data.pid_file())).ok().flatten().and_then(|file| file.pid);
+        self.pid_file = self.as_user(|data| Ok(data.pid_file())).ok().flatten();
+        let hint = self.pid_file.as_ref().and_then(|file| file.pid);
         processes::of_instance(self.data.path(), &self.config.pgdata, hint)
     }
 
@@ -152,9 +149,9 @@ impl Instance {
         self.control().map_err(|error| log::debug!("{error}")).ok().map(|control| control.state)
     }
 
-    /// How far the postmaster says it has come. A pid file that is not its own says nothing.
-    fn phase_of(&mut self, postmaster: ServerProcess) -> Phase {
-        let file = self.as_user(|data| Ok(data.pid_file())).ok().flatten();
+    /// How far a postmaster that has just been found says it has come. A pid file that is not its own says nothing.
+    fn phase_of(&self, postmaster: ServerProcess) -> Phase {
+        let file = self.pid_file.as_ref();
         file.filter(|file| file.pid == Some(postmaster.pid)).map_or(Phase::Unknown, |file| file.phase)
     }
 }
@@ -266,26 +263,11 @@ impl Postgres for Instance {
     }
 
     fn replication(&mut self) -> Result<Replication, PostgresError> {
-        let rows = self.ask_all(REPLICATION)?;
-        let missing = || PostgresError::Sql { what: REPLICATION, why: "no current position".to_owned() };
-        let column = |number: usize| rows.first()?.get(number)?.as_deref();
-        let timeline = |file: &str| u32::from_str_radix(file.get(..8)?, 16).ok().map(Timeline);
-        Ok(Replication {
-            current: column(0).and_then(|lsn| lsn.parse().ok()).ok_or_else(missing)?,
-            timeline: column(1).and_then(timeline).ok_or_else(missing)?,
-            synchronous_standby_names: column(2).unwrap_or_default().to_owned(),
-            replicas: rows.iter().filter_map(replica).collect(),
-        })
+        self.see_replication()
     }
 
     fn upstream(&mut self) -> Result<Upstream, PostgresError> {
-        let row = self.ask(UPSTREAM)?;
-        let column = |number: usize| row.get(number).and_then(Option::as_deref);
-        Ok(match (column(0), column(1)) {
-            (Some("streaming"), _) => Upstream::Streaming,
-            (_, Some("t")) => Upstream::ArchiveOnly,
-            _ => Upstream::Disconnected,
-        })
+        self.see_upstream()
     }
 
     fn follows(&mut self) -> Result<bool, PostgresError> {
@@ -293,13 +275,18 @@ impl Postgres for Instance {
     }
 
     fn cut_off(&mut self, streams: bool) -> Option<String> {
-        if streams {
-            break_note::forget(self.data.path());
-            return None;
+        self.see_break(streams)
+    }
+
+    fn told(&mut self) -> Option<Note> {
+        passing_note::read(self.data.path(), About::Told).and_then(|text| Note::read(&text))
+    }
+
+    fn note_told(&mut self, note: Option<&Note>) -> bool {
+        match note {
+            Some(note) => passing_note::write(self.data.path(), About::Told, &note.to_string()),
+            None => passing_note::forget(self.data.path(), About::Told),
         }
-        let lasted = break_note::note(self.data.path(), self.clock.uptime())?;
-        let why = self.as_user(|data| Ok(server_log::receiver_error(data.path()))).ok().flatten();
-        Some(cut_off::told(lasted, why.as_deref(), &self.resource))
     }
 
     fn checkpoint(&mut self, patience: Duration) -> Result<(), PostgresError> {
@@ -313,8 +300,9 @@ impl Postgres for Instance {
     fn launch_standby(&mut self) -> Result<(), PostgresError> {
         self.session = None;
         // It may have been the primary since somebody noted that it receives nothing.
-        break_note::forget(self.data.path());
+        passing_note::forget(self.data.path(), About::Break);
         self.forget_dead_postmaster();
+        self.pid_file = None;
         let user = self.user()?;
         let _protection = Protection::begin();
         self.log = Some(user.act(|| {
@@ -337,27 +325,7 @@ impl Postgres for Instance {
     }
 
     fn end(&mut self, how: End) -> Result<(), PostgresError> {
-        self.session = None;
-        let Processes { postmaster, orphans } = self.processes();
-        let signal = |process: &ServerProcess, signal: Signal| {
-            processes::signal(process.pid, signal).map_err(|source| PostgresError::Signal { pid: process.pid, source })
-        };
-        match (how, &postmaster) {
-            (End::Kill, _) => {
-                postmaster.iter().try_for_each(|process| signal(process, Signal::SIGKILL))?;
-                // Only now are there no new ones. Its children would follow it by themselves, if they are not stopped.
-                let left = processes::all_of(self.data.path(), &self.config.pgdata);
-                left.iter().try_for_each(|process| signal(process, Signal::SIGKILL))
-            }
-            (End::Fast | End::Immediate, Some(process)) => {
-                signal(process, if how == End::Fast { Signal::SIGINT } else { Signal::SIGQUIT })?;
-                // One that was frozen acts on the signal only when it runs again, and then before anything else.
-                if process.frozen { signal(process, Signal::SIGCONT) } else { Ok(()) }
-            }
-            (End::Fast | End::Immediate, None) => {
-                orphans.iter().try_for_each(|process| signal(process, Signal::SIGQUIT))
-            }
-        }
+        self.make_it_end(how)
     }
 
     fn take_timelines(&mut self, timeline: Timeline, next: Timeline) -> Result<(), PostgresError> {
@@ -425,19 +393,4 @@ impl Postgres for Instance {
         processes::signal(postmaster.pid, Signal::SIGUSR1)
             .map_err(|source| PostgresError::Signal { pid: postmaster.pid, source })
     }
-}
-
-fn replica(row: &Row) -> Option<Replica> {
-    let column = |number: usize| row.get(number)?.as_deref();
-    let lsn = |number| column(number).and_then(|lsn| lsn.parse().ok());
-    Some(Replica {
-        name: column(3)?.to_owned(),
-        state: match column(4) {
-            Some("streaming") => SenderState::Streaming,
-            Some("catchup") => SenderState::Catchup,
-            _ => SenderState::NotReplicating,
-        },
-        flushed: scores::flushed(lsn(5), lsn(7)),
-        synchronous: column(6) == Some("t"),
-    })
 }

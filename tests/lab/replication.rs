@@ -99,17 +99,16 @@ pub fn bar(trial: &Trial<'_>, node: &Node) -> Result<()> {
     trial.fault("keep a standby from being promoted", || pcs(trial.primary()?, &argv)).map(drop)
 }
 
-/// Waits until a node shows a reason with these words, and the cluster has nothing left to do; nobody may
+/// Waits until every node that is on shows a reason with these words, and the cluster has nothing left to do; nobody may
 /// have been promoted.
 pub fn nobody_is_promoted(lab: &Lab, words: &[&str]) -> Result<()> {
-    // Pacemaker shows a new reason only with a new code, or after an action: one node has always just acted.
-    let what = format!("a node to show a reason with `{}` why nobody is promoted", words.join("`, `"));
+    let what = format!("every node to show a reason with `{}` why nobody is promoted", words.join("`, `"));
     let fits = |failure: &&Failure| words.iter().all(|word| failure.reason.contains(word));
     let cluster = eventually(LIMIT, &what, || {
         let cluster = lab.cluster()?;
         let shown = |node: &Node| cluster.failures.iter().filter(fits).any(|failure| failure.node == node.name());
-        let any = lab.nodes().iter().filter(|node| node.is_on()).any(shown);
-        ensure!(any && coordinator_is_idle(&cluster, somebody(lab)?)?, "{cluster}");
+        let all = lab.nodes().iter().filter(|node| node.is_on()).all(shown);
+        ensure!(all && coordinator_is_idle(&cluster, somebody(lab)?)?, "{cluster}");
         Ok(cluster)
     })?;
     let reason = cluster.failures.iter().find(fits).map_or("", |failure| &failure.reason);

@@ -16,7 +16,8 @@ const ROLE: &str = "SELECT pg_catalog.pg_is_in_recovery()";
 impl Instance {
     /// Where to connect: as configured, or where the postmaster says that it listens.
     fn address(&mut self) -> Address {
-        let file = self.as_user(|data| Ok(data.pid_file())).ok().flatten();
+        // What was read a moment ago counts once: it may have been restarted by the next question.
+        let file = self.pid_file.take().or_else(|| self.as_user(|data| Ok(data.pid_file())).ok().flatten());
         let told = file.as_ref();
         let host = self.config.pghost.clone().or_else(|| told?.socket_directory.clone().map(Host::Directory));
         let listens = || match told?.listen_address.as_deref()? {

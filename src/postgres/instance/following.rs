@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use super::Instance;
-use crate::postgres::PostgresError;
+use crate::postgres::passing_note::{self, About};
+use crate::postgres::{PostgresError, server_log};
 use crate::rules::check::{Following, Source};
+use crate::rules::cut_off::{self, Break};
 
 /// The receiver calls itself streaming from its first attempt on. That somebody streams shows by a message, which sets the
 /// two times apart, or by its waiting for one. Before it knows where the primary's WAL ends, what it has received counts.
@@ -38,5 +40,19 @@ impl Instance {
             bytes: bytes.map(|bytes| u64::try_from(bytes).unwrap_or(0)),
             time: seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds.max(0.0)).ok()),
         })
+    }
+
+    /// What a person should know of one that `streams` or not, and notes it: that it has received nothing for long.
+    pub(super) fn see_break(&mut self, streams: bool) -> Option<String> {
+        if streams {
+            passing_note::forget(self.data.path(), About::Break);
+            return None;
+        }
+        let noted = passing_note::read(self.data.path(), About::Break).and_then(|text| Break::read(&text));
+        let seen = Break::seen(noted, self.clock.uptime());
+        passing_note::write(self.data.path(), About::Break, &seen.to_string());
+        let lasted = seen.too_long()?;
+        let why = self.as_user(|data| Ok(server_log::receiver_error(data.path()))).ok().flatten();
+        Some(cut_off::told(lasted, why.as_deref(), &self.resource))
     }
 }
