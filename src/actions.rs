@@ -12,6 +12,7 @@ pub mod primary;
 pub mod promote;
 pub mod rebuild;
 pub mod rejoin;
+pub mod setting;
 pub mod slots;
 pub mod start;
 pub mod stop;

@@ -118,13 +118,6 @@ pub trait Postgres {
     /// When it refuses.
     fn change_slot(&mut self, step: &slots::Step) -> Result<(), PostgresError>;
 
-    /// Makes `names` the `synchronous_standby_names` of this instance, from now on and after each start.
-    ///
-    /// # Errors
-    ///
-    /// When the agent's configuration file cannot be written or the server cannot be told.
-    fn set_synchronous_standby_names(&mut self, names: &str) -> Result<(), PostgresError>;
-
     /// Who replicates from it. It must be the primary.
     ///
     /// # Errors

@@ -1,9 +1,6 @@
 //! Whom a standby follows, where no address moves with the primary (`follow=node`).
 
-use std::time::Duration;
-
 use crate::agent::Agent;
-use crate::clock::Deadline;
 use crate::failure::Failure;
 use crate::node::NodeName;
 use crate::notification::Transition;
@@ -11,14 +8,11 @@ use crate::pacemaker::cib::Cib;
 use crate::pacemaker::{ADDRESS, PORT};
 use crate::parameters::{Follow, Slots};
 use crate::postgres::conninfo::Conninfo;
-use crate::postgres::managed::{self, Setting};
+use crate::postgres::managed::Setting;
 use crate::rules::follow::{self, Leader, Place};
-use crate::rules::managed::{Blocked, Obstacle, Step, step};
 
+use super::setting::bring_into_force;
 use super::{election, slots};
-
-/// How long the server is given to use a new setting.
-const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Whom this standby follows after the transition, and from which slot; what a person should know, if anything. Where it
 /// streams and has done so for a while, it costs one question to the server.
@@ -105,35 +99,4 @@ fn switch(agent: &mut Agent, transition: &Transition) -> Result<Option<String>, 
         log::info!("follows {}: {wanted}", place.host);
     }
     Ok(blocked.map(|blocked| blocked.to_string()))
-}
-
-/// Sees that `setting` has the value `wanted`; what keeps it from that, if anything.
-///
-/// # Errors
-///
-/// When our file cannot be written, or PostgreSQL does not answer.
-pub fn bring_into_force(agent: &mut Agent, setting: Setting, wanted: &str) -> Result<Option<Blocked>, Failure> {
-    let path = agent.request.config.datadir().join(managed::FILE).display().to_string();
-    let blocked = |obstacle: Obstacle| Some(Blocked { name: setting.name(), path: path.clone(), obstacle });
-    let (clock, deadline) = (agent.clock, agent.request.deadline);
-    let until = Deadline::share(deadline, clock, 0.3).or_after(clock, PATIENCE);
-    let mut told = false;
-    let ended = agent.wait_for("a setting to be in force", until, |agent| {
-        let managed = agent.postgres.managed()?;
-        let now = agent.postgres.setting(setting)?;
-        match step(wanted, &now, managed.get(setting)) {
-            Step::Nothing => Ok(Some(None)),
-            Step::Blocked(obstacle) => Ok(Some(blocked(obstacle))),
-            Step::Reload if told => Ok(None),
-            Step::Write | Step::Reload => {
-                told = true;
-                agent.postgres.write_managed(&managed.with(setting, Some(wanted.to_owned())))?;
-                Ok(None)
-            }
-        }
-    });
-    match ended {
-        Err(Failure::Deadline { .. }) => Ok(blocked(Obstacle::Unknown)),
-        ended => ended,
-    }
 }

@@ -42,7 +42,9 @@ fn look(agent: &mut Agent) -> Result<Outcome, Failure> {
     let status = status::status(&agent.postgres.evidence());
     let code = status.exit_code(agent.request.asked);
     let trouble = match (code, agent.request.asked) {
-        (OcfExitCode::RunningPromoted, Asked::Recurring) => primary::publish(agent).map(|()| None),
+        (OcfExitCode::RunningPromoted, Asked::Recurring) => {
+            primary::publish(agent).map(|trouble| trouble.map(as_primary))
+        }
         (OcfExitCode::RunningPromoted, Asked::Probe) => primary::claim_role(agent).map(|()| None),
         (OcfExitCode::Success, Asked::Recurring) => look_for_a_primary(agent),
         (OcfExitCode::FailedPromoted, Asked::Recurring) => after_a_crash(agent).map(|()| None),
@@ -92,6 +94,11 @@ fn look_for_a_primary(agent: &mut Agent) -> Result<Option<Outcome>, Failure> {
 /// It runs as a standby, and this is what a person should know.
 fn degraded(reason: String) -> Outcome {
     Outcome { code: OcfExitCode::Degraded, reason: Some(reason) }
+}
+
+/// It runs as the primary, and this is what a person should know.
+fn as_primary(reason: String) -> Outcome {
+    Outcome { code: OcfExitCode::DegradedPromoted, reason: Some(reason) }
 }
 
 /// Sees that there is somebody to promote. What keeps everybody, or this standby, from it.

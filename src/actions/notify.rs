@@ -46,7 +46,9 @@ fn after_promotion(agent: &mut Agent) -> Result<(), Failure> {
     }
     election::withdraw(agent)?;
     if transition.promote.contains(me) && monitor::runs_as(agent, Role::Primary) {
-        primary::publish(agent)?;
+        if let Some(trouble) = primary::publish(agent)? {
+            log::warn!("{trouble}");
+        }
         // Until the first checkpoint on the new timeline, which PostgreSQL takes its time for, pg_control names the old
         // one, and a node that has diverged cannot be rewound. The server goes on with it when we do not wait.
         if let Err(error) = agent.postgres.checkpoint(CHECKPOINT_PATIENCE) {

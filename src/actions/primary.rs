@@ -12,6 +12,8 @@ use crate::pacemaker::cib::Cib;
 use crate::pacemaker::{Attribute, Property};
 use crate::parameters::Synchronous;
 use crate::postgres::Replication;
+use crate::postgres::managed::Setting;
+use crate::rules::managed::Blocked;
 use crate::rules::primary::{self, Reign};
 use crate::rules::promotion::Facts;
 use crate::rules::scores::{self, Replica, SenderState, Standing};
@@ -19,27 +21,28 @@ use crate::rules::synchronous::{self, Management, PrimaryFacts, Published, Step,
 use crate::score::Score;
 use crate::vote::Vote;
 
+use super::setting::bring_into_force;
 use super::{election, slots};
 
-/// Brings everything up to date that the others rely on when this primary is gone.
+/// Brings everything up to date that the others rely on when this primary is gone; what a person should know, if anything.
 ///
 /// # Errors
 ///
 /// When PostgreSQL or the cluster does not answer.
-pub fn publish(agent: &mut Agent) -> Result<(), Failure> {
+pub fn publish(agent: &mut Agent) -> Result<Option<String>, Failure> {
     let replication = agent.postgres.replication()?;
     let cib = agent.pacemaker.cib()?;
     if let Err(error) = slots::keep(agent, &cib, replication.timeline) {
         log::warn!("replication slots: {error}");
     }
     let circumstances = election::circumstances(agent, &cib)?;
-    publish_promises(agent, &circumstances, &replication)?;
+    let blocked = publish_promises(agent, &circumstances, &replication)?;
     publish_record(agent, &circumstances, &replication)?;
     publish_scores(agent, &cib, &circumstances, &replication)?;
     if circumstances.ordered.is_some() {
         agent.pacemaker.set_property(&Property::Order.of(&agent.request.instance), None)?;
     }
-    Ok(())
+    Ok(blocked.map(|blocked| blocked.to_string()))
 }
 
 /// Gives this primary, which a probe has found, the score back that was lost with its node's daemons: the next transition would
@@ -142,13 +145,17 @@ pub fn publish_end(agent: &mut Agent) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Publishes what commits wait for.
-fn publish_promises(agent: &mut Agent, circumstances: &Facts, replication: &Replication) -> Result<(), Failure> {
+/// Publishes what commits wait for, or sets it if it has been published. What keeps it from being in force, if anything.
+fn publish_promises(
+    agent: &mut Agent,
+    circumstances: &Facts,
+    replication: &Replication,
+) -> Result<Option<Blocked>, Failure> {
     let effective = setting(&replication.synchronous_standby_names)?;
     let published = circumstances.published.clone().unwrap_or_default();
     let management = management(agent);
     if is_asynchronous(&effective, &published) && management == Management::Observed {
-        return Ok(());
+        return Ok(None);
     }
     let streaming = |replica: &&Replica| replica.state == SenderState::Streaming;
     let flushed = replication.replicas.iter().filter(streaming);
@@ -170,13 +177,14 @@ fn publish_promises(agent: &mut Agent, circumstances: &Facts, replication: &Repl
         Step::Publish(published) => {
             log::info!("synchronous replication: {published}");
             let name = Property::Synchronous.of(&agent.request.instance);
-            Ok(agent.pacemaker.set_property(&name, Some(&published.to_string()))?)
+            agent.pacemaker.set_property(&name, Some(&published.to_string()))?;
+            Ok(None)
         }
         Step::Apply(setting) => {
             log::info!("synchronous_standby_names: {setting}");
-            Ok(agent.postgres.set_synchronous_standby_names(&setting.to_string())?)
+            bring_into_force(agent, Setting::SynchronousStandbyNames, &setting.to_string())
         }
-        Step::Nothing => Ok(()),
+        Step::Nothing => Ok(None),
     }
 }
 
@@ -206,26 +214,31 @@ fn promise_commits(agent: &mut Agent, circumstances: &Facts) -> Result<(), Failu
         return Ok(());
     }
     let others = circumstances.votes.iter().filter(|(node, _)| **node != agent.request.me);
-    let facts = PrimaryFacts {
+    let mut facts = PrimaryFacts {
         primary: agent.request.me.clone(),
         members: circumstances.members.clone(),
         published: published.clone(),
-        effective: effective.clone(),
+        effective,
         now: Lsn::default(),
         flushed: others.filter_map(|(node, vote)| Some((node.clone(), vote.as_ref()?.lsn()))).collect(),
         connected: BTreeSet::new(),
     };
-    let (wanted, promised) = synchronous::before_promotion(&facts, management);
+    let (mut wanted, mut promised) = synchronous::before_promotion(&facts, management);
+    if wanted != facts.effective {
+        log::info!("synchronous_standby_names: {wanted}");
+        if let Some(blocked) = bring_into_force(agent, Setting::SynchronousStandbyNames, &wanted.to_string())? {
+            // Only what is in force can be promised. The monitors will say what is in the way.
+            log::warn!("{blocked}");
+            facts.effective = setting(&agent.postgres.synchronous_standby_names()?)?;
+            (wanted, promised) = synchronous::before_promotion(&facts, Management::Observed);
+        }
+    }
     let promised = match &circumstances.ordered {
         Some(node) if *node == agent.request.me => {
             synchronous::Published::starting_over(&agent.request.me, wanted.clone())
         }
         _ => promised,
     };
-    if wanted != effective {
-        log::info!("synchronous_standby_names: {wanted}");
-        agent.postgres.set_synchronous_standby_names(&wanted.to_string())?;
-    }
     if promised != published {
         log::info!("synchronous replication: {promised}");
         let name = Property::Synchronous.of(&agent.request.instance);

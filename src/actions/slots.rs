@@ -14,7 +14,7 @@ use crate::postgres::managed::{self, Setting};
 use crate::rules::managed::{Blocked, Obstacle};
 use crate::rules::slots::{self, Positions, Step, Wish};
 
-use super::follow;
+use super::setting;
 
 /// Keeps the slots of the primary, and tells how far they are, if WAL may just have been removed or they have changed.
 ///
@@ -78,7 +78,7 @@ pub fn mirror(agent: &mut Agent, links: &Links, streams: bool) -> Result<Option<
         None => Ok(None),
         Some(name) if uses => {
             log::info!("streams from {}", if name.is_empty() { "no slot" } else { &name });
-            let blocked = follow::bring_into_force(agent, Setting::PrimarySlotName, &name)?;
+            let blocked = setting::bring_into_force(agent, Setting::PrimarySlotName, &name)?;
             Ok(blocked.map(|blocked| blocked.to_string()))
         }
         Some(_) => {

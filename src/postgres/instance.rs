@@ -237,11 +237,6 @@ impl Postgres for Instance {
         Ok(self.ask(SYNCHRONOUS)?.into_iter().next().flatten().unwrap_or_default())
     }
 
-    fn set_synchronous_standby_names(&mut self, names: &str) -> Result<(), PostgresError> {
-        let managed = self.read_managed()?.with(Setting::SynchronousStandbyNames, Some(names.to_owned()));
-        self.replace_managed(&managed)
-    }
-
     fn managed(&mut self) -> Result<Managed, PostgresError> {
         self.read_managed()
     }

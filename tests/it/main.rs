@@ -31,6 +31,8 @@ mod metadata;
 mod packaging;
 /// Values of parameters, good and bad.
 mod parameters;
+/// The agent keeps `synchronous_standby_names`.
+mod quorum;
 /// A node gets a copy of the primary.
 mod rebuild;
 /// A node that has diverged comes back.

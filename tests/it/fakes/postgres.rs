@@ -6,11 +6,12 @@ use pgsqlms::location::Timeline;
 use pgsqlms::postgres::history::TimelineHistory;
 use pgsqlms::postgres::managed::{Managed, Setting};
 use pgsqlms::postgres::{End, Links, Postgres, PostgresError, Replication, Upstream};
-use pgsqlms::rules::managed::InForce;
+use pgsqlms::rules::managed::{InForce, Line, Source};
 use pgsqlms::rules::progress::Mark;
 use pgsqlms::rules::room::Room;
 use pgsqlms::rules::scores::{Replica, SenderState};
 use pgsqlms::rules::status::{Answer, Evidence, Phase, Role};
+use pgsqlms::rules::synchronous::SyncSetting;
 use pgsqlms::rules::{setup, slots};
 use pgsqlms::vote::{Reach, Vote};
 
@@ -133,12 +134,20 @@ impl Postgres for FakePostgres<'_> {
         Ok(Managed::default())
     }
 
-    fn write_managed(&mut self, _managed: &Managed) -> Result<(), PostgresError> {
-        Ok(())
+    fn write_managed(&mut self, managed: &Managed) -> Result<(), PostgresError> {
+        let Some(names) = managed.get(Setting::SynchronousStandbyNames) else { return Ok(()) };
+        self.tried(|state, node| {
+            tell!(state, "{}: synchronous_standby_names = {names}", state.nodes[node].name);
+            state.nodes[node].postgres.synchronous = Synchronous::read(names);
+            Ok(())
+        })
     }
 
-    fn setting(&mut self, _setting: Setting) -> Result<InForce, PostgresError> {
-        unreachable!("nobody asked the agent to follow by name")
+    fn setting(&mut self, setting: Setting) -> Result<InForce, PostgresError> {
+        assert_eq!(setting, Setting::SynchronousStandbyNames, "nobody asked the agent to follow by name");
+        let text = self.synchronous_standby_names()?;
+        let value = text.parse::<SyncSetting>().unwrap().to_string();
+        Ok(InForce { value, source: Source::Other, theirs: None, ours: Line::Used })
     }
 
     fn change_slot(&mut self, _step: &slots::Step) -> Result<(), PostgresError> {
@@ -147,14 +156,6 @@ impl Postgres for FakePostgres<'_> {
 
     fn links(&mut self) -> Result<Links, PostgresError> {
         Ok(Links::default())
-    }
-
-    fn set_synchronous_standby_names(&mut self, names: &str) -> Result<(), PostgresError> {
-        self.tried(|state, node| {
-            tell!(state, "{}: synchronous_standby_names = {names}", state.nodes[node].name);
-            state.nodes[node].postgres.synchronous = Synchronous::read(names);
-            Ok(())
-        })
     }
 
     fn replication(&mut self) -> Result<Replication, PostgresError> {
