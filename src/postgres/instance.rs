@@ -39,7 +39,7 @@ use crate::rules::check::Source;
 use crate::rules::managed::InForce;
 use crate::rules::progress::Mark;
 use crate::rules::rebuild::{Order, Sites};
-use crate::rules::rejoin::{Divergence, Notes};
+use crate::rules::rejoin::{Divergence, Notes, Stage};
 use crate::rules::room::Room;
 use crate::rules::shown::Note;
 use crate::rules::status::{Answer, Evidence, Phase};
@@ -158,7 +158,11 @@ impl Instance {
 
 impl Postgres for Instance {
     fn setup(&mut self) -> Result<setup::Node, PostgresError> {
-        let minimal_wal = self.control()?.wal_level == WalLevel::Minimal;
+        let minimal_wal = match self.control() {
+            // pg_rewind of PostgreSQL 13 leaves an empty one if it is killed at the end. Going on puts the old one back.
+            Err(PostgresError::Content { .. }) if self.notes()?.stage == Stage::Rewinding => false,
+            control => control?.wal_level == WalLevel::Minimal,
+        };
         let template = self.config.recovery_template();
         let bindir = self.config.bindir.clone();
         self.as_user(|data| {
