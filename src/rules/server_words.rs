@@ -35,7 +35,12 @@ pub fn receiver_error(log: &str) -> Option<String> {
     let of_receiver = |line: &&str| {
         FATAL.iter().any(|mark| line.contains(mark)) && RECEIVER.iter().any(|part| message(line).contains(part))
     };
-    log.lines().rev().find(of_receiver).map(|line| message(line).to_owned())
+    // From PostgreSQL 16 on it introduces itself: `streaming replication receiver "srv2" could not …`.
+    let brief = |message: &str| match message.split_once("streaming replication receiver \"") {
+        Some(("", rest)) => rest.split_once("\" ").map_or(message, |(_, said)| said).to_owned(),
+        _ => message.to_owned(),
+    };
+    log.lines().rev().find(of_receiver).map(|line| brief(message(line)))
 }
 
 /// A line without what comes before its message.
@@ -97,6 +102,8 @@ mod tests {
 
     table! { receiver_error;
         no_route: "p FATAL:  could not connect to the primary server: timeout\np LOG:  waiting for WAL to become available at 0/5"
+            => said("could not connect to the primary server: timeout");
+        no_route_by_name: "p FATAL:  streaming replication receiver \"srv2\" could not connect to the primary server: timeout"
             => said("could not connect to the primary server: timeout");
         removed: "FATAL:  could not receive data from WAL stream: ERROR:  requested WAL segment 000000010000000000000003 has already been removed"
             => said("could not receive data from WAL stream: ERROR:  requested WAL segment 000000010000000000000003 has already been removed");

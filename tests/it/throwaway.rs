@@ -254,6 +254,11 @@ fn template(bindir: &Path, user: &User) -> &'static Path {
         let data = directory.path().join("data");
         let options = ["--no-sync", "--auth-local=peer", "--auth-host=reject", "--encoding=UTF8", "--locale=C"];
         let mut initdb = as_user(&bindir.join("initdb"), user);
+        // From PostgreSQL 18 on there are checksums unless they are refused, which no other one understands.
+        let help = as_user(&bindir.join("initdb"), user).arg("--help").output().unwrap().stdout;
+        if String::from_utf8_lossy(&help).contains("--no-data-checksums") {
+            initdb.arg("--no-data-checksums");
+        }
         initdb.args(options).args(["--wal-segsize=1", "-D"]).arg(&data).success();
         let file = data.join("postgresql.conf");
         std::fs::write(&file, std::fs::read_to_string(&file).unwrap() + SETTINGS).unwrap();
