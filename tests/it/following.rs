@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use pgsqlms::actions::{follow, monitor, primary, start};
 use pgsqlms::exit::OcfExitCode;
+use pgsqlms::node::NodeName;
 use pgsqlms::notification::Transition;
 
 use crate::members::{Members, has_a_process_of_its_own, promotion_of};
@@ -155,4 +156,66 @@ fn where_there_is_no_primary_nobody_is_followed() {
     let promoted = Transition { promoted: promotion_of(3).promote, ..Transition::default() };
     members.act(2, &promoted, |agent| start::run(agent).unwrap());
     members.wait_until_streaming(2, 3);
+}
+
+/// A standby elsewhere that cascades from one of ours is nobody's business. Once its node is a member, it follows the primary.
+#[test]
+fn a_cascading_standby_is_left_alone_unless_it_is_a_member() {
+    if !has_a_process_of_its_own("following::a_cascading_standby_is_left_alone_unless_it_is_a_member") {
+        return;
+    }
+    let Some(members) = Members::new(3, "primary_conninfo = 'host=/nowhere'\nwal_retrieve_retry_interval = 200ms\n")
+    else {
+        return;
+    };
+    let srv3 = NodeName::new("srv3");
+    members.board.borrow_mut().cib.nodes.remove(&srv3);
+    assert_eq!(follow(&members, 2, 1), None);
+    members.wait_until_streaming(2, 1);
+    let theirs = format!("host={} application_name=site2", members.instance(2).directory.path().display());
+    members.instance(2).sql("SELECT pg_create_physical_replication_slot('site2', true)");
+    for setting in [format!("primary_conninfo = '{theirs}'"), "primary_slot_name = 'site2'".to_owned()] {
+        members.instance(3).sql(&format!("ALTER SYSTEM SET {setting}"));
+    }
+    members.instance(3).sql("SELECT pg_reload_conf()");
+    members.wait_until_streaming(3, 2);
+    let monitors = |primary: usize, standbys: &[usize]| {
+        members.act(primary, &Transition::default(), |agent| primary::publish(agent).unwrap());
+        let monitor =
+            |number: &usize| members.act(*number, &Transition::default(), |agent| monitor::run(agent).unwrap());
+        standbys.iter().map(monitor).filter_map(|outcome| outcome.reason).collect::<Vec<_>>()
+    };
+    assert_eq!(monitors(1, &[2]), Vec::<String>::new());
+
+    members.instance(1).agent("stop").expect(OcfExitCode::Success);
+    members.instance(2).as_user("pg_ctl").args(["promote", "-D"]).arg(members.instance(2).data()).success();
+    monitors(2, &[]);
+    let timeline = "SELECT received_tli FROM pg_stat_wal_receiver WHERE status = 'streaming'";
+    eventually("the standby elsewhere to follow the promotion", || members.instance(3).sql(timeline) == "3");
+    assert_eq!(members.instance(3).sql("SHOW primary_conninfo"), theirs);
+    assert_eq!(members.instance(2).sql("SELECT active FROM pg_replication_slots WHERE slot_name = 'site2'"), "t");
+    let known = |node: &NodeName| members.board.borrow().cib.transient.contains_key(node);
+    assert!(known(&NodeName::new("srv2")) && !known(&srv3) && !known(&NodeName::new("site2")));
+
+    // As a member it would be missed if it followed another standby.
+    for name in ["primary_conninfo", "primary_slot_name"] {
+        members.instance(3).sql(&format!("ALTER SYSTEM RESET {name}"));
+    }
+    members.instance(1).start();
+    assert_eq!(follow(&members, 1, 2), None);
+    members.wait_until_streaming(1, 2);
+    let cascading = format!("primary_conninfo = 'host={}'", members.instance(1).directory.path().display());
+    let conf = members.instance(3).data().join("postgresql.conf");
+    let text = std::fs::read_to_string(&conf).unwrap();
+    std::fs::write(&conf, text.replace("primary_conninfo = 'host=/nowhere'", &cascading)).unwrap();
+    members.instance(3).sql("SELECT pg_reload_conf()");
+    members.wait_until_streaming(3, 1);
+    members.board.borrow_mut().cib.nodes.insert(srv3.clone());
+    eventually("the member to follow the primary", || {
+        monitors(2, &[1, 3]);
+        let to = "SELECT sender_host FROM pg_stat_wal_receiver WHERE status = 'streaming'";
+        members.instance(3).sql(to) == members.instance(2).directory.path().display().to_string()
+    });
+    monitors(2, &[1, 3]);
+    assert!(known(&srv3));
 }
