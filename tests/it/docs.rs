@@ -150,6 +150,19 @@ fn readme_configures_the_resource_as_the_crmsh_example_does() {
     }
 }
 
+/// The example without an address is the one with it, but for the address and whom standbys follow.
+#[test]
+fn the_examples_differ_by_the_address() {
+    let made = |script: &str| {
+        let commands = commands(&recorded(script, "/data")).into_iter();
+        commands.filter(|line| !line.contains("cib-push") && !line.contains("pgsql-vip")).collect::<Vec<_>>()
+    };
+    let follows = |line: String| line.replace("pgdata=/data ", "pgdata=/data follow=node ");
+    let without = made("3nodes-novip.sh");
+    assert!(without.iter().any(|line| line.contains("follow=node")), "{without:?}");
+    assert_eq!(without, made("3nodes-vip.sh").into_iter().map(follows).collect::<Vec<_>>());
+}
+
 /// What a reader is told to type exists.
 #[test]
 fn readme_names_what_make_has() {

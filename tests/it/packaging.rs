@@ -66,6 +66,7 @@ fn the_agent_is_installed_where_pacemaker_looks_and_can_be_removed() {
         "CHANGELOG.md",
         "pcs-examples/3nodes-vip.sh",
         "pcs-examples/3nodes-vip-crmsh.sh",
+        "pcs-examples/3nodes-novip.sh",
         "examples/haproxy.cfg",
         "examples/pgsqlms-check.socket",
         "examples/pgsqlms-check@.service",
