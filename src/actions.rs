@@ -6,6 +6,7 @@
 pub mod demote;
 pub mod election;
 pub mod follow;
+pub mod logical;
 pub mod monitor;
 pub mod notify;
 pub mod primary;

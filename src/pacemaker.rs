@@ -101,6 +101,8 @@ pub enum Attribute {
     Slot,
     /// How far the slots of a primary have come.
     Slots,
+    /// The logical slots that a primary keeps, or that a standby has and lacks.
+    Logical,
     /// The divergence that hooks have been told of.
     Diverged,
 }
@@ -113,6 +115,7 @@ impl Attribute {
             Attribute::Vote => format!("lsn_location-{instance}"),
             Attribute::Slot => format!("pgsqlms-slot-{instance}"),
             Attribute::Slots => format!("pgsqlms-slots-{instance}"),
+            Attribute::Logical => format!("pgsqlms-logical-{instance}"),
             Attribute::Diverged => format!("pgsqlms-diverged-{instance}"),
         }
     }

@@ -23,6 +23,7 @@ use std::time::Duration;
 
 use crate::clock::Deadline;
 use crate::location::{Lsn, Timeline};
+use crate::rules::logical::Logical;
 use crate::rules::managed::InForce;
 use crate::rules::progress::Mark;
 use crate::rules::rebuild::{Order, Sites};
@@ -369,4 +370,6 @@ pub struct Links {
     pub setup: slots::Setup,
     /// The last checkpoint was written less than half a minute ago.
     pub checkpointed: bool,
+    /// Its logical slots that are to outlive the primary.
+    pub logical: Logical,
 }

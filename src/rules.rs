@@ -11,6 +11,7 @@ pub mod cut_off;
 pub mod follow;
 pub mod hooks;
 pub mod lineage;
+pub mod logical;
 pub mod managed;
 pub mod note;
 pub mod primary;

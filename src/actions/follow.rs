@@ -12,7 +12,7 @@ use crate::postgres::managed::Setting;
 use crate::rules::follow::{self, Leader, Place};
 
 use super::setting::bring_into_force;
-use super::{election, slots};
+use super::{election, logical, slots};
 
 /// Whom this standby follows after the transition, and from which slot; what a person should know, if anything. Where it
 /// streams and has done so for a while, it costs one question to the server.
@@ -26,7 +26,11 @@ pub fn look_after(agent: &mut Agent, streams: bool, transition: &Transition) -> 
     let follows = agent.request.config.follow == Follow::Node;
     let is_due = follows && follow::is_due(streams, links.just_connected, &links.conninfo, written);
     let trouble = if is_due { switch(agent, transition)? } else { None };
-    Ok(slots::mirror(agent, &links, streams)?.or(trouble))
+    let trouble = slots::mirror(agent, &links, streams)?.or(trouble);
+    if let Err(error) = logical::look_after(agent, &links) {
+        log::warn!("logical slots: {error}");
+    }
+    Ok(trouble)
 }
 
 /// Points this standby at the primary that the transition leaves. Repeating it does nothing.

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::agent::Agent;
 use crate::failure::Failure;
-use crate::location::Lsn;
+use crate::location::{Lsn, Timeline};
 use crate::node::NodeName;
 use crate::pacemaker::cib::Cib;
 use crate::pacemaker::{Attribute, Property};
@@ -22,7 +22,7 @@ use crate::score::Score;
 use crate::vote::Vote;
 
 use super::setting::bring_into_force;
-use super::{election, slots};
+use super::{election, logical, slots};
 
 /// Brings everything up to date that the others rely on when this primary is gone; what a person should know, if anything.
 ///
@@ -32,17 +32,26 @@ use super::{election, slots};
 pub fn publish(agent: &mut Agent) -> Result<Option<String>, Failure> {
     let replication = agent.postgres.replication()?;
     let cib = agent.pacemaker.cib()?;
-    if let Err(error) = slots::keep(agent, &cib, replication.timeline) {
+    let lacking = keep_slots(agent, &cib, replication.timeline).unwrap_or_else(|error| {
         log::warn!("replication slots: {error}");
-    }
+        BTreeSet::new()
+    });
     let circumstances = election::circumstances(agent, &cib)?;
     let blocked = publish_promises(agent, &circumstances, &replication)?;
     publish_record(agent, &circumstances, &replication)?;
-    publish_scores(agent, &cib, &circumstances, &replication)?;
+    publish_scores(agent, &cib, &circumstances, &replication, &lacking)?;
     if circumstances.ordered.is_some() {
         agent.pacemaker.set_property(&Property::Order.of(&agent.request.instance), None)?;
     }
     Ok(blocked.map(|blocked| blocked.to_string()))
+}
+
+/// Keeps all slots; the nodes that would lose some of them.
+fn keep_slots(agent: &mut Agent, cib: &Cib, timeline: Timeline) -> Result<BTreeSet<NodeName>, Failure> {
+    let links = agent.postgres.links()?;
+    let lacking = logical::publish(agent, cib, &links)?;
+    slots::keep(agent, cib, timeline, links)?;
+    Ok(lacking)
 }
 
 /// Gives this primary, which a probe has found, the score back that was lost with its node's daemons: the next transition would
@@ -71,6 +80,7 @@ fn publish_scores(
     cib: &Cib,
     circumstances: &Facts,
     replication: &Replication,
+    lacking: &BTreeSet<NodeName>,
 ) -> Result<(), Failure> {
     let before = election::scores(agent, cib);
     let wanted = scores::scores(&Standing {
@@ -81,6 +91,7 @@ fn publish_scores(
         max_lag: agent.request.config.maxlag,
         scores: &before,
         barred: &circumstances.kept_back(),
+        lacking,
         priority: &circumstances.priority,
         new: primary::is_new(replication.timeline, &circumstances.record),
     });

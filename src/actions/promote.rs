@@ -14,7 +14,7 @@ use crate::score::Score;
 use crate::vote::Vote;
 
 use super::start::last_words;
-use super::{election, monitor, primary, start, validate};
+use super::{election, logical, monitor, primary, start, validate};
 
 /// The votes were cast before promote began; this is for one that is late.
 const VOTES_PATIENCE: Duration = Duration::from_secs(5);
@@ -90,7 +90,10 @@ fn hold_election(agent: &mut Agent) -> Result<(), Failure> {
 /// depends on nothing.
 fn circumstances(agent: &mut Agent) -> Result<Facts, Failure> {
     match agent.pacemaker.cib() {
-        Ok(cib) => election::circumstances(agent, &cib),
+        Ok(cib) => {
+            logical::warn(agent, &cib);
+            election::circumstances(agent, &cib)
+        }
         Err(error) if agent.pacemaker.is_running() => Err(error.into()),
         Err(_) => Ok(Facts { published: Some(Published::default()), ..Facts::default() }),
     }

@@ -21,8 +21,7 @@ use super::setting;
 /// # Errors
 ///
 /// When PostgreSQL or the cluster does not answer.
-pub fn keep(agent: &mut Agent, cib: &Cib, timeline: Timeline) -> Result<(), Failure> {
-    let mut links = agent.postgres.links()?;
+pub fn keep(agent: &mut Agent, cib: &Cib, timeline: Timeline, mut links: Links) -> Result<(), Failure> {
     let me = agent.request.me.clone();
     let keeps = slots::keeps(agent.request.config.slots, &links.setup);
     let wishes = cib.transient(&agent.attribute(Attribute::Slot));
@@ -118,7 +117,7 @@ fn published(agent: &mut Agent) -> Result<BTreeMap<NodeName, Positions>, Failure
 }
 
 /// Changes slots. One that cannot be changed is no reason not to change the others.
-fn carry_out(agent: &mut Agent, steps: &[Step]) {
+pub(super) fn carry_out(agent: &mut Agent, steps: &[Step]) {
     for step in steps {
         match agent.postgres.change_slot(step) {
             Ok(()) if matches!(step, Step::Advance(..)) => log::debug!("replication slots: {step}"),

@@ -60,6 +60,8 @@ pub struct Standing<'a> {
     pub scores: &'a BTreeMap<NodeName, Score>,
     /// Nodes that an operator keeps from being promoted.
     pub barred: &'a BTreeSet<NodeName>,
+    /// Nodes that would lose a logical slot that is to outlive the primary.
+    pub lacking: &'a BTreeSet<NodeName>,
     /// What decides between standbys that are about equal; 0 unless set.
     pub priority: &'a BTreeMap<NodeName, i32>,
     /// Whether this primary is so new that its standbys may not have found it yet.
@@ -136,6 +138,7 @@ fn ranked(standing: &Standing) -> Vec<(NodeName, Lsn)> {
         (
             Reverse(close),
             Reverse(*synchronous && close),
+            standing.lacking.contains(node) && close,
             Reverse(priority),
             Reverse(held),
             Reverse((!close).then_some(*flushed)),
@@ -187,7 +190,7 @@ mod tests {
     }
 
     /// maxlag in MB, the replicas of srv1 at 1000 MB, the scores before → the scores after. Among the replicas: `!srv2` is
-    /// barred, `^srv2` has priority 1, and `new` says that srv1 was just promoted.
+    /// barred, `-srv2` lacks a logical slot, `^srv2` has priority 1, and `new` says that srv1 was just promoted.
     fn given((max_lag, replicas, before): (Option<u64>, &str, &str)) -> String {
         let before: BTreeMap<NodeName, Score> = before
             .split_whitespace()
@@ -205,6 +208,7 @@ mod tests {
             max_lag: max_lag.map(|mb| mb << 20),
             scores: &before,
             barred: &nodes('!'),
+            lacking: &nodes('-'),
             priority: &nodes('^').into_iter().map(|node| (node, 1)).collect(),
             new: replicas.contains("new"),
         });
@@ -248,6 +252,10 @@ mod tests {
         the_primary_itself_barred: (None, "srv2@990 srv3@990 !srv1", "") => "srv1=1001 srv2=1000 srv3=990";
         priority_decides_between_equals: (None, "srv2@990 srv3@985 ^srv3", "srv2=1000 srv3=990") => "srv1=1001 srv2=990 srv3=1000";
         priority_does_not_beat_wal: (None, "srv2@990 srv3@900 ^srv3", "") => "srv1=1001 srv2=1000 srv3=990";
+        logical_slots_decide_between_equals: (None, "srv2@990 srv3@985 -srv2 ^srv2", "srv2=1000 srv3=990") => "srv1=1001 srv2=990 srv3=1000";
+        logical_slots_do_not_beat_wal: (None, "srv2@990 srv3@900 -srv2", "") => "srv1=1001 srv2=1000 srv3=990";
+        nor_promises: (None, "srv2@990+ srv3@990 -srv2", "") => "srv1=1001 srv2=1000 srv3=990";
+        all_lack_some: (None, "srv2@990 srv3@990 -srv2 -srv3", "srv3=1000 srv2=990") => "srv1=1001 srv2=990 srv3=1000";
         a_backup_is_no_last_good: (None, "srv3@995!", "srv2=-1000 srv3=1000") => "srv1=1001 srv2=-1000 srv3=-1";
     }
 
@@ -277,6 +285,7 @@ mod tests {
             current: Lsn(0),
             max_lag: None,
             barred: &BTreeSet::new(),
+            lacking: &BTreeSet::new(),
             priority: &BTreeMap::new(),
             new: false,
             scores: &before,

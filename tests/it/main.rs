@@ -23,6 +23,8 @@ mod following;
 mod hooks;
 /// The binary and a real instance of PostgreSQL.
 mod instance;
+/// Logical slots on real instances, before and after a promotion.
+mod logical;
 /// Several real instances, and a cluster in memory.
 mod members;
 /// The meta-data, and the tools that read it.

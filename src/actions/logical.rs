@@ -1,0 +1,83 @@
+//! The logical replication slots that are to outlive the primary: who has which, and who would lose which.
+
+use std::collections::BTreeSet;
+
+use crate::agent::Agent;
+use crate::failure::Failure;
+use crate::node::NodeName;
+use crate::pacemaker::cib::Cib;
+use crate::pacemaker::{Attribute, Reach};
+use crate::parameters::Slots;
+use crate::postgres::Links;
+use crate::rules::logical::{self, Told};
+use crate::rules::slots::Step;
+use crate::score::Score;
+
+use super::{election, slots};
+
+/// Tells what this primary keeps, and which standby would lose what; the nodes that would lose anything.
+///
+/// # Errors
+///
+/// When the cluster does not take it.
+pub fn publish(agent: &mut Agent, cib: &Cib, links: &Links) -> Result<BTreeSet<NodeName>, Failure> {
+    let (me, name) = (agent.request.me.clone(), agent.attribute(Attribute::Logical));
+    let told = cib.transient(&name);
+    let losses = logical::losses(&me, &links.logical, &cib.nodes, &told);
+    let physical = links.setup.slots.iter().map(|slot| slot.name.as_str());
+    match (logical::on_primary(&links.logical, &losses, physical), told.get(&me)) {
+        (Some(text), Some(before)) if text == *before => {}
+        (Some(text), _) => {
+            log::info!("logical slots: {text}");
+            agent.pacemaker.set_attribute(&name, &me, &text, Reach::Scheduler)?;
+        }
+        (None, Some(_)) => agent.pacemaker.delete_attribute(&name, &me)?,
+        (None, None) => {}
+    }
+    Ok(losses.into_keys().collect())
+}
+
+/// Tells what this standby has of them, and makes room for the primary's where it has older ones of its own. It asks nobody
+/// where the server neither copies nor has any.
+///
+/// # Errors
+///
+/// When the cluster does not answer.
+pub fn look_after(agent: &mut Agent, links: &Links) -> Result<(), Failure> {
+    if !logical::is_due(&links.logical) {
+        return Ok(());
+    }
+    if !logical::of_its_own(&links.logical).is_empty() && agent.request.config.slots != Slots::Off {
+        make_room(agent, links)?;
+    }
+    let (me, name) = (agent.request.me.clone(), agent.attribute(Attribute::Logical));
+    let told = agent.pacemaker.attributes(&name)?;
+    let told: Told = told.iter().map(|(node, text)| (node.clone(), text.as_str())).collect();
+    let text = logical::on_standby(&me, &links.logical, &told);
+    if told.get(&me) != Some(&text.as_str()) {
+        log::info!("logical slots: {text}");
+        agent.pacemaker.set_attribute(&name, &me, &text, Reach::Scheduler)?;
+    }
+    Ok(())
+}
+
+/// Removes slots that this node has made when it was the primary, and that the primary has now.
+fn make_room(agent: &mut Agent, links: &Links) -> Result<(), Failure> {
+    let cib = agent.pacemaker.cib()?;
+    let scores = election::scores(agent, &cib);
+    let told = cib.transient(&agent.attribute(Attribute::Logical));
+    let is_primary = |node: &NodeName| *node != agent.request.me && scores.get(node) == Some(&Score::PRIMARY);
+    let primary = told.into_iter().find(|(node, _)| is_primary(node));
+    let steps = primary.map(|(_, told)| logical::replaced(&links.logical, told)).unwrap_or_default();
+    let steps: Vec<Step> = steps.into_iter().map(Step::Drop).collect();
+    slots::carry_out(agent, &steps);
+    Ok(())
+}
+
+/// Says what this node would lose if it were promoted now.
+pub fn warn(agent: &Agent, cib: &Cib) {
+    let told = cib.transient(&agent.attribute(Attribute::Logical));
+    if let Some(lost) = told.get(&agent.request.me).and_then(|told| logical::lost(told)) {
+        log::warn!("logical slots that this node lacks, and that are lost if it is promoted: {lost}");
+    }
+}
