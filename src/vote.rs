@@ -52,20 +52,22 @@ pub struct Ballot {
     pub vote: Vote,
     /// The newest timeline that was taken when it was cast; none if there was no promotion yet.
     pub after: Option<Timeline>,
+    /// There is room on the node's disk for the WAL file that a promotion begins.
+    pub room: bool,
 }
 
 impl Ballot {
-    /// What it says, unless somebody was promoted since it was cast, or was about to be.
-    pub fn counted(self, record: &Record) -> Option<Vote> {
-        (self.after == record.newest_timeline()).then_some(self.vote)
+    /// Whether it counts: nobody was promoted since it was cast, or was about to be.
+    pub fn counts(&self, record: &Record) -> bool {
+        self.after == record.newest_timeline()
     }
 }
 
-/// As the vote, with ` after=2`.
+/// As the vote, with ` after=2` and ` room=none`.
 impl fmt::Display for Ballot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let after = self.after.map_or(String::new(), |timeline| format!(" after={timeline}"));
-        write!(f, "{}{after}", self.vote)
+        write!(f, "{}{after}{}", self.vote, if self.room { "" } else { " room=none" })
     }
 }
 
@@ -76,7 +78,8 @@ impl FromStr for Ballot {
         let vote = text.parse()?;
         let after = text.split_whitespace().find_map(|word| word.strip_prefix("after="));
         let after = after.map(|timeline| timeline.parse().map(Timeline)).transpose();
-        after.map(|after| Ballot { vote, after }).map_err(|_| BadVote(text.chars().take(200).collect()))
+        let room = text.split_whitespace().all(|word| word != "room=none");
+        after.map(|after| Ballot { vote, after, room }).map_err(|_| BadVote(text.chars().take(200).collect()))
     }
 }
 
@@ -156,8 +159,13 @@ mod tests {
 
     #[test]
     fn a_ballot_is_read_as_it_was_written() {
-        for text in ["2#5 disk=0/5 history=1@0/3,2 after=3", "1#5 disk=0/5 history=1"] {
-            assert_eq!(text.parse::<Ballot>().map(|ballot| ballot.to_string()), Ok(text.to_owned()));
+        for (text, room) in [
+            ("2#5 disk=0/5 history=1@0/3,2 after=3", true),
+            ("1#5 disk=0/5 history=1", true),
+            ("1#5 disk=0/5 history=1 after=2 room=none", false),
+        ] {
+            let ballot: Ballot = text.parse().unwrap();
+            assert_eq!((ballot.to_string().as_str(), ballot.room), (text, room));
         }
         assert!("2#5 after=x".parse::<Ballot>().is_err() && "after=2".parse::<Ballot>().is_err());
     }
@@ -166,7 +174,7 @@ mod tests {
     fn a_ballot_counts_until_the_next_promotion() {
         let counts = |ballot: &str, record: &str| {
             let record = if record.is_empty() { Record::default() } else { record.parse().unwrap() };
-            ballot.parse::<Ballot>().unwrap().counted(&record).is_some()
+            ballot.parse::<Ballot>().unwrap().counts(&record)
         };
         assert!(counts("1#5", "") && counts("2#5 after=2", "2@0/3 srv1 0"));
         assert!(!counts("1#5", "2@0/3 srv1 0") && !counts("2#5 after=2", "3@0/4 srv1 0 intended; 2@0/3 srv1 0"));

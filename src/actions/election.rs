@@ -33,7 +33,10 @@ fn cast(agent: &mut Agent, record: &Record) -> Result<(), Failure> {
     let name = agent.attribute(Attribute::Vote);
     let me = agent.request.me.clone();
     let vote = match agent.postgres.vote() {
-        Ok(vote) => Ballot { vote, after: record.newest_timeline() }.to_string(),
+        Ok(vote) => {
+            let room = agent.postgres.room().is_none_or(|room| room.is_enough());
+            Ballot { vote, after: record.newest_timeline(), room }.to_string()
+        }
         Err(error) => {
             agent.pacemaker.delete_attribute(&name, &me)?;
             return Err(error.into());
@@ -95,9 +98,10 @@ pub fn read_votes(agent: &mut Agent, voters: &BTreeSet<NodeName>, facts: &mut Fa
     for node in voters {
         let text = cast.get(node).filter(|text| *text != STOPPED);
         let ballot = text.and_then(|text| text.parse().map_err(|error| log::warn!("{node}: {error}")).ok());
-        let vote = ballot.and_then(|ballot: Ballot| ballot.counted(&facts.record));
-        let known = facts.votes.entry(node.clone()).or_default();
-        *known = vote.or(known.take());
+        match ballot.filter(|ballot: &Ballot| ballot.counts(&facts.record)) {
+            Some(ballot) => facts.count(node, ballot),
+            None => _ = facts.votes.entry(node.clone()).or_default(),
+        }
     }
     Ok(())
 }
@@ -173,10 +177,6 @@ pub fn find_candidate(agent: &mut Agent, voters: &BTreeSet<NodeName>) -> Result<
         return Ok(Search::NotNeeded(Box::new(facts)));
     }
     cast(agent, &facts.record)?;
-    // Only it knows that it has no room. The others may leave it to this one, and wait until there is some.
-    if agent.postgres.room().is_some_and(|room| !room.is_enough()) {
-        return Ok(Search::Refused(Refusal::AllBarred([(me, Bar::NoRoom)].into())));
-    }
     let until = deadline.share(clock, 0.6).or_after(clock, PATIENCE);
     let claim = agent.wait_for("the votes of the other instances", deadline, |agent| {
         let patience = if until.has_passed(clock) { Patience::Spent } else { Patience::Left };

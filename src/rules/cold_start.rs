@@ -55,6 +55,7 @@ pub enum Patience {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rules::promotion::Bar;
     use crate::rules::synchronous::Published;
     use crate::rules::table;
 
@@ -82,6 +83,22 @@ mod tests {
         they_never_will: ("srv1=1#9 srv2=-", Spent) => Claim::Claim;
         we_could_not_vote: ("srv1=- srv2=1#9", Spent) => Claim::Leave(NodeName::new("srv2"));
         nobody_could: ("srv1=- srv2=-", Spent) => Claim::Nobody(Refusal::NoVotes);
+    }
+
+    /// Votes, and who has no room → what srv1 does.
+    fn among_the_full((votes, full): (&str, &str)) -> Claim {
+        let votes = votes.split_whitespace().map(|word| word.split_once('=').unwrap());
+        let votes = votes.map(|(node, vote)| (NodeName::new(node), vote.parse().ok())).collect();
+        let barred = full.split_whitespace().map(|node| (NodeName::new(node), Bar::NoRoom)).collect();
+        let facts = Facts { votes, barred, published: Some(Published::default()), ..Facts::default() };
+        claim(&NodeName::new("srv1"), &facts, Left)
+    }
+
+    table! { among_the_full;
+        who_holds_the_most_is_full: ("srv1=1#5 srv2=1#6", "srv2") => Claim::Claim;
+        we_hold_the_most_and_are_full: ("srv1=1#6 srv2=1#5", "srv1") => Claim::Leave(NodeName::new("srv2"));
+        all_are_full: ("srv1=1#6 srv2=1#5", "srv1 srv2")
+            => Claim::Nobody(Refusal::AllBarred(nodes(&["srv1", "srv2"]).into_iter().map(|node| (node, Bar::NoRoom)).collect()));
     }
 
     /// The scores of nodes; srv1 and srv2 run an instance → which of them is promotable.

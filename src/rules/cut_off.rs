@@ -48,7 +48,12 @@ impl std::fmt::Display for Break {
 pub fn told(lasted: Duration, why: Option<&str>, resource: &str) -> String {
     let why = why.unwrap_or("check primary_conninfo, the primary's pg_hba.conf and PostgreSQL's log");
     let lost = why.contains("has already been removed") || why.contains("system identifier differs");
-    let remedy = if lost { format!("run `pgsqlms rebuild --resource {resource}` here; ") } else { String::new() };
+    let full = why.contains("No space left on device");
+    let remedy = match (lost, full) {
+        (true, _) => format!("run `pgsqlms rebuild --resource {resource}` here; "),
+        (false, true) => "free space here; ".to_owned(),
+        (false, false) => String::new(),
+    };
     format!("{remedy}no WAL received for {} s: {why}", lasted.as_secs())
 }
 
@@ -83,6 +88,8 @@ mod tests {
             => "no WAL received for 75 s: could not connect to the primary server: timeout";
         removed: Some("requested WAL segment 1 has already been removed")
             => "run `pgsqlms rebuild --resource pgsqld` here; no WAL received for 75 s: requested WAL segment 1 has already been removed";
+        full: Some("could not write to file \"pg_wal/xlogtemp.1\": No space left on device")
+            => "free space here; no WAL received for 75 s: could not write to file \"pg_wal/xlogtemp.1\": No space left on device";
         unknown: None => "no WAL received for 75 s: check primary_conninfo, the primary's pg_hba.conf and PostgreSQL's log";
     }
 }

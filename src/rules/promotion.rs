@@ -9,7 +9,7 @@ use crate::node::NodeName;
 use crate::record::{Record, Stage};
 use crate::rules::lineage::{self, Standing};
 use crate::rules::synchronous::{self, OVERRIDE_COMMAND, Operator, PromotionFacts, Published, Verdict};
-use crate::vote::Vote;
+use crate::vote::{Ballot, Vote};
 
 /// Everything that the choice depends on; the same on every node.
 #[derive(Debug, Clone, Default)]
@@ -34,6 +34,16 @@ impl Facts {
     /// The nodes that an operator keeps from being promoted.
     pub fn kept_back(&self) -> BTreeSet<NodeName> {
         self.barred.iter().filter(|(_, bar)| **bar == Bar::NoFailover).map(|(node, _)| node.clone()).collect()
+    }
+
+    /// Counts what a node has said last: its vote, and whether it has room. Nobody else can tell.
+    pub fn count(&mut self, node: &NodeName, ballot: Ballot) {
+        match (ballot.room, self.barred.get(node)) {
+            (false, None) => _ = self.barred.insert(node.clone(), Bar::NoRoom),
+            (true, Some(Bar::NoRoom)) => _ = self.barred.remove(node),
+            _ => {}
+        }
+        self.votes.insert(node.clone(), Some(ballot.vote));
     }
 }
 
@@ -92,7 +102,7 @@ pub enum Refusal {
     /// All that hold enough are barred.
     AllBarred(BTreeMap<NodeName, Bar>),
     /// The chosen one may lack acknowledged commits that this barred node holds.
-    BarredHoldsMore(NodeName),
+    BarredHoldsMore(NodeName, Bar),
     /// Acknowledged commits may be missing.
     Synchronous(Box<synchronous::Refusal>),
 }
@@ -104,7 +114,11 @@ pub enum Refusal {
 /// guarded by [`synchronous`]: the voters must include a holder of each, and the winner must hold what any voter holds.
 pub fn choose(facts: &Facts, preferred: Option<&NodeName>) -> Choice {
     if let Some(ordered) = facts.ordered.as_ref().filter(|ordered| facts.votes.contains_key(*ordered)) {
-        return by_order(facts, ordered);
+        return match facts.barred.get(ordered) {
+            // It would end instead of becoming the primary, and others with less would be next.
+            Some(Bar::NoRoom) => Choice::Nobody(Refusal::AllBarred([(ordered.clone(), Bar::NoRoom)].into())),
+            _ => by_order(facts, ordered),
+        };
     }
     let voted: Vec<(&NodeName, &Vote)> =
         facts.votes.iter().filter_map(|(node, vote)| Some((node, vote.as_ref()?))).collect();
@@ -200,7 +214,7 @@ fn keeps_promises(facts: &Facts, record: &Record, node: &NodeName, barred_ahead:
     match barred_ahead {
         // The winner does not hold what these do: it must be safe without them.
         Some((holder, _)) if !matches!(judge(&facts.barred), Verdict::Safe(_)) => {
-            Err(Refusal::BarredHoldsMore(holder.clone()))
+            Err(Refusal::BarredHoldsMore(holder.clone(), facts.barred[holder]))
         }
         _ => Ok(()),
     }
@@ -256,10 +270,22 @@ impl fmt::Display for Refusal {
                 if others > 0 { write!(f, ", and {others} more like it") } else { Ok(()) }
             }
             Refusal::AllBarred(barred) => {
+                let full = barred.iter().filter(|(_, bar)| **bar == Bar::NoRoom).map(|(node, _)| node.clone());
+                let full: Vec<NodeName> = full.collect();
                 let barred: Vec<String> = barred.iter().map(|(node, bar)| format!("{node}: {bar}")).collect();
+                if !full.is_empty() {
+                    write!(f, "free space on {}: ", listed(&full))?;
+                }
                 write!(f, "all that could be promoted are barred ({})", barred.join("; "))
             }
-            Refusal::BarredHoldsMore(node) => {
+            Refusal::BarredHoldsMore(node, Bar::NoRoom) => {
+                write!(
+                    f,
+                    "free space on {node}: it may hold acknowledged commits that the others lack; {}",
+                    Bar::NoRoom
+                )
+            }
+            Refusal::BarredHoldsMore(node, Bar::NoFailover | Bar::TooFarBehind) => {
                 write!(f, "{node} may hold acknowledged commits that the others lack, and is barred from promotion")
             }
             Refusal::Synchronous(refusal) => f.write_str(&refusal.brief()),

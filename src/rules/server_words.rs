@@ -19,7 +19,7 @@ pub fn most_telling(logs: &[String]) -> Option<String> {
 }
 
 /// Parts of the messages that a walreceiver ends with (`src/backend/replication/walreceiver.c`, `libpqwalreceiver.c`).
-const RECEIVER: [&str; 8] = [
+const RECEIVER: [&str; 9] = [
     "primary server",
     "WAL stream",
     "WAL streaming",
@@ -28,6 +28,8 @@ const RECEIVER: [&str; 8] = [
     "timeline history file",
     "log file segment",
     "write-ahead log",
+    // Where it cannot write what it has received.
+    "\"pg_wal/",
 ];
 
 /// The last reason for which a standby does not receive WAL, in its log.
@@ -110,6 +112,8 @@ mod tests {
         the_last_one: "FATAL:  highest timeline 1 of the primary is behind recovery timeline 2\nFATAL:  could not start WAL streaming: ERROR:  replication slot \"s\" does not exist"
             => said("could not start WAL streaming: ERROR:  replication slot \"s\" does not exist");
         clients_are_none_of_it: "FATAL:  role \"x\" does not exist\nFATAL:  the database system is starting up" => None;
+        it_cannot_write: "FATAL:  could not write to file \"pg_wal/xlogtemp.42\": No space left on device"
+            => said("could not write to file \"pg_wal/xlogtemp.42\": No space left on device");
         terminated_by_hand: "FATAL:  terminating walreceiver process due to administrator command" => None;
     }
 

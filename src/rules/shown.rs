@@ -69,8 +69,13 @@ fn without_reason(code: OcfExitCode) -> Option<OcfExitCode> {
 /// A reason without what changes from one look to the next: times, sizes, positions, processes. Names stay.
 fn kind(reason: &str) -> String {
     let words = shortened(reason);
-    let words: Vec<&str> = words.split_whitespace().map(|word| if is_measure(word) { "#" } else { word }).collect();
-    words.join(" ")
+    let measured = |word: &str| match word {
+        word if is_measure(word) => "#".to_owned(),
+        // A path, perhaps of a file that is called by the number of a process.
+        word if word.contains('/') => word.chars().filter(|c| !c.is_ascii_digit()).collect(),
+        word => word.to_owned(),
+    };
+    words.split_whitespace().map(measured).collect::<Vec<String>>().join(" ")
 }
 
 fn shortened(reason: &str) -> String {
@@ -187,5 +192,6 @@ mod tests {
             => "no WAL for # s: at # # # in #";
         names_stay: "srv1 and db/main: ab/cd-ef" => "srv1 and db/main: ab/cd-ef";
         hexadecimal_digits: "FF/A, ff/" => "# ff/";
+        files: "srv1: \"pg_wal/xlogtemp.4242\": full" => "srv1: \"pg_wal/xlogtemp.\": full";
     }
 }

@@ -54,6 +54,8 @@ pub struct Node {
     pub linked: bool,
     /// It receives WAL, but slowly.
     pub slow: bool,
+    /// Its disk has no room for more WAL.
+    pub full: bool,
     /// What its agents tell the others only is not taken.
     pub mute: bool,
     pub postgres: Instance,
@@ -78,6 +80,8 @@ pub enum Planted {
     CountsOldVotes,
     /// `srv10` is taken for `srv1`.
     MatchesNamesByPrefix,
+    /// No node tells the others that it has no room.
+    ConcealsFullDisks,
 }
 
 /// Everything there is.
@@ -135,6 +139,7 @@ impl State {
             side: 0,
             linked: true,
             slow: false,
+            full: false,
             mute: false,
             postgres: Instance::new(wal.origin()),
         };

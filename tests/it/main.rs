@@ -19,6 +19,8 @@ mod fakes;
 mod faults;
 /// Standbys of a real primary, and whom they follow.
 mod following;
+/// The disk of a standby fills up.
+mod full;
 /// Programs that are run after events.
 mod hooks;
 /// The binary and a real instance of PostgreSQL.

@@ -175,6 +175,7 @@ planted! {
     nobody_looks_at_what_was_promised: IgnoresPromises => "lacks acknowledged commits";
     paf_26_scores_stay_negative: KeepsNegativeScores => "all nodes are there, and there is no primary";
     votes_of_earlier_elections_count: CountsOldVotes => "lacks acknowledged commits";
+    a_node_without_room_makes_the_others_wait: ConcealsFullDisks => "no reason is given";
     srv10_is_taken_for_srv1: MatchesNamesByPrefix => "srv10 follows and has the score";
 }
 

@@ -177,7 +177,9 @@ impl Drop for Instance {
         // What the agent had the server write where Debian keeps its logs.
         let name = self.data().to_string_lossy().trim_matches('/').replace('/', "-");
         let _ = std::fs::remove_file(format!("/var/log/postgresql/pgsqlms-{name}.log"));
-        let _ = std::fs::remove_file(format!("/run/pgsqlms/{name}.break"));
+        for note in ["break", "told"] {
+            let _ = std::fs::remove_file(format!("/run/pgsqlms/{name}.{note}"));
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use super::*;
 use crate::rules::table;
 
-/// A situation, in words: `srv1=1#5` is a vote, `srv2=-` none, `!srv3` barred, `^srv2` of priority 1, `>srv1` ordered.
+/// A situation, in words: `srv1=1#5` is a vote, `srv2=-` none, `!srv3` barred, `%srv3` without room, `^srv2` of priority 1, `>srv1` ordered.
 /// The rest: the record; what was published, `?` if that cannot be read. All of it seen from srv1.
 fn chosen((situation, record, published): (&str, &str, &str)) -> String {
     let mut facts = Facts {
@@ -21,6 +21,8 @@ fn chosen((situation, record, published): (&str, &str, &str)) -> String {
             facts.votes.insert(NodeName::new(node), vote.replace(',', " ").replace('|', ",").parse().ok());
         } else if let Some(node) = word.strip_prefix('!') {
             facts.barred.insert(NodeName::new(node), Bar::NoFailover);
+        } else if let Some(node) = word.strip_prefix('%') {
+            facts.barred.insert(NodeName::new(node), Bar::NoRoom);
         } else if let Some(node) = word.strip_prefix('^') {
             facts.priority.insert(NodeName::new(node), 1);
         } else if let Some(node) = word.strip_prefix('>') {
@@ -99,11 +101,16 @@ table! { chosen;
     barred_and_ahead: ("srv1=1#100 srv2=1#120 !srv2", "", "") => "srv1, srv2 is 20 ahead";
     barred_and_ahead_with_promises: ("srv1=1#100 srv2=1#120 srv3=1#100 !srv2", "", "srv9: ANY 1 (srv1, srv2, srv3)") => "nobody: BarredHoldsMore";
     barred_and_ahead_outside_the_quorum: ("srv1=1#100 srv2=1#120 !srv2", "", "srv9: ANY 1 (srv1)") => "srv1, srv2 is 20 ahead";
+    full_and_ahead: ("srv1=1#100 srv2=1#120 %srv2", "", "") => "srv1, srv2 is 20 ahead";
+    full_and_ahead_with_promises: ("srv1=1#100 srv2=1#120 srv3=1#100 %srv2", "", "srv9: ANY 1 (srv1, srv2, srv3)") => "nobody: BarredHoldsMore";
+    all_are_full: ("srv1=1#100 srv2=1#120 %srv1 %srv2", "", "") => "nobody: AllBarred";
     all_barred: ("srv1=1#100 !srv1", "", "") => "nobody: AllBarred";
     ordered_is_chosen: ("srv1=1#1 srv2=1#9 >srv1", "", "") => "srv1, ordered";
     ordered_and_best: ("srv1=1#9 srv2=1#1 >srv1", "", "") => "srv1";
     ordered_against_history: ("srv1=1#200 >srv1", "2@0/100 srv2 0 kept", "") => "srv1, ordered";
     ordered_against_promises: ("srv1=1#200 >srv1", "", "srv3: ANY 1 (srv1, srv2)") => "srv1, ordered";
+    ordered_and_full: ("srv1=1#1 srv2=1#9 >srv2 %srv2", "", "") => "nobody: AllBarred";
+    ordered_and_barred: ("srv1=1#1 srv2=1#9 >srv2 !srv2", "", "") => "srv2, ordered";
     ordered_without_a_vote: ("srv1=1#9 srv2=- >srv2", "", "") => "srv2, ordered";
     ordered_and_not_there: ("srv1=1#9 srv3=1#1 >srv2", "", "") => "srv1";
     ordered_elsewhere: ("srv1=1#9 srv2=1#1 >srv2", "", "") => "srv2, ordered";
@@ -128,6 +135,38 @@ table! { chosen;
     the_old_primary_votes: ("srv1=1#5 srv3=1#6", "", "srv3: ANY 1 (srv1, srv2)") => "srv3";
     a_strayed_one_does_not_count: ("srv1=2#300,history=1@0/100|2 srv2=1#9000", "2@0/100 srv3 0 kept", "srv3: ANY 1 (srv1, srv2)") => "nobody: Synchronous";
     a_silent_one_does_not_count: ("srv1=1#5 srv2=-", "", "srv3: ANY 1 (srv1, srv2)") => "nobody: Synchronous";
+}
+
+/// What srv1 says, one ballot after the other; what it is barred for before.
+fn barred_after((ballots, before): (&[&str], Option<Bar>)) -> Option<Bar> {
+    let srv1 = NodeName::new("srv1");
+    let barred = before.map(|bar| (srv1.clone(), bar)).into_iter().collect();
+    let mut facts = Facts { barred, ..Facts::default() };
+    for ballot in ballots {
+        facts.count(&srv1, ballot.parse().unwrap());
+    }
+    assert_eq!(facts.votes[&srv1].as_ref().map(|vote| vote.lsn().0), Some(ballots.len() as u64));
+    facts.barred.get(&srv1).copied()
+}
+
+table! { barred_after;
+    room: (&["1#1"], None) => None;
+    no_room: (&["1#1 room=none"], None) => Some(Bar::NoRoom);
+    room_again: (&["1#1 room=none", "1#2"], None) => None;
+    room_and_barred: (&["1#1"], Some(Bar::NoFailover)) => Some(Bar::NoFailover);
+    no_room_and_barred: (&["1#1 room=none", "1#2"], Some(Bar::TooFarBehind)) => Some(Bar::TooFarBehind);
+}
+
+#[test]
+fn a_full_disk_is_named_with_what_helps() {
+    let srv2 = || NodeName::new("srv2");
+    let all = Refusal::AllBarred([(srv2(), Bar::NoRoom), (NodeName::new("srv3"), Bar::NoFailover)].into());
+    let wanted = "free space on srv2: all that could be promoted are barred (srv2: No space left on device for pg_wal;";
+    assert!(all.to_string().starts_with(wanted), "{all}");
+    let more = Refusal::BarredHoldsMore(srv2(), Bar::NoRoom).to_string();
+    assert!(more.starts_with("free space on srv2: ") && more.ends_with("No space left on device for pg_wal"), "{more}");
+    let more = Refusal::BarredHoldsMore(srv2(), Bar::NoFailover).to_string();
+    assert!(more.ends_with("and is barred from promotion"), "{more}");
 }
 
 #[test]

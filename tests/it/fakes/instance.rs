@@ -154,6 +154,10 @@ fn step(state: &mut State, node: usize) {
             // It asks for the whole segment again as soon as it tries to connect.
             postgres.received = attempted.then_some(Lsn(postgres.end.lsn.0 / SEGMENT * SEGMENT));
         }
+        Process::Promoting { .. } | Process::Primary if state.nodes[node].full => {
+            tell!(state, "{}: ends: no space left on device", state.nodes[node].name);
+            state.nodes[node].postgres.crash();
+        }
         Process::Promoting { until } if now >= until => become_primary(state, node),
         Process::Stopping { primary, until } if now >= until => {
             let end = state.nodes[node].postgres.end.lsn;
@@ -206,6 +210,10 @@ fn replicate(state: &mut State, node: usize) {
     let standby = &state.nodes[node];
     if !standby.on || standby.postgres.process != Process::Standby {
         return;
+    }
+    if standby.full {
+        // Its walreceiver ends again and again.
+        return state.nodes[node].postgres.hang_up();
     }
     let reachable = |other: &super::Node| {
         other.on && other.side == standby.side && standby.linked && other.linked && other.postgres.sends()

@@ -15,7 +15,7 @@ use pgsqlms::rules::synchronous::SyncSetting;
 use pgsqlms::rules::{setup, slots};
 use pgsqlms::vote::{Reach, Vote};
 
-use super::instance::{self, Instance, Process, Synchronous};
+use super::instance::{self, Instance, Process, SEGMENT, Synchronous};
 use super::{Planted, Run, State, tell};
 
 /// The instance of one node, as one agent meets it.
@@ -95,7 +95,10 @@ impl Postgres for FakePostgres<'_> {
     }
 
     fn room(&mut self) -> Option<Room> {
-        None
+        self.call(|state, node| {
+            let free = if state.nodes[node].full { 0 } else { u64::MAX };
+            Some(Room { free, segment: SEGMENT })
+        })
     }
 
     fn recovery(&mut self) -> Option<Mark> {

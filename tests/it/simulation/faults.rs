@@ -76,7 +76,7 @@ pub fn strike(state: &mut State) {
     if state.planted == Some(Planted::CountsOldVotes) && state.random.one_in(2) {
         return become_slow(state, node);
     }
-    match state.random.below(15) {
+    match state.random.below(16) {
         0..=2 => state.power_off(node),
         3..=5 => kill_postmaster(state, node),
         6 => everything_off(state),
@@ -84,6 +84,7 @@ pub fn strike(state: &mut State) {
         9 => part(state),
         10 => become_slow(state, node),
         11 => become_mute(state, node),
+        12 => become_full(state, node, true),
         _ => turn_weather(state),
     }
 }
@@ -120,6 +121,15 @@ fn become_mute(state: &mut State, node: usize) {
     tell!(state, "{}: votes {}", state.nodes[node].name, if mute { "are not taken" } else { "are taken" });
 }
 
+/// The disk fills up, or somebody frees space.
+fn become_full(state: &mut State, node: usize, full: bool) {
+    if state.nodes[node].full != full {
+        state.calm_since = None;
+        state.nodes[node].full = full;
+        tell!(state, "{}: its disk {}", state.nodes[node].name, if full { "is full" } else { "has room again" });
+    }
+}
+
 /// The network falls apart, or together.
 fn part(state: &mut State) {
     for node in 0..state.nodes.len() {
@@ -143,7 +153,8 @@ pub fn mend(state: &mut State) {
         state.power_on(node);
         return;
     }
-    match state.random.below(6) {
+    match state.random.below(7) {
+        6 => become_full(state, node, false),
         0 => state.nodes[node].linked = true,
         1 => state.nodes[node].slow = false,
         2 => state.nodes.iter_mut().for_each(|node| node.side = 0),
@@ -177,7 +188,10 @@ pub fn end_all(state: &mut State) -> bool {
     state.random.shuffle(&mut order);
     let quorum = state.nodes.len() / 2 + 1;
     let least = if all { state.nodes.len() } else { quorum + state.random.below(state.nodes.len() - quorum + 1) };
+    // Nobody frees space on one of them yet.
+    let stays_full = if state.random.one_in(4) { state.random.below(state.nodes.len()) } else { state.nodes.len() };
     for node in order {
+        become_full(state, node, state.nodes[node].full && node == stays_full);
         (state.nodes[node].linked, state.nodes[node].slow, state.nodes[node].side) = (true, false, 0);
         state.nodes[node].mute = false;
         let on = state.nodes.iter().filter(|node| node.on).count();

@@ -78,10 +78,11 @@ fn voters(state: &State, winner: usize) -> Vec<usize> {
     for (number, node) in state.nodes.iter().enumerate().filter(|(number, _)| *number != winner) {
         let end = node.postgres.end;
         let seen = state.seen_votes[winner].get(&node.name).and_then(|vote| vote.parse().ok());
-        let seen = seen.and_then(|ballot: Ballot| ballot.counted(&record));
+        let seen = seen.filter(|ballot: &Ballot| ballot.counts(&record) && ballot.room).map(|ballot| ballot.vote);
         let told = seen
             .is_some_and(|vote| vote.lsn() == end.lsn && vote.timeline().0 == state.wal.branch(end.branch).timeline);
-        let present = fair && !node.mute && state.calm_since.is_some() && state.electors.contains(&number);
+        let present =
+            fair && !node.mute && !node.full && state.calm_since.is_some() && state.electors.contains(&number);
         let runs = node.on && node.postgres.process != Process::None;
         if runs && (told || present) && free(&node.name) && should_be(state, end, held) && !state.wal.holds(held, end) {
             better.push(number);
@@ -112,7 +113,7 @@ pub fn at_rest(state: &State) -> bool {
     };
     let end = state.nodes[primary].postgres.end;
     let mut standbys = state.nodes.iter().filter(|node| node.on && node.postgres.process == Process::Standby);
-    standbys.all(|node| node.postgres.streaming || state.wal.following(node.postgres.end, end).is_none())
+    standbys.all(|node| node.full || node.postgres.streaming || state.wal.following(node.postgres.end, end).is_none())
         && last_promotion(state).is_some_and(|last| last.stage == Stage::Kept)
 }
 
@@ -126,7 +127,8 @@ pub fn came_right(scheduler: &Scheduler, complete: bool, settled: bool) {
     let primaries: Vec<usize> =
         (0..state.nodes.len()).filter(|node| state.nodes[*node].postgres.process == Process::Primary).collect();
     let barred = state.information.permanent.values().any(|attributes| attributes.contains_key(NO_FAILOVER))
-        || scheduler.cluster.config.maxlag.is_some();
+        || scheduler.cluster.config.maxlag.is_some()
+        || state.nodes.iter().any(|node| node.full);
     let told = scheduler.reasons.values().any(|reason| reason.contains("no primary"));
     match primaries.as_slice() {
         [] if complete && !barred => state.violated("all nodes are there, and there is no primary".to_owned()),
@@ -174,7 +176,7 @@ fn scores_are_true(state: &mut State, primary: usize, bounded: bool) {
 fn the_strayed_are_named(scheduler: &Scheduler, state: &mut State, primary: usize) {
     let end = state.nodes[primary].postgres.end;
     let strayed = |node: &crate::fakes::Node| {
-        let runs = node.on && node.postgres.process == Process::Standby;
+        let runs = node.on && node.postgres.process == Process::Standby && !node.full;
         runs && state.wal.following(node.postgres.end, end).is_none()
     };
     let strayed: Vec<usize> = (0..state.nodes.len()).filter(|number| strayed(&state.nodes[*number])).collect();
