@@ -82,6 +82,8 @@ pub enum Planted {
     MatchesNamesByPrefix,
     /// No node tells the others that it has no room.
     ConcealsFullDisks,
+    /// What a primary promises is told to the others after it is in force, not before.
+    PromisesTooLate,
 }
 
 /// Everything there is.

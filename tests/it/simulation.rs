@@ -176,6 +176,7 @@ planted! {
     paf_26_scores_stay_negative: KeepsNegativeScores => "all nodes are there, and there is no primary";
     votes_of_earlier_elections_count: CountsOldVotes => "lacks acknowledged commits";
     a_node_without_room_makes_the_others_wait: ConcealsFullDisks => "no reason is given";
+    a_promise_is_told_after_it_is_in_force: PromisesTooLate => "lacks acknowledged commits";
     srv10_is_taken_for_srv1: MatchesNamesByPrefix => "srv10 follows and has the score";
 }
 

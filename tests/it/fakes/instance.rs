@@ -4,10 +4,12 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use pgsqlms::location::Lsn;
+use pgsqlms::pacemaker::Property;
 use pgsqlms::postgres::control::DbState;
+use pgsqlms::rules::synchronous::{Published, SyncSetting};
 
 use super::wal::Position;
-use super::{State, tell};
+use super::{RESOURCE, State, tell};
 
 /// A default segment of WAL.
 pub const SEGMENT: u64 = 16 << 20;
@@ -77,6 +79,8 @@ pub struct Instance {
     pub standby_signal: bool,
     /// Its `synchronous_standby_names`.
     pub synchronous: Synchronous,
+    /// A DBA has set it: until the primary has told the cluster so, its commits are promises to nobody.
+    pub by_hand: bool,
     /// The end of the WAL on disk.
     pub end: Position,
     pub replayed: Lsn,
@@ -100,6 +104,7 @@ impl Instance {
             control: DbState::ShutDownInRecovery,
             standby_signal: true,
             synchronous: Synchronous::default(),
+            by_hand: false,
             end,
             replayed: end.lsn,
             received: None,
@@ -285,8 +290,21 @@ fn receive(state: &mut State, node: usize, primary: usize) {
     postgres.streaming |= postgres.end.lsn == sender.lsn;
 }
 
+/// Whether a primary has told the cluster what its commits wait for now.
+fn is_told(state: &State, node: usize) -> bool {
+    let published = state.information.properties.get(&Property::Synchronous.of(RESOURCE));
+    let published = published.and_then(|text| text.parse::<Published>().ok()).unwrap_or_default();
+    let setting: SyncSetting = state.nodes[node].postgres.synchronous.text().parse().unwrap();
+    let name = &state.nodes[node].name;
+    published.0.iter().any(|guard| guard.primary == *name && guard.setting == setting && guard.until.is_none())
+}
+
 /// Commits are acknowledged once those that they wait for have them. Only these are promises.
 fn acknowledge(state: &mut State, node: usize) {
+    if state.nodes[node].postgres.by_hand && !is_told(state, node) {
+        return;
+    }
+    state.nodes[node].postgres.by_hand = false;
     let primary = &state.nodes[node].postgres;
     if primary.synchronous.required == 0 || !state.nodes[node].on || primary.process != Process::Primary {
         return;

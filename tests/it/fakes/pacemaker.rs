@@ -26,6 +26,8 @@ pub struct Information {
     /// How often the scheduler was given something new.
     pub changes: u64,
     pub weather: Weather,
+    /// Who has promised something that the others do not see until then, and what they see meanwhile.
+    withheld: Option<Withheld>,
     underway: Vec<Write>,
 }
 
@@ -40,6 +42,13 @@ pub enum Weather {
     Lossy(usize),
     /// One call in so many fails, having had its effect or not.
     Failing(usize),
+}
+
+#[derive(Debug)]
+struct Withheld {
+    by: usize,
+    until: Duration,
+    before: Option<String>,
 }
 
 #[derive(Debug)]
@@ -217,8 +226,17 @@ impl Pacemaker for FakePacemaker<'_> {
     }
 
     fn cib(&mut self) -> Result<Cib, PacemakerError> {
-        self.call(|state, _| {
+        self.call(|state, me| {
             let mut properties = state.information.properties.clone();
+            let now = state.now;
+            let withheld = state.information.withheld.as_ref();
+            if let Some(withheld) = withheld.filter(|withheld| withheld.by != me && withheld.until > now) {
+                let name = Property::Synchronous.of(RESOURCE);
+                match &withheld.before {
+                    Some(before) => drop(properties.insert(name, before.clone())),
+                    None => drop(properties.remove(&name)),
+                }
+            }
             let hidden = match state.planted {
                 Some(Planted::IgnoresTheRecord) => Some(Property::Promotions),
                 Some(Planted::IgnoresPromises) => Some(Property::Synchronous),
@@ -238,6 +256,11 @@ impl Pacemaker for FakePacemaker<'_> {
     fn set_property(&mut self, name: &str, value: Option<&str>) -> Result<(), PacemakerError> {
         self.call(|state, me| {
             tell!(state, "{} sets {name} to {}", state.nodes[me].name, value.unwrap_or("nothing"));
+            if state.planted == Some(Planted::PromisesTooLate) && name == Property::Synchronous.of(RESOURCE) {
+                let before = state.information.properties.get(name).cloned();
+                let until = state.now + Duration::from_secs(10);
+                state.information.withheld = Some(Withheld { by: me, until, before });
+            }
             match value {
                 Some(value) => drop(state.information.properties.insert(name.to_owned(), value.to_owned())),
                 None => drop(state.information.properties.remove(name)),

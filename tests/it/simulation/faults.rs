@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use crate::fakes::instance::Process;
+use crate::fakes::instance::{Process, Synchronous};
 use crate::fakes::pacemaker::Weather;
 use crate::fakes::{Cluster, Ended, Hook, Job, Planted, State, tell};
 
@@ -144,6 +144,20 @@ fn turn_weather(state: &mut State) {
     let weathers = [Weather::Fair, Weather::Late(8000), Weather::Late(800), Weather::Lossy(6), Weather::Failing(12)];
     state.information.weather = state.random.pick(&weathers).unwrap_or_default();
     tell!(state, "attributes: {:?}", state.information.weather);
+}
+
+/// A DBA makes commits wait for more, for less or for nobody, on every node that is on.
+pub fn set_by_hand(state: &mut State) {
+    let names: Vec<String> = state.nodes.iter().map(|node| node.name.to_string()).collect();
+    let synchronous = Synchronous {
+        required: state.random.below(names.len()),
+        first: state.random.one_in(2),
+        names: if state.random.one_in(3) { Vec::new() } else { names },
+    };
+    tell!(state, "a DBA sets synchronous_standby_names = {}", synchronous.text());
+    for node in state.nodes.iter_mut().filter(|node| node.on) {
+        (node.postgres.synchronous, node.postgres.by_hand) = (synchronous.clone(), true);
+    }
 }
 
 /// What gets better by itself or by somebody's hand.

@@ -107,6 +107,7 @@ impl Scheduler {
                 tell!(self.state(), "an operator's wish: {:?}", self.wish);
             }
             14 => self.order(),
+            15 => faults::set_by_hand(&mut self.state()),
             13 => {
                 let node = self.state().random.below(self.seen.len());
                 let rests = self.resting.remove(&node) || !self.resting.insert(node);
