@@ -87,60 +87,6 @@ pub fn find_end(
     }
 }
 
-/// Whether this WAL ends with the old primary's shutdown checkpoint.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ShutdownCheckpoint {
-    /// Yes: whoever is promoted from here, the old primary can follow without being rewound.
-    Last {
-        /// The end of WAL.
-        end: Lsn,
-    },
-    /// It is there, but this comes after it: somebody wrote on.
-    Followed(Record),
-    /// This is in its place.
-    Different(Record),
-    /// WAL ends before it, for this reason.
-    Missing(Why),
-    /// It is there, but `keep_going` said no before it was known to be the last.
-    Unknown,
-}
-
-/// Looks for the shutdown checkpoint of a primary that `pg_control` called "shut down", with its latest checkpoint at
-/// `checkpoint` on `timeline`.
-///
-/// It must start exactly there, be of that timeline, be its own redo position (nothing was written while it was made)
-/// and be the last valid record. On the target of a switchover this proves that the old primary has nothing that the new
-/// one lacks.
-///
-/// # Errors
-///
-/// [`WalError`]: it could not be found out.
-pub fn find_shutdown_checkpoint(
-    segments: &dyn Segments,
-    geometry: Geometry,
-    history: &TimelineHistory,
-    checkpoint: Lsn,
-    timeline: Timeline,
-    keep_going: &mut dyn FnMut() -> bool,
-) -> Result<ShutdownCheckpoint, WalError> {
-    let mut reader = WalReader::new(segments, geometry, history, checkpoint, keep_going)?;
-    let found = match reader.next_record()? {
-        Next::Record(record) => record,
-        Next::End { why: Why::Interrupted, .. } => return Ok(ShutdownCheckpoint::Unknown),
-        Next::End { why, .. } => return Ok(ShutdownCheckpoint::Missing(why)),
-    };
-    let is_it =
-        matches!(&found.kind, Kind::ShutdownCheckpoint(its) if its.redo == checkpoint && its.timeline == timeline);
-    if !is_it || found.start != checkpoint {
-        return Ok(ShutdownCheckpoint::Different(found));
-    }
-    Ok(match reader.next_record()? {
-        Next::Record(record) => ShutdownCheckpoint::Followed(record),
-        Next::End { why: Why::Interrupted, .. } => ShutdownCheckpoint::Unknown,
-        Next::End { .. } => ShutdownCheckpoint::Last { end: found.end },
-    })
-}
-
 /// Why reading stopped: what was found where the next record should be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Why {

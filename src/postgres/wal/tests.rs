@@ -1,6 +1,5 @@
 mod lost_records;
 mod real;
-mod shutdown;
 mod timelines;
 
 use super::builder::*;
