@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use tokio::runtime::Runtime;
 
+use crate::env;
 use crate::postgres::conninfo::Password;
 pub use error::CommandError;
 use lines::Lines;
@@ -32,6 +33,9 @@ const FOREVER: Duration = Duration::from_secs(1 << 32);
 
 /// What the agent is called with to accompany a program: [`accompany`].
 pub const ACCOMPANY: &str = "accompany";
+
+/// What the agent is called in a list of processes.
+const NAME: &str = "pgsqlms";
 
 /// The agent's own program.
 const OURSELVES: &str = "/proc/self/exe";
@@ -225,6 +229,24 @@ impl Invocation {
         let mut command = self.prepared().into_std();
         command.stdout(log).stderr(errors).current_dir(directory);
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
+        command.spawn().map(drop).map_err(|source| self.not_started(source))
+    }
+
+    /// The agent itself.
+    pub fn ourselves(words: &[&str]) -> Self {
+        words.iter().fold(Self::new(OURSELVES), |ourselves, word| ourselves.arg(*word))
+    }
+
+    /// Starts the program and leaves it running, with nothing of ours: no pipe that Pacemaker waits for, and of the
+    /// environment only what [`env::passed_on`] tells.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be started.
+    pub fn detach(&self) -> Result<(), CommandError> {
+        let mut command = self.prepared().into_std();
+        command.envs(env::passed_on()).stdout(Stdio::null()).stderr(Stdio::null()).current_dir("/");
+        std::os::unix::process::CommandExt::arg0(&mut command, NAME);
         command.spawn().map(drop).map_err(|source| self.not_started(source))
     }
 

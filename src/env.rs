@@ -10,6 +10,15 @@ pub fn arguments() -> impl Iterator<Item = OsString> {
     std::env::args_os()
 }
 
+/// What a program of ours that goes on after the action has to know of its environment: where to log to, and which node this is.
+const PASSED_ON: [&str; 5] =
+    ["HA_LOGFACILITY", "HA_logfacility", "HA_LOGFILE", "HA_debug", "OCF_RESKEY_CRM_meta_on_node"];
+
+/// Those of this process's variables that such a program gets.
+pub fn passed_on() -> impl Iterator<Item = (OsString, OsString)> {
+    Environment::of_this_process().0.into_iter().filter(|(name, _)| PASSED_ON.iter().any(|known| name == known))
+}
+
 /// The environment variables an action was started with.
 ///
 /// Values are data of unknown quality: they may be empty, not UTF-8, or anything else.

@@ -67,6 +67,11 @@ impl Command {
         }
     }
 
+    /// Whether it is the agent that has begun it.
+    pub fn is_unattended(&self) -> bool {
+        matches!(self, Command::Rebuild(Rebuild { unattended: true, .. }))
+    }
+
     /// How long it may take.
     pub fn timeout(&self) -> Duration {
         match self {

@@ -142,6 +142,8 @@ pub enum Rejoin {
     Report,
     /// It is rewound when it is started.
     Rewind,
+    /// Its data is replaced by a copy of the primary's.
+    Rebuild,
 }
 
 /// How `synchronous_standby_names` is kept.

@@ -26,7 +26,7 @@ use crate::location::{Lsn, Timeline};
 use crate::rules::logical::Logical;
 use crate::rules::managed::InForce;
 use crate::rules::progress::Mark;
-use crate::rules::rebuild::{Order, Sites};
+use crate::rules::rebuild::{Job, Order, Sites};
 use crate::rules::rejoin::{Divergence, Notes};
 use crate::rules::room::Room;
 use crate::rules::scores::Replica;
@@ -270,6 +270,51 @@ pub trait Postgres {
     ///
     /// What went wrong.
     fn copy(&mut self, _tell: &mut dyn FnMut(&str)) -> Result<Vote, PostgresError> {
+        Err(PostgresError::NoPostmaster)
+    }
+
+    /// What can be seen of a rebuild that somebody is at.
+    ///
+    /// # Errors
+    ///
+    /// When that cannot be seen.
+    fn job(&mut self) -> Result<Job, PostgresError> {
+        Ok(Job::default())
+    }
+
+    /// Makes sure that nobody else rebuilds it while this process lives.
+    ///
+    /// # Errors
+    ///
+    /// When somebody does.
+    fn claim_job(&mut self) -> Result<(), PostgresError> {
+        Ok(())
+    }
+
+    /// Starts `pgsqlms rebuild` and leaves it running, without a hand and in a session of its own.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be started.
+    fn leave_rebuilding(&mut self) -> Result<(), PostgresError> {
+        Err(PostgresError::NoPostmaster)
+    }
+
+    /// Whether WAL may come from an archive. It must run.
+    ///
+    /// # Errors
+    ///
+    /// When it does not say.
+    fn has_archive(&mut self) -> Result<bool, PostgresError> {
+        Ok(true)
+    }
+
+    /// Keeps what it holds since it diverged outside the data directory; where.
+    ///
+    /// # Errors
+    ///
+    /// When not all of it is kept.
+    fn keep(&mut self, _divergence: &Divergence) -> Result<PathBuf, PostgresError> {
         Err(PostgresError::NoPostmaster)
     }
 

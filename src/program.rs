@@ -107,6 +107,11 @@ fn obey(arguments: Vec<OsString>, environment: &Environment) -> OcfExitCode {
         Err(usage) => return show(&usage),
     };
     logging::begin(environment, command.resource());
+    if command.is_unattended() {
+        // Pacemaker's end for an action that takes too long is not ours.
+        let _ = nix::unistd::setsid();
+        nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o077));
+    }
     let clock: Rc<dyn Clock> = Rc::new(SystemClock::start());
     let deadline = Deadline::within(command.timeout());
     let resource = command.resource().to_owned();

@@ -6,10 +6,11 @@ use crate::agent::{Agent, Outcome};
 use crate::exit::OcfExitCode;
 use crate::failure::Failure;
 use crate::notification::Transition;
+use crate::parameters::Rejoin;
 use crate::postgres::Upstream;
-use crate::rules::crash;
 use crate::rules::shown::{self, Told};
 use crate::rules::status::{self, Asked, Role};
+use crate::rules::{crash, cut_off};
 use crate::score::Score;
 
 use super::election::{self, Search};
@@ -73,6 +74,9 @@ fn look_for_a_primary(agent: &mut Agent) -> Result<Option<Outcome>, Failure> {
         None
     });
     if streams {
+        if let Err(error) = rebuild::finish(agent) {
+            log::warn!("{error}");
+        }
         return Ok(trouble.map(degraded));
     }
     match rebuild::while_running(agent) {
@@ -80,8 +84,12 @@ fn look_for_a_primary(agent: &mut Agent) -> Result<Option<Outcome>, Failure> {
         Ok(None) => {}
         Err(error) => log::warn!("{error}"),
     }
+    let lacks_wal = cut_off.as_deref().is_some_and(cut_off::lacks_wal);
     let trouble = trouble.or(cut_off).map(degraded);
     match search(agent) {
+        Ok(None) if lacks_wal && agent.request.config.rejoin == Rejoin::Rebuild => {
+            Ok(rebuild::without_wal(agent)?.map(degraded).or(trouble))
+        }
         Ok(found) => Ok(found.or(trouble)),
         Err(error) if trouble.is_some() => {
             log::warn!("{error}");

@@ -3,8 +3,10 @@
 use crate::agent::{Agent, Outcome};
 use crate::exit::OcfExitCode;
 use crate::failure::Failure;
+use crate::notification::Transition;
+use crate::parameters::Rejoin;
 use crate::postgres::Place;
-use crate::rules::rebuild::{self, MOST_RESTARTS, Order, Stage, Standing, Step};
+use crate::rules::rebuild::{self, MOST_RESTARTS, Order, Plight, Stage, Standing, Step, Unattended};
 use crate::rules::{follow, rejoin};
 
 use super::election;
@@ -105,4 +107,62 @@ pub fn while_running(agent: &mut Agent) -> Result<Option<Outcome>, Failure> {
     agent.postgres.put_order(&Order { attempts: order.attempts + 1, ..order })?;
     let reason = "restarts to be rebuilt: a copy of the primary takes the place of its data".to_owned();
     Ok(Some(Outcome { code: OcfExitCode::GenericError, reason: Some(reason) }))
+}
+
+/// Has the primary copied, with `rejoin=rebuild`, for a node that cannot follow, `why` so; what a person should know.
+///
+/// # Errors
+///
+/// When nobody can tell what is to be done, or a program cannot be started.
+pub fn unattended(agent: &mut Agent, why: &str) -> Result<String, Failure> {
+    let cib = agent.pacemaker.cib()?;
+    let record = election::circumstances(agent, &cib)?.record;
+    // What Pacemaker tells a monitor about the other instances was so when the monitor was first scheduled.
+    let primary = follow::primary(&Transition::default(), &record, &election::scores(agent, &cib));
+    let (order, job) = (agent.postgres.order()?, agent.postgres.job()?);
+    let Some(last) = record.last().map(|last| (last.timeline, last.switch)) else { return Ok(why.to_owned()) };
+    let plight = Plight {
+        order: &order,
+        last,
+        job: &job,
+        has_primary: primary.is_some_and(|primary| primary != agent.request.me),
+        now: agent.clock.unix_time(),
+        why,
+        resource: &agent.request.instance,
+    };
+    match rebuild::unattended(&plight) {
+        Unattended::Tell(told) => Ok(told),
+        Unattended::Begin(told) => {
+            agent.postgres.leave_rebuilding()?;
+            Ok(told)
+        }
+    }
+}
+
+/// The same for a node that has not diverged, and lacks WAL. Where there is an archive it may still come from there.
+///
+/// # Errors
+///
+/// See [`unattended`].
+pub fn without_wal(agent: &mut Agent) -> Result<Option<String>, Failure> {
+    if agent.postgres.has_archive()? {
+        return Ok(None);
+    }
+    unattended(agent, "the primary has removed WAL that it needs").map(Some)
+}
+
+/// Has the old data removed on a node that follows, if nobody was left to see to it.
+///
+/// # Errors
+///
+/// When that is not known, or a program cannot be started.
+pub fn finish(agent: &mut Agent) -> Result<(), Failure> {
+    if agent.request.config.rejoin != Rejoin::Rebuild {
+        return Ok(());
+    }
+    let order = agent.postgres.order()?;
+    if order.stage == Stage::Rebuilt && rebuild::left_over(&order, &agent.postgres.job()?) {
+        agent.postgres.leave_rebuilding()?;
+    }
+    Ok(())
 }

@@ -10,7 +10,7 @@ use crate::rules::promotion::Facts;
 use crate::rules::rejoin::{self, BeforeLaunch, Diverged, Divergence, Notes, Stage};
 use crate::score::Score;
 
-use super::{election, follow, start};
+use super::{election, follow, rebuild, start};
 
 /// The rewind gets this share of the time that is left; the rest is for PostgreSQL to come up.
 const SHARE: f64 = 0.8;
@@ -46,6 +46,12 @@ pub fn why_it_died(agent: &mut Agent) -> Failure {
     }
     let Some(divergence) = divergence(agent) else { return Failure::Died(words) };
     step_back(agent);
+    if agent.request.config.rejoin == Rejoin::Rebuild {
+        match rebuild::unattended(agent, &format!("it {divergence}")) {
+            Ok(advice) => return Failure::Strayed { advice, words },
+            Err(error) => log::warn!("{error}"),
+        }
+    }
     let notes = agent.postgres.notes().unwrap_or_default();
     let obstacle = agent.postgres.obstacle();
     let advice = rejoin::advice(&notes, &divergence, obstacle.as_deref(), &agent.request.instance);
@@ -128,6 +134,10 @@ pub fn while_running(agent: &mut Agent, facts: &Facts) -> Result<Option<Outcome>
     let resource = &agent.request.instance;
     Ok(Some(match rejoin::while_running(policy, &notes, &divergence, obstacle.as_deref(), resource) {
         Diverged::Report(reason) => Outcome { code: OcfExitCode::Degraded, reason: Some(reason) },
+        Diverged::Rebuild => {
+            let reason = rebuild::unattended(agent, &format!("it {divergence}"))?;
+            Outcome { code: OcfExitCode::Degraded, reason: Some(reason) }
+        }
         Diverged::Restart(reason) => {
             let notes = notes.about(divergence.timeline, divergence.switch);
             agent.postgres.note(&Notes { attempts: notes.attempts + 1, ..notes })?;

@@ -10,6 +10,7 @@ use crate::actions::{election, rejoin};
 use crate::agent::Agent;
 use crate::clock::Deadline;
 use crate::failure::Failure;
+use crate::location::{Lsn, Timeline};
 use crate::node::NodeName;
 use crate::postgres::{Outlook, Place};
 use crate::record::Record;
@@ -40,6 +41,57 @@ pub struct Rebuild {
     /// Leave the old data beside the new.
     #[arg(long)]
     pub keep_old: bool,
+    /// The policy wants it, and nobody watches.
+    #[arg(long, hide = true, requires = "yes", conflicts_with = "keep_old")]
+    pub unattended: bool,
+}
+
+impl Rebuild {
+    /// Tells the person who waits, or the log.
+    fn tell(&self, line: &str) {
+        if self.unattended { log::info!("{line}") } else { tell(line) }
+    }
+}
+
+/// Rebuilds the node, as [`by_hand`] does. Without a hand it is counted, and what hindered it is noted and logged.
+///
+/// # Errors
+///
+/// See [`by_hand`].
+pub fn run(agent: &mut Agent, command: &Rebuild) -> Result<String, Failure> {
+    if !command.unattended {
+        return by_hand(agent, command);
+    }
+    // Only who holds this writes any notes.
+    agent.postgres.claim_job().inspect_err(|error| log::warn!("not rebuilt: {error}"))?;
+    let ended = count(agent).and_then(|()| by_hand(agent, command));
+    match &ended {
+        Ok(told) => log::info!("{told}"),
+        Err(failure) => {
+            log::warn!("{failure}");
+            let order = agent.postgres.order()?;
+            if order.stage == Stage::Nothing {
+                let why = if let Failure::NotRebuilt(why) = failure { why.clone() } else { failure.to_string() };
+                agent.postgres.put_order(&Order { why, ..order })?;
+            }
+        }
+    }
+    ended
+}
+
+/// Counts one more attempt for the last promotion, where something is to be copied.
+fn count(agent: &mut Agent) -> Result<(), Failure> {
+    let order = agent.postgres.order()?;
+    if order.stage == Stage::Rebuilt {
+        return Ok(());
+    }
+    let cib = agent.pacemaker.cib()?;
+    let record = election::circumstances(agent, &cib)?.record;
+    let about = last(&record).ok_or_else(|| Failure::NotRebuilt("nobody was promoted yet".to_owned()))?;
+    if order.stage == Stage::Copied && order.about == Some(about) {
+        return Ok(());
+    }
+    Ok(agent.postgres.put_order(&order.tried_again(about, agent.clock.unix_time()))?)
 }
 
 /// Tells what a rebuild would do and, if that is accepted, copies the primary, orders the exchange, and watches until the node
@@ -48,15 +100,17 @@ pub struct Rebuild {
 /// # Errors
 ///
 /// When it is refused, the primary cannot be copied, or the node does not come back.
-pub fn run(agent: &mut Agent, command: &Rebuild) -> Result<String, Failure> {
+fn by_hand(agent: &mut Agent, command: &Rebuild) -> Result<String, Failure> {
     let cib = agent.pacemaker.cib()?;
     let record = election::circumstances(agent, &cib)?.record;
     let primary = follow::primary(&agent.request.transition, &record, &election::scores(agent, &cib));
     let order = agent.postgres.order()?;
-    let about = record.last().map(|last| (last.timeline, last.switch));
+    let about = last(&record);
     let streams = matches!(agent.postgres.follows(), Ok(true));
     let has_old = agent.postgres.sites()?.old;
-    if (order.stage == Stage::Copied && order.about == about) || (order.stage == Stage::Rebuilt && streams && has_old) {
+    if (order.stage == Stage::Copied && order.about == about)
+        || (order.stage == Stage::Rebuilt && streams && (has_old || command.unattended))
+    {
         return go_on(agent, command);
     }
     let outlook = agent.postgres.outlook()?;
@@ -71,12 +125,35 @@ pub fn run(agent: &mut Agent, command: &Rebuild) -> Result<String, Failure> {
     if let Some(why) = refusal(&facts) {
         return Err(Failure::NotRebuilt(why));
     }
-    describe(agent, command, &outlook, primary.as_ref());
+    if !command.unattended {
+        describe(agent, command, &outlook, primary.as_ref());
+    }
     if !command.yes {
         return Ok("Nothing has been done. To do this, run it again with --yes.".to_owned());
     }
-    copy(agent, &outlook, &record)?;
+    agent.postgres.claim_job()?;
+    keep(agent, command)?;
+    copy(agent, command, &outlook, &record)?;
     watch(agent, command)
+}
+
+/// The last promotion.
+fn last(record: &Record) -> Option<(Timeline, Lsn)> {
+    record.last().map(|last| (last.timeline, last.switch))
+}
+
+/// Keeps what this node alone holds, before anything becomes of it. An operator has been told what would be lost, and
+/// accepted that; without one nothing is dropped that is not kept.
+fn keep(agent: &mut Agent, command: &Rebuild) -> Result<(), Failure> {
+    let kept = rejoin::look(agent)
+        .and_then(|divergence| Ok(divergence.map(|divergence| agent.postgres.keep(&divergence)).transpose()?));
+    match kept {
+        Ok(Some(place)) => command.tell(&format!("What is dropped is kept in {}.", place.display())),
+        Ok(None) => {}
+        Err(error) if command.unattended => return Err(error),
+        Err(error) => command.tell(&format!("What is dropped is not kept: {error}")),
+    }
+    Ok(())
 }
 
 /// Whether the instance is a primary, or runs and does not say what it is.
@@ -104,7 +181,7 @@ fn describe(agent: &mut Agent, command: &Rebuild, outlook: &Outlook, primary: Op
     }
     match rejoin::look(agent) {
         Ok(Some(divergence)) => {
-            tell(&format!("{me} has {divergence}. That would be lost:"));
+            tell(&format!("{me} has {divergence}. That would be dropped:"));
             match agent.postgres.at_stake(&divergence) {
                 Ok(transactions) => tell(transactions.trim_end()),
                 Err(error) => tell(&format!("Its transactions cannot be listed: {error}")),
@@ -120,19 +197,19 @@ fn describe(agent: &mut Agent, command: &Rebuild, outlook: &Outlook, primary: Op
 }
 
 /// Copies the primary and orders the exchange.
-fn copy(agent: &mut Agent, outlook: &Outlook, record: &Record) -> Result<(), Failure> {
-    tell(&format!("Copying to {} ...", outlook.beside.display()));
-    let vote = agent.postgres.copy(&mut tell)?;
+fn copy(agent: &mut Agent, command: &Rebuild, outlook: &Outlook, record: &Record) -> Result<(), Failure> {
+    command.tell(&format!("Copying to {} ...", outlook.beside.display()));
+    let vote = agent.postgres.copy(&mut |line| command.tell(line))?;
     let cib = agent.pacemaker.cib()?;
     let now = election::circumstances(agent, &cib)?.record;
-    let last = |record: &Record| record.last().map(|last| (last.timeline, last.switch));
     let is_behind = last(&now).is_some_and(|(timeline, _)| vote.timeline() < timeline);
     if last(&now) != last(record) || is_behind || divergence(&vote, &now).is_some() {
         agent.postgres.change_place(Place::DropCopy)?;
         let why = "what was copied is not the present primary: see primary_conninfo, then run this again";
         return Err(Failure::NotRebuilt(why.to_owned()));
     }
-    let order = Order { stage: Stage::Copied, about: last(&now), end: vote.lsn(), ..Order::default() };
+    let order = if command.unattended { agent.postgres.order()? } else { Order::default() };
+    let order = Order { stage: Stage::Copied, about: last(&now), end: vote.lsn(), ..order };
     agent.postgres.put_order(&order)?;
     if agent.postgres.phase().is_none() {
         agent.pacemaker.clean_up(&agent.request.instance)?;
@@ -145,15 +222,15 @@ fn go_on(agent: &mut Agent, command: &Rebuild) -> Result<String, Failure> {
     let order = agent.postgres.order()?;
     let data = agent.request.config.datadir().display();
     match order.stage {
-        Stage::Rebuilt => tell(&format!("This node is rebuilt. What is left is to remove {data}.pgsqlms-old.")),
+        Stage::Rebuilt => command.tell(&format!("This node is rebuilt. What is left is to remove {data}.pgsqlms-old.")),
         Stage::Nothing | Stage::Copied => {
-            tell("The primary has been copied. What is left is to put the copy in its place.")
+            command.tell("The primary has been copied. What is left is to put the copy in its place.")
         }
     }
     if !command.yes {
         return Ok("Nothing has been done. To go on with it, run this again with --yes.".to_owned());
     }
-    if order.stage == Stage::Copied {
+    if order.stage == Stage::Copied && !command.unattended {
         agent.postgres.put_order(&Order { attempts: 0, ..order })?;
         if agent.postgres.phase().is_none() {
             agent.pacemaker.clean_up(&agent.request.instance)?;
@@ -171,7 +248,7 @@ fn watch(agent: &mut Agent, command: &Rebuild) -> Result<String, Failure> {
         let streams = order.stage == Stage::Rebuilt && matches!(agent.postgres.follows(), Ok(true));
         let progress = progress(&order, streams);
         if told.as_ref() != Some(&progress) {
-            tell(&progress.to_string());
+            command.tell(&progress.to_string());
         }
         match &progress {
             Progress::Done => return Ok(Some(())),
@@ -183,13 +260,14 @@ fn watch(agent: &mut Agent, command: &Rebuild) -> Result<String, Failure> {
     })?;
     agent.pacemaker.clean_up(&agent.request.instance)?;
     let me = agent.request.me.clone();
-    agent.postgres.put_order(&Order::default())?;
-    if command.keep_old {
-        let data = agent.request.config.datadir().display();
-        return Ok(format!("{me} follows the primary. Its old data is in {data}.pgsqlms-old."));
+    if !command.keep_old {
+        if let Err(error) = agent.postgres.change_place(Place::DropOld) {
+            command.tell(&format!("The old data is left over: remove it. {error}"));
+        }
     }
-    if let Err(error) = agent.postgres.change_place(Place::DropOld) {
-        tell(&format!("The old data is left over: remove it. {error}"));
-    }
-    Ok(format!("{me} follows the primary."))
+    let order = if command.unattended { agent.postgres.order()?.finished() } else { Order::default() };
+    agent.postgres.put_order(&order)?;
+    let data = agent.request.config.datadir().display();
+    let old = if command.keep_old { format!(" Its old data is in {data}.pgsqlms-old.") } else { String::new() };
+    Ok(format!("{me} follows the primary.{old}"))
 }

@@ -112,14 +112,17 @@ pub static PARAMETERS: [Parameter; 21] = [
         unset: Unset::Default("report"),
         unique: false,
         reloadable: true,
-        short: "What becomes of a node that has diverged: none, report or rewind",
+        short: "What becomes of a node that has diverged: none, report, rewind or rebuild",
         long: "What the agent does about a node that has left the cluster's history, as a former primary does that had \
                written what nobody else received. It is never promoted in any case. none: the monitor says so. report: it \
                also tells how much is at stake and the command that brings the node back, pgsqlms rejoin. rewind: start \
-               runs pg_rewind by itself, once, after what is dropped was kept in evidence_dir.",
+               runs pg_rewind by itself, once, after what is dropped was kept in evidence_dir. rebuild: the primary is \
+               copied beside the data directory while PostgreSQL goes on as it is, and the copy takes its place, after \
+               what is dropped was kept in evidence_dir; also where WAL is gone that the node needs.",
         read: |value, config| {
-            let choices = [("none", Rejoin::None), ("report", Rejoin::Report), ("rewind", Rejoin::Rewind)];
-            value::choice(value, &choices, "none, report or rewind").map(|choice| config.rejoin = choice)
+            let choices = [("none", Rejoin::None), ("report", Rejoin::Report)];
+            let choices = [choices, [("rewind", Rejoin::Rewind), ("rebuild", Rejoin::Rebuild)]].concat();
+            value::choice(value, &choices, "none, report, rewind or rebuild").map(|choice| config.rejoin = choice)
         },
     },
     Parameter {
@@ -140,8 +143,8 @@ pub static PARAMETERS: [Parameter; 21] = [
         unset: Unset::Default("/var/lib/pgsqlms"),
         unique: false,
         reloadable: true,
-        short: "Where a rewind keeps what it drops",
-        long: "The directory that holds, in a directory of the resource's name, what a rewind is about to drop (WAL, a summary \
+        short: "Where a rewind or rebuild keeps what it drops",
+        long: "The directory that holds, in a directory of the resource's name, what is about to be dropped (WAL, a summary \
                of its transactions, the node's configuration) and how far it has come. Outside pgdata, on a disk that \
                survives a restart of the node. Nothing in it is ever deleted by the agent.",
         read: |value, config| value::path(value).map(|path| config.evidence_dir = path),

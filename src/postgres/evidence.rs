@@ -106,12 +106,31 @@ impl EvidenceDirectory {
     ///
     /// When somebody does.
     pub fn lock_rebuild(&self) -> Result<Flock<File>, PostgresError> {
-        let path = self.path.join(LOCK);
-        let options =
-            OpenOptions::new().write(true).create(true).mode(0o600).custom_flags(OFlag::O_NOFOLLOW.bits()).open(&path);
-        let file = options.map_err(|source| PostgresError::File { doing: "open", path, source })?;
         let busy = |_| PostgresError::Copy("another `pgsqlms rebuild` is at work on this node".to_owned());
+        let file = self.open_lock(true).map_err(|source| self.no_lock(source))?;
         Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(busy)
+    }
+
+    /// Whether somebody rebuilds it. The caller acts as the PostgreSQL user.
+    ///
+    /// # Errors
+    ///
+    /// When that cannot be seen.
+    pub fn is_rebuilt(&self) -> Result<bool, PostgresError> {
+        match self.open_lock(false) {
+            Ok(file) => Ok(Flock::lock(file, FlockArg::LockSharedNonblock).is_err()),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+            Err(source) => Err(self.no_lock(source)),
+        }
+    }
+
+    fn open_lock(&self, create: bool) -> std::io::Result<File> {
+        let options = OpenOptions::new().write(true).create(create).mode(0o600).clone();
+        options.clone().custom_flags(OFlag::O_NOFOLLOW.bits()).open(self.path.join(LOCK))
+    }
+
+    fn no_lock(&self, source: std::io::Error) -> PostgresError {
+        PostgresError::File { doing: "open", path: self.path.join(LOCK), source }
     }
 
     fn read<T: FromStr<Err: std::fmt::Display> + Default>(&self, name: &str) -> Result<T, PostgresError> {
@@ -180,9 +199,11 @@ mod tests {
         let here = tempfile::tempdir().unwrap();
         let evidence = EvidenceDirectory::new(here.path(), "pgsqld");
         fs::create_dir(evidence.path()).unwrap();
+        assert!(!evidence.is_rebuilt().unwrap());
         let lock = evidence.lock_rebuild().unwrap();
-        assert!(evidence.lock_rebuild().is_err());
+        assert!(evidence.lock_rebuild().is_err() && evidence.is_rebuilt().unwrap());
         drop(lock);
+        assert!(!evidence.is_rebuilt().unwrap());
         assert!(evidence.lock_rebuild().is_ok());
     }
 

@@ -10,6 +10,7 @@ mod replication;
 mod settings;
 
 use std::fs::File;
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -38,7 +39,7 @@ use crate::privileges::{PrivilegeError, SystemUser};
 use crate::rules::check::Source;
 use crate::rules::managed::InForce;
 use crate::rules::progress::Mark;
-use crate::rules::rebuild::{Order, Sites};
+use crate::rules::rebuild::{Job, Order, Sites};
 use crate::rules::rejoin::{Divergence, Notes, Stage};
 use crate::rules::room::Room;
 use crate::rules::shown::Note;
@@ -47,6 +48,8 @@ use crate::rules::{setup, slots};
 use crate::vote::{Reach, Vote};
 
 const SYNCHRONOUS: &str = "SELECT pg_catalog.current_setting('synchronous_standby_names')";
+
+const RESTORES: &str = "SELECT pg_catalog.current_setting('restore_command') <> ''";
 
 const REACH: &str = "SELECT pg_catalog.pg_last_wal_receive_lsn(), pg_catalog.pg_last_wal_replay_lsn()";
 
@@ -379,6 +382,26 @@ impl Postgres for Instance {
 
     fn copy(&mut self, tell: &mut dyn FnMut(&str)) -> Result<Vote, PostgresError> {
         self.copy_primary(tell)
+    }
+
+    fn job(&mut self) -> Result<Job, PostgresError> {
+        self.see_job()
+    }
+
+    fn claim_job(&mut self) -> Result<(), PostgresError> {
+        self.claim()
+    }
+
+    fn leave_rebuilding(&mut self) -> Result<(), PostgresError> {
+        Ok(Invocation::ourselves(&["rebuild", "--yes", "--unattended"]).option("resource", &self.resource).detach()?)
+    }
+
+    fn has_archive(&mut self) -> Result<bool, PostgresError> {
+        Ok(self.ask(RESTORES)?.first().and_then(Option::as_deref) != Some("f"))
+    }
+
+    fn keep(&mut self, divergence: &Divergence) -> Result<PathBuf, PostgresError> {
+        self.keep_dropped(divergence)
     }
 
     fn change_place(&mut self, change: Place) -> Result<(), PostgresError> {

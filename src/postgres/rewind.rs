@@ -307,7 +307,27 @@ impl Rewind<'_> {
         let size = wal.iter().filter_map(|file| Some(file.metadata().ok()?.len())).sum();
         has_room(&kept.place, size, "to keep what is dropped")?;
         has_room(self.data.path(), plan.bytes, "for what is copied from the primary")?;
-        self.describe(divergence, plan, &kept.place)?;
+        self.describe(divergence, plan.fork, &kept.place)?;
+        kept.save(&wal, &|| !self.until.has_passed(self.clock))?;
+        evidence::sync(self.evidence.path())?;
+        Ok(kept.place)
+    }
+
+    /// Keeps what is dropped when the data directory is replaced. Where it is not known from where on that is, all WAL there is.
+    pub(super) fn keep_diverged(&self, divergence: &Divergence) -> Result<PathBuf, PostgresError> {
+        let (timeline, fork) = (divergence.timeline, divergence.at.unwrap_or_default());
+        let name = format!(
+            "{timeline}-{}.{}.rebuild",
+            divergence.switch.to_string().replace('/', "-"),
+            self.clock.unix_time()
+        );
+        let kept = Kept { data: self.data, place: self.evidence.begin(&name)? };
+        let wal = kept.wal_from(&self.segment(fork)?)?;
+        let size = wal.iter().filter_map(|file| Some(file.metadata().ok()?.len())).sum();
+        has_room(&kept.place, size, "to keep what is dropped").map_err(|hindered| match hindered {
+            Hindered::Passing(why) | Hindered::Lasting(why) => PostgresError::Copy(why),
+        })?;
+        self.describe(Some(divergence), fork, &kept.place)?;
         kept.save(&wal, &|| !self.until.has_passed(self.clock))?;
         evidence::sync(self.evidence.path())?;
         Ok(kept.place)

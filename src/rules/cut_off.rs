@@ -44,10 +44,18 @@ impl std::fmt::Display for Break {
     }
 }
 
+/// Whether [`told`] says that the primary has removed WAL which this node needs.
+pub fn lacks_wal(told: &str) -> bool {
+    told.contains(REMOVED)
+}
+
+/// What the primary says then.
+const REMOVED: &str = "has already been removed";
+
 /// What a person should know: how long nothing was received, and why, as far as the server's log tells.
 pub fn told(lasted: Duration, why: Option<&str>, resource: &str) -> String {
     let why = why.unwrap_or("check primary_conninfo, the primary's pg_hba.conf and PostgreSQL's log");
-    let lost = why.contains("has already been removed") || why.contains("system identifier differs");
+    let lost = why.contains(REMOVED) || why.contains("system identifier differs");
     let full = why.contains("No space left on device");
     let remedy = match (lost, full) {
         (true, _) => format!("run `pgsqlms rebuild --resource {resource}` here; "),
@@ -91,5 +99,16 @@ mod tests {
         full: Some("could not write to file \"pg_wal/xlogtemp.1\": No space left on device")
             => "free space here; no WAL received for 75 s: could not write to file \"pg_wal/xlogtemp.1\": No space left on device";
         unknown: None => "no WAL received for 75 s: check primary_conninfo, the primary's pg_hba.conf and PostgreSQL's log";
+    }
+
+    fn lacks(why: Option<&str>) -> bool {
+        lacks_wal(&told(Duration::from_secs(75), why, "pgsqld"))
+    }
+
+    table! { lacks;
+        what_it_needs_was_removed: Some("requested WAL segment 1 has already been removed") => true;
+        it_is_another_cluster: Some("database system identifier differs between the primary and standby") => false;
+        it_cannot_connect: Some("could not connect to the primary server: timeout") => false;
+        nobody_knows: None => false;
     }
 }

@@ -4,6 +4,7 @@
 //! place. What is there tells how far that has come.
 
 mod order;
+mod unattended;
 
 use std::fmt;
 
@@ -11,6 +12,7 @@ use crate::location::{Lsn, Timeline};
 use crate::node::NodeName;
 
 pub use order::{Order, Stage};
+pub use unattended::{Job, MOST_TRIES, Plight, Unattended, left_over, unattended};
 
 /// So often a running instance is restarted for one copy.
 pub const MOST_RESTARTS: u32 = 3;

@@ -121,6 +121,8 @@ pub enum Diverged {
     Report(String),
     /// It is restarted, so that start rewinds it.
     Restart(String),
+    /// It gets a copy of the primary.
+    Rebuild,
 }
 
 /// What the monitor of `node` says about its running standby that has diverged; `obstacle` is what makes a rewind impossible.
@@ -137,6 +139,7 @@ pub fn while_running(
             Diverged::Report(format!("{rebuild}: it {divergence}"))
         }
         (Readiness::Ready, _, None) => Diverged::Restart(format!("restarts to be rewound: it {divergence}")),
+        (_, Rejoin::Rebuild, _) => Diverged::Rebuild,
         _ => Diverged::Report(advice(notes, divergence, obstacle, resource)),
     }
 }

@@ -1,5 +1,7 @@
 //! A node that cannot be rewound gets a copy of the primary, made by real pg_basebackup.
 
+mod unattended;
+
 use std::path::{Path, PathBuf};
 use std::process::{Child, Output, Stdio};
 
@@ -291,12 +293,7 @@ fn a_node_that_lacks_wal_is_rebuilt() {
     start(&pair);
     succeeds(child);
     expect(&pair.run(pair.action("stop")), Success);
-    pair.new.sql("ALTER SYSTEM SET wal_keep_size = 0");
-    pair.new.sql("SELECT pg_reload_conf()");
-    for _ in 0..6 {
-        pair.new.sql("SELECT pg_switch_wal()");
-        pair.new.sql("CHECKPOINT");
-    }
+    pair.loses_wal();
     expect(&pair.run(pair.action("start")), Success);
     let (done, told) = run(&pair, &[]);
     assert!(done && told.contains("srv1 is on the cluster's history"), "{told}");

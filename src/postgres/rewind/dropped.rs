@@ -7,14 +7,16 @@ use std::time::Duration;
 
 use super::super::history::TimelineHistory;
 use super::super::{PostgresError, layout, wal_end};
-use super::output::Plan;
-use super::{Hindered, Rewind};
+use super::Rewind;
 use crate::command::Invocation;
 use crate::location::{Lsn, Timeline};
 use crate::rules::rejoin::Divergence;
 
 /// How long describing what is dropped may take; the WAL itself is kept anyway.
 const DESCRIPTION_PATIENCE: Duration = Duration::from_secs(10);
+
+/// The file that tells it.
+const SUMMARY: &str = "summary.txt";
 
 /// So many of a transaction's relations are named.
 const MOST_RELATIONS: usize = 20;
@@ -30,21 +32,25 @@ struct Transaction {
 
 impl Rewind<'_> {
     /// Writes down which transactions are dropped. What cannot be described is dropped all the same: its WAL is kept.
-    pub(super) fn describe(&self, divergence: Option<&Divergence>, plan: &Plan, place: &Path) -> Result<(), Hindered> {
+    pub(super) fn describe(
+        &self,
+        divergence: Option<&Divergence>,
+        fork: Lsn,
+        place: &Path,
+    ) -> Result<(), PostgresError> {
         let control = self.control()?;
         let end = wal_end::on_disk(self.data, &control, None, &mut || !self.until.has_passed(self.clock))?;
         let mut text = format!(
-            "What this node held and the cluster went on without: {} to {}, {} bytes of WAL.\n",
-            plan.fork,
+            "What this node held and the cluster went on without: {fork} to {}, {} bytes of WAL.\n",
             end.lsn,
-            end.lsn.bytes_after(plan.fork)
+            end.lsn.bytes_after(fork)
         );
         if let Some(Divergence { node, timeline, .. }) = divergence {
             text += &format!("{node} was promoted there, to timeline {timeline}.\n");
         }
         text += "The WAL itself is in pg_wal beside this file, for pg_waldump.\n\n";
-        text += &self.transactions(&end.history, plan.fork, end.lsn)?;
-        Ok(layout::replace(&place.join("summary.txt"), &text)?)
+        text += &self.transactions(&end.history, fork, end.lsn)?;
+        layout::replace(&place.join(SUMMARY), &text)
     }
 
     /// The transactions between these positions. Those that ended are looked for first, so that they are told even where

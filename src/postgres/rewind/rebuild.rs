@@ -117,6 +117,17 @@ impl Places {
         self.sync_parent()
     }
 
+    /// How much of the primary has been copied there, as far as that is known.
+    pub(crate) fn percent(&self) -> Option<u64> {
+        fs::read_to_string(self.beside.join(MARKER)).ok()?.trim().parse().ok()
+    }
+
+    fn note_percent(&self, percent: u64) {
+        if let Err(error) = fs::write(self.beside.join(MARKER), format!("{percent}\n")) {
+            log::debug!("{error}");
+        }
+    }
+
     /// Removes the directory for the copy, if it is ours; the marker last, so that it stays ours until then.
     pub(crate) fn remove_beside(&self) -> Result<(), PostgresError> {
         if !is_there(&self.beside) {
@@ -246,7 +257,10 @@ impl Rewind<'_> {
                     tell(line);
                 }
                 let is_first = percent.is_none();
-                percent = copying.map(|copying| copying.percent).or(percent);
+                if let Some(copying) = copying.filter(|copying| Some(copying.percent) != percent) {
+                    places.note_percent(copying.percent);
+                    percent = Some(copying.percent);
+                }
                 copying.filter(|_| is_first)?.refusal(free, SPARE)
             })
             .map_err(|error| error.to_string())?;

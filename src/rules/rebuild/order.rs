@@ -19,6 +19,39 @@ pub struct Order {
     pub attempts: u32,
     /// What went wrong.
     pub why: String,
+    /// Nobody has ordered it but the policy: nobody watches, and the old data goes when the copy follows.
+    pub unattended: bool,
+    /// How often it was begun without a hand for this promotion.
+    pub tries: u32,
+    /// When that was last done, in seconds since 1970.
+    pub tried: u64,
+}
+
+impl Order {
+    /// What still holds when the primary is copied anew.
+    #[must_use]
+    pub fn anew(self) -> Order {
+        match self.stage {
+            Stage::Nothing => Order { why: String::new(), ..self },
+            Stage::Copied | Stage::Rebuilt => Order::default(),
+        }
+    }
+
+    /// What is left to know when the node follows: how often it took, if nobody has looked.
+    #[must_use]
+    pub fn finished(self) -> Order {
+        if !self.unattended {
+            return Order::default();
+        }
+        Order { stage: Stage::Nothing, end: Lsn::default(), attempts: 0, why: String::new(), ..self }
+    }
+
+    /// It is begun once more without a hand, at this time, for this promotion.
+    #[must_use]
+    pub fn tried_again(&self, about: (Timeline, Lsn), now: u64) -> Order {
+        let tries = if self.about == Some(about) { self.tries } else { 0 };
+        Order { about: Some(about), unattended: true, tries: tries + 1, tried: now, ..Order::default() }
+    }
 }
 
 /// A stage of a rebuild.
@@ -39,7 +72,8 @@ const STAGES: [(Stage, &str); 3] =
 impl fmt::Display for Order {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         note::write_head(f, &STAGES, &self.stage, self.about)?;
-        writeln!(f, "end={}\nattempts={}\nwhy={}", self.end, self.attempts, self.why.replace('\n', " "))
+        writeln!(f, "end={}\nattempts={}\nwhy={}", self.end, self.attempts, self.why.replace('\n', " "))?;
+        writeln!(f, "unattended={}\ntries={}\ntried={}", self.unattended, self.tries, self.tried)
     }
 }
 
@@ -54,6 +88,9 @@ impl FromStr for Order {
                 "end" => order.end = value.parse().ok()?,
                 "attempts" => order.attempts = value.parse().ok()?,
                 "why" => value.clone_into(&mut order.why),
+                "unattended" => order.unattended = value.parse().ok()?,
+                "tries" => order.tries = value.parse().ok()?,
+                "tried" => order.tried = value.parse().ok()?,
                 _ => {}
             }
             Some(())
@@ -73,11 +110,37 @@ mod tests {
             end: Lsn(0x200),
             attempts: 2,
             why: "one line".to_owned(),
+            unattended: true,
+            tries: 1,
+            tried: 7,
         };
         assert_eq!(order.to_string().parse(), Ok(order));
         assert_eq!("".parse(), Ok(Order::default()));
-        for bad in ["stage=x", "about=1", "end=x", "copied"] {
+        for bad in ["stage=x", "about=1", "end=x", "unattended=x", "copied"] {
             assert!(bad.parse::<Order>().is_err(), "{bad}");
         }
+    }
+
+    const ABOUT: (Timeline, Lsn) = (Timeline(2), Lsn(0x100));
+
+    #[test]
+    fn tries_are_counted_for_one_promotion() {
+        let once = Order::default().tried_again(ABOUT, 5);
+        assert_eq!((once.tries, once.tried, once.unattended, once.stage), (1, 5, true, Stage::Nothing));
+        assert_eq!(once.tried_again(ABOUT, 6).tries, 2);
+        assert_eq!(once.tried_again((Timeline(3), Lsn(0x100)), 6).tries, 1);
+        // A copy that follows, and falls behind again.
+        let rebuilt = Order { stage: Stage::Rebuilt, end: Lsn(7), ..once.clone() };
+        assert_eq!(rebuilt.clone().finished(), once);
+        assert_eq!(rebuilt.clone().finished().tried_again(ABOUT, 6).tries, 2);
+        // A person has looked.
+        assert_eq!(Order { unattended: false, ..rebuilt }.finished(), Order::default());
+    }
+
+    #[test]
+    fn a_copy_is_made_for_the_same_try() {
+        let once = Order { why: "no luck".to_owned(), ..Order::default().tried_again(ABOUT, 5) };
+        assert_eq!(once.clone().anew(), Order { why: String::new(), ..once.clone() });
+        assert_eq!(Order { stage: Stage::Copied, ..once }.anew(), Order::default());
     }
 }

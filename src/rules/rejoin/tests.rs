@@ -59,6 +59,7 @@ table! { starts;
     a_strayed_node_is_rewound_if_that_is_wanted: (Rejoin::Rewind, "", true, true) => "rewind";
     nobody_asked_to_rewind: (Rejoin::Report, "", true, true) => "as it is";
     nobody_wants_it: (Rejoin::None, "", true, true) => "as it is";
+    a_copy_is_wanted_instead: (Rejoin::Rebuild, "", true, true) => "as it is";
     without_a_primary_there_is_no_source: (Rejoin::Rewind, "", true, false) => "as it is";
     an_operator_asked: (Rejoin::Report, ORDERED, true, true) => "rewind";
     an_order_is_for_one_promotion: (Rejoin::Report, ORDERED_BEFORE, true, true) => "as it is";
@@ -82,6 +83,7 @@ fn says((policy, notes, obstacle): (Rejoin, &str, Option<&str>)) -> String {
     match while_running(policy, &notes.parse().unwrap(), &diverged(), obstacle, "pgsqld") {
         Diverged::Report(reason) => reason,
         Diverged::Restart(reason) => format!("RESTART: {reason}"),
+        Diverged::Rebuild => "REBUILD".to_owned(),
     }
 }
 
@@ -110,6 +112,10 @@ table! { says;
         format!("not rewound, no space; then `pgsqlms rejoin --resource pgsqld`: {STRAYED}");
     an_obstacle_is_said_at_once: (Rejoin::Rewind, ORDERED, Some("no checksums")) =>
         format!("run `pgsqlms rebuild --resource pgsqld` here, no checksums: {STRAYED}");
+    a_copy_is_made_if_that_is_wanted: (Rejoin::Rebuild, "", None) => "REBUILD";
+    whatever_a_rewind_came_to: (Rejoin::Rebuild, BLOCKED, None) => "REBUILD";
+    a_rewind_that_is_impossible_is_no_matter: (Rejoin::Rebuild, "", Some("no checksums")) => "REBUILD";
+    an_operators_rewind_comes_first: (Rejoin::Rebuild, ORDERED, None) => RESTART;
     as_with_paf: (Rejoin::None, "", None) =>
         format!("stop the resource here, then rebuild this node by pg_rewind or pg_basebackup: {STRAYED}");
 }

@@ -158,7 +158,7 @@ impl Pair {
     /// Runs it as if there were a cluster.
     #[track_caller]
     pub(crate) fn run(&self, test: Test) -> Ended {
-        let log = self.cluster.path().join("log");
+        let log = self.log();
         let _ = std::fs::remove_file(&log);
         let output = self.inside(test.env("HA_LOGFILE", &log)).output().unwrap();
         let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -167,6 +167,26 @@ impl Pair {
         let log = std::fs::read_to_string(&log).unwrap_or_default();
         assert!(!log.contains("this is a bug"), "{log}");
         Ended { code: output.status.code().unwrap_or(-1), reason, log: log + &stderr }
+    }
+
+    /// Where actions log.
+    pub(crate) fn log(&self) -> PathBuf {
+        self.cluster.path().join("log")
+    }
+
+    /// What the cluster was told so far.
+    pub(crate) fn calls(&self) -> String {
+        std::fs::read_to_string(self.cluster.path().join("calls")).unwrap_or_default()
+    }
+
+    /// The primary removes WAL that the other one has not received.
+    pub(crate) fn loses_wal(&self) {
+        self.new.sql("ALTER SYSTEM SET wal_keep_size = 0");
+        self.new.sql("SELECT pg_reload_conf()");
+        for _ in 0..6 {
+            self.new.sql("SELECT pg_switch_wal()");
+            self.new.sql("CHECKPOINT");
+        }
     }
 
     /// Both hold the same, and the old primary follows.

@@ -1,0 +1,226 @@
+//! `rejoin=rebuild`: the same without a hand.
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use super::*;
+
+fn monitors(pair: &Pair) -> Ended {
+    pair.run(pair.action("monitor").meta("interval", "3000").parameter("rejoin", "rebuild"))
+}
+
+/// The monitor, which must say this first.
+#[track_caller]
+fn tells(pair: &Pair, words: &str) {
+    let told = monitors(pair);
+    expect(&told, Degraded);
+    assert!(told.reason.starts_with(words), "{told:?}");
+}
+
+/// The programs that nobody watches.
+fn jobs(pair: &Pair) -> Vec<Pid> {
+    let read = |pid: &str, file: &str| std::fs::read(format!("/proc/{pid}/{file}")).unwrap_or_default();
+    let is_one = |pid: &String| {
+        let (command, environment) = (read(pid, "cmdline"), read(pid, "environ"));
+        let has = |text: &[u8], word: &str| String::from_utf8_lossy(text).contains(word);
+        has(&command, "--unattended") && has(&environment, &pair.log().display().to_string())
+    };
+    let pids = std::fs::read_dir("/proc").unwrap().flatten().map(|entry| entry.file_name().into_string().unwrap());
+    pids.filter(is_one).filter_map(|pid| pid.parse().ok()).map(Pid::from_raw).collect()
+}
+
+/// The job has ended by itself.
+#[track_caller]
+fn ends(pair: &Pair) {
+    eventually("the end of the job", || jobs(pair).is_empty());
+}
+
+#[track_caller]
+fn has(pair: &Pair, words: &str) {
+    eventually(words, || order(pair).contains(words));
+}
+
+/// The rebuild follows the copy, as Pacemaker carries it out.
+#[track_caller]
+fn restarts(pair: &Pair) {
+    has(pair, "stage=copied");
+    let restarts = monitors(pair);
+    expect(&restarts, GenericError);
+    assert!(restarts.reason.starts_with("restarts to be rebuilt"), "{restarts:?}");
+    expect(&pair.run(pair.action("stop")), Success);
+    start(pair);
+}
+
+/// What was dropped is told, and kept, once for each attempt.
+#[track_caller]
+fn is_kept(pair: &Pair, attempts: usize) {
+    let kept: Vec<PathBuf> =
+        std::fs::read_dir(pair.evidence().join("pgsql-test")).unwrap().flatten().map(|e| e.path()).collect();
+    let kept: Vec<&PathBuf> = kept.iter().filter(|path| path.join("summary.txt").exists()).collect();
+    assert_eq!(kept.len(), attempts, "{kept:?}");
+    let summary = std::fs::read_to_string(kept[0].join("summary.txt")).unwrap();
+    assert!(summary.contains("srv2 was promoted there, to timeline 2"), "{summary}");
+    assert!(summary.lines().filter(|line| line.contains(": COMMIT 20")).count() >= 3, "{summary}");
+    assert!(kept[0].join("pg_wal").read_dir().unwrap().count() > 2);
+}
+
+#[test]
+fn a_job_that_was_killed_is_begun_anew_by_the_next_monitor() {
+    let Some(pair) = pair() else { return };
+    expect(&pair.run(pair.action("start").parameter("rejoin", "rebuild")), Success);
+    let slow = pair.programs_with("pg_basebackup", "exec $real --max-rate=500k \"$@\"");
+    pair.tell_cluster("srv2", &[("pgdata", &pair.old.data()), ("bindir", &slow)]);
+    tells(&pair, "being rebuilt, `journalctl -t pgsqlms` here tells how far: it diverged from timeline 2 (srv2) at 0/");
+    eventually("a part of the copy", || beside(&pair).join("data/base").exists());
+    let [job] = jobs(&pair)[..] else { panic!("{:?}", jobs(&pair)) };
+    assert_eq!(nix::unistd::getsid(Some(job)), Ok(job));
+    assert_eq!(std::fs::read_link(format!("/proc/{job}/fd/1")).unwrap(), Path::new("/dev/null"));
+    eventually("some of it", || monitors(&pair).reason.contains(" % copied: it diverged"));
+    tells(&pair, "being rebuilt, ");
+    assert_eq!(jobs(&pair), [job]);
+    // Nor beside an operator's.
+    let (done, told) = run(&pair, &["--yes"]);
+    assert!(!done && told.contains("still copies the primary"), "{told}");
+    kill(job, Signal::SIGKILL).unwrap();
+    eventually("its end", || jobs(&pair).is_empty() && commands(&beside(&pair)).is_empty());
+    // What is half copied is never started.
+    expect(&pair.run(pair.action("stop")), Success);
+    pair.tell_cluster("srv2", &[("pgdata", &pair.old.data())]);
+    // By now it does not start as what it is.
+    let started = pair.run(pair.action("start").parameter("rejoin", "rebuild"));
+    if started.code == Success as i32 {
+        tells(&pair, "being rebuilt, `journalctl");
+        restarts(&pair);
+    } else {
+        assert!(started.reason.starts_with("being rebuilt, `journalctl"), "{started:?}");
+        has(&pair, "stage=copied");
+        start(&pair);
+    }
+    ends(&pair);
+    pair.is_whole();
+    is_kept(&pair, 2);
+    assert!(!beside(&pair).exists() && !old(&pair).exists());
+    assert!(order(&pair).contains("stage=nothing") && order(&pair).contains("tries=2"), "{}", order(&pair));
+    expect(&monitors(&pair), Success);
+    assert!(jobs(&pair).is_empty());
+}
+
+#[test]
+fn what_fails_is_told_and_tried_three_times() {
+    let Some(pair) = pair() else { return };
+    expect(&pair.run(pair.action("start").parameter("rejoin", "rebuild")), Success);
+    let fails = pair.programs_with("pg_basebackup", "echo 'pg_basebackup: error: no luck' >&2; exit 1");
+    pair.tell_cluster("srv2", &[("pgdata", &pair.old.data()), ("bindir", &fails)]);
+    for attempt in 1..=3 {
+        tells(&pair, "being rebuilt, `journalctl");
+        has(&pair, "no luck");
+        ends(&pair);
+        assert!(order(&pair).contains(&format!("tries={attempt}")), "{}", order(&pair));
+        if attempt < 3 {
+            tells(&pair, "not rebuilt yet, the primary is not copied: ");
+        }
+        // Long ago.
+        let text = order(&pair);
+        let tried = text.lines().find(|line| line.starts_with("tried=")).unwrap();
+        std::fs::write(pair.evidence().join("pgsql-test/rebuild"), text.replace(tried, "tried=7")).unwrap();
+    }
+    tells(&pair, "run `pgsqlms rebuild --resource pgsql-test` here, the primary is not copied: ");
+    assert!(jobs(&pair).is_empty() && !beside(&pair).exists());
+    assert_eq!(pair.old.sql("SELECT count(*) FROM stray"), "40000");
+    // What the operator does then.
+    pair.tell_cluster("srv2", &[("pgdata", &pair.old.data())]);
+    let child = copied(&pair, &["--yes"]);
+    expect(&pair.run(pair.action("stop")), Success);
+    start(&pair);
+    let told = succeeds(child);
+    assert!(told.contains("What is dropped is kept in "), "{told}");
+    pair.is_whole();
+}
+
+#[test]
+fn a_place_that_is_taken_is_told_and_left_alone() {
+    let Some(pair) = pair() else { return };
+    expect(&pair.run(pair.action("start").parameter("rejoin", "rebuild")), Success);
+    std::fs::create_dir(old(&pair)).unwrap();
+    tells(&pair, "not rebuilt, ");
+    assert!(jobs(&pair).is_empty() && order(&pair).is_empty());
+    assert!(monitors(&pair).reason.contains("data.pgsqlms-old is in the way: move it elsewhere"));
+}
+
+/// "requested timeline 2 is not a child of this server's history".
+#[test]
+fn a_node_that_does_not_start_is_rebuilt() {
+    let Some(pair) = Pair::parted(|_| {}, "SELECT 1") else { return };
+    expect(&pair.run(pair.action("start")), Success);
+    eventually("the new history", || pair.old.data().join("pg_wal/00000002.history").exists());
+    expect(&pair.run(pair.action("stop")), Success);
+    let refused = pair.run(pair.action("start").parameter("rejoin", "rebuild"));
+    expect(&refused, GenericError);
+    assert!(refused.reason.starts_with("being rebuilt, `journalctl -t pgsqlms` here tells how far"), "{refused:?}");
+    has(&pair, "stage=copied");
+    eventually("another start to be asked for", || pair.calls().contains("crm_resource --cleanup"));
+    start(&pair);
+    ends(&pair);
+    pair.is_whole();
+    is_kept(&pair, 1);
+    assert!(!old(&pair).exists());
+}
+
+#[test]
+fn old_data_that_nobody_was_left_to_remove_goes_when_the_copy_follows() {
+    let Some(pair) = pair() else { return };
+    expect(&pair.run(pair.action("start").parameter("rejoin", "rebuild")), Success);
+    tells(&pair, "being rebuilt, ");
+    has(&pair, "stage=copied");
+    let [job] = jobs(&pair)[..] else { panic!("{:?}", jobs(&pair)) };
+    kill(job, Signal::SIGKILL).unwrap();
+    ends(&pair);
+    restarts(&pair);
+    eventually("the old primary to follow", || pair.old.sql("SELECT status FROM pg_stat_wal_receiver") == "streaming");
+    assert!(old(&pair).exists() && jobs(&pair).is_empty());
+    // With another policy it is nobody's business.
+    expect(&monitor(&pair), Success);
+    assert!(jobs(&pair).is_empty());
+    expect(&monitors(&pair), Success);
+    eventually("the old data to go", || !old(&pair).exists());
+    ends(&pair);
+    pair.is_whole();
+    is_kept(&pair, 1);
+}
+
+/// The primary has removed the WAL that this node needs next; it has not diverged.
+#[test]
+fn a_node_that_lacks_wal_is_rebuilt() {
+    let Some(pair) = pair() else { return };
+    let child = copied(&pair, &["--yes"]);
+    start(&pair);
+    succeeds(child);
+    expect(&pair.run(pair.action("stop")), Success);
+    pair.loses_wal();
+    expect(&pair.run(pair.action("start").parameter("rejoin", "rebuild")), Success);
+    let name = pair.old.data().to_string_lossy().trim_matches('/').replace('/', "-");
+    let note = PathBuf::from(format!("/run/pgsqlms/{name}.break"));
+    expect(&monitors(&pair), Success);
+    // Half a minute later.
+    let text = std::fs::read_to_string(&note).unwrap();
+    let (since, seen) = text.split_once(' ').unwrap();
+    std::fs::write(&note, format!("{} {seen}", since.parse::<u64>().unwrap() - 40_000)).unwrap();
+    let archive = |command: &str| {
+        pair.old.sql(&format!("ALTER SYSTEM SET restore_command = '{command}'"));
+        pair.old.sql("SELECT pg_reload_conf()");
+        eventually("the setting", || pair.old.sql("SHOW restore_command") == command);
+    };
+    archive("false");
+    let command = "run `pgsqlms rebuild --resource pgsql-test` here; no WAL received for ";
+    eventually("its primary to refuse", || monitors(&pair).reason.starts_with(command));
+    assert!(jobs(&pair).is_empty());
+    archive("");
+    tells(
+        &pair,
+        "being rebuilt, `journalctl -t pgsqlms` here tells how far: the primary has removed WAL that it needs",
+    );
+    restarts(&pair);
+    ends(&pair);
+    pair.is_whole();
+    assert!(!old(&pair).exists());
+}
