@@ -15,7 +15,7 @@ use crate::node::NodeName;
 use crate::postgres::{Outlook, Place};
 use crate::record::Record;
 use crate::rules::follow;
-use crate::rules::rebuild::{Facts, Order, Progress, Stage, lacks_room, progress, refusal};
+use crate::rules::rebuild::{Facts, MOST_TRIES, Order, PAUSE, Progress, Stage, lacks_room, progress, refusal};
 use crate::rules::rejoin::divergence;
 use crate::rules::status::{self, Role, Status};
 
@@ -53,30 +53,50 @@ impl Rebuild {
     }
 }
 
-/// Rebuilds the node, as [`by_hand`] does. Without a hand it is counted, and what hindered it is noted and logged.
+/// Rebuilds the node, as [`by_hand`] does.
 ///
 /// # Errors
 ///
 /// See [`by_hand`].
 pub fn run(agent: &mut Agent, command: &Rebuild) -> Result<String, Failure> {
-    if !command.unattended {
-        return by_hand(agent, command);
-    }
+    if command.unattended { unattended(agent, command) } else { by_hand(agent, command) }
+}
+
+/// Each attempt is counted, and what hindered it is noted and logged. The next is the monitor's to begin; where there is none,
+/// because the instance did not start, it is made here, and Pacemaker is had to start it once more when all were in vain: that
+/// start tells why.
+fn unattended(agent: &mut Agent, command: &Rebuild) -> Result<String, Failure> {
     // Only who holds this writes any notes.
     agent.postgres.claim_job().inspect_err(|error| log::warn!("not rebuilt: {error}"))?;
-    let ended = count(agent).and_then(|()| by_hand(agent, command));
-    match &ended {
-        Ok(told) => log::info!("{told}"),
-        Err(failure) => {
-            log::warn!("{failure}");
-            let order = agent.postgres.order()?;
-            if order.stage == Stage::Nothing {
-                let why = if let Failure::NotRebuilt(why) = failure { why.clone() } else { failure.to_string() };
-                agent.postgres.put_order(&Order { why, ..order })?;
+    loop {
+        let ended = count(agent).and_then(|()| by_hand(agent, command));
+        let failure = match ended {
+            Ok(told) => {
+                log::info!("{told}");
+                return Ok(told);
             }
+            Err(failure) => failure,
+        };
+        log::warn!("{failure}");
+        let order = agent.postgres.order()?;
+        if order.stage != Stage::Nothing {
+            return Err(failure);
+        }
+        let why = if let Failure::NotRebuilt(why) = &failure { why.clone() } else { failure.to_string() };
+        agent.postgres.put_order(&Order { why, ..order.clone() })?;
+        if agent.postgres.phase().is_some() {
+            return Err(failure);
+        }
+        if order.tries >= MOST_TRIES {
+            agent.pacemaker.clean_up(&agent.request.instance)?;
+            return Err(failure);
+        }
+        let until = agent.request.deadline.or_after(agent.clock, PAUSE);
+        let starts = |agent: &mut Agent| Ok(agent.postgres.phase().map(|_| ()));
+        if agent.wait_for("the instance to be started", until, starts).is_ok() {
+            return Err(failure);
         }
     }
-    ended
 }
 
 /// Counts one more attempt for the last promotion, where something is to be copied.

@@ -43,7 +43,13 @@ pub fn run(agent: &mut Agent, command: &Rejoin) -> Result<String, Failure> {
     }
     let me = agent.request.me.clone();
     let Some(divergence) = rejoin::look(agent)? else {
-        return Ok(format!("{me} is on the cluster's history: there is nothing to rewind."));
+        let on_it = format!("{me} is on the cluster's history: there is nothing to rewind");
+        // Something else may keep it from following.
+        let trouble = if matches!(agent.postgres.follows(), Ok(false)) { agent.postgres.cut_off(false) } else { None };
+        return match trouble {
+            Some(trouble) => Err(Failure::NotRejoined(format!("{trouble} ({on_it})"))),
+            None => Ok(format!("{on_it}.")),
+        };
     };
     tell(&format!("{me} has {divergence}."));
     match agent.postgres.at_stake(&divergence) {

@@ -79,9 +79,14 @@ pub fn all_of(datadir: &Path, pgdata: &Path) -> Vec<ServerProcess> {
 /// Whether a server was started with `-D` and one of these directories.
 fn names(process: &Path, directories: &[&Path]) -> bool {
     let command_line = std::fs::read(process.join("cmdline")).unwrap_or_default();
+    serves(&command_line, directories)
+}
+
+/// Whether that is the command line of a server in one of these directories. With `-C` it only tells a setting and ends.
+fn serves(command_line: &[u8], directories: &[&Path]) -> bool {
     let arguments: Vec<&[u8]> = command_line.split(|byte| *byte == 0).collect();
     let given = |name: &[u8]| directories.iter().any(|directory| directory.as_os_str().as_bytes() == name);
-    arguments.windows(2).any(|pair| pair[0] == b"-D" && given(pair[1]))
+    arguments.windows(2).any(|pair| pair[0] == b"-D" && given(pair[1])) && !arguments.contains(&b"-C".as_slice())
 }
 
 /// Whether a server works in `datadir`, also one that only a container sees: its process numbers are not ours.
@@ -233,6 +238,13 @@ mod tests {
         assert_eq!(state_and_parent(b"12 (\xFF\n) S 7 12 12 0"), Some(('S', 7)));
         assert_eq!(state_and_parent(b"12 (postgres) T 1 12"), Some(('T', 1)));
         assert_eq!(state_and_parent(b"12 (postgres"), None);
+    }
+
+    #[test]
+    fn who_only_tells_a_setting_is_no_server() {
+        let serves = |command: &str| serves(command.replace(' ', "\0").as_bytes(), &[Path::new("/data")]);
+        assert!(serves("postgres -D /data") && serves("postgres -D /data -c port=5433"));
+        assert!(!serves("postgres -D /data -C primary_conninfo") && !serves("postgres -D /other"));
     }
 
     #[test]

@@ -7,6 +7,7 @@ mod dropped;
 mod keep;
 mod output;
 pub(super) mod rebuild;
+mod waldir;
 
 use std::fs;
 use std::path::{Path, PathBuf};

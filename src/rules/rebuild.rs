@@ -12,7 +12,7 @@ use crate::location::{Lsn, Timeline};
 use crate::node::NodeName;
 
 pub use order::{Order, Stage};
-pub use unattended::{Job, MOST_TRIES, Plight, Unattended, left_over, unattended};
+pub use unattended::{Job, MOST_TRIES, PAUSE, Plight, Unattended, left_over, unattended};
 
 /// So often a running instance is restarted for one copy.
 pub const MOST_RESTARTS: u32 = 3;

@@ -3,11 +3,15 @@
 /// Marks of the lines that tell why a server ended.
 const FATAL: [&str; 2] = ["FATAL:", "PANIC:"];
 
+/// What a client is told that comes too early or too late: the server does not end for it.
+const TO_CLIENT: &str = "the database system is ";
+
 /// What tells most of what a server said in these logs: its first fatal message, or else its last one; without what
 /// `log_line_prefix` puts before it.
 pub fn most_telling(logs: &[String]) -> Option<String> {
     let lines: Vec<&str> = logs.iter().flat_map(|log| log.lines()).collect();
-    let Some(at) = lines.iter().position(|line| FATAL.iter().any(|mark| line.contains(mark))) else {
+    let is_fatal = |line: &&str| FATAL.iter().any(|mark| line.contains(mark)) && !message(line).starts_with(TO_CLIENT);
+    let Some(at) = lines.iter().position(is_fatal) else {
         // Without a severity it is not the server that speaks but what comes before it, and that says it at once.
         let severe = lines.iter().rev().find(|line| message(line) != **line);
         return severe.or(lines.first()).map(|line| message(line).to_owned());
@@ -94,6 +98,8 @@ mod tests {
         nothing: "" => None;
         prefixes_are_left_out: "2026-11-23 02:11:44.765 UTC [26553] FATAL:  could not bind\nLOG:  shut down" => said("could not bind");
         the_first_fatal_counts: "LOG:  a\nPANIC:  b\nFATAL:  c" => said("b");
+        what_a_client_is_told_does_not_count:
+            "x FATAL:  the database system is starting up\nx FATAL:  requested timeline 3 is not a child" => said("requested timeline 3 is not a child");
         none_is_fatal: "x LOG:  a\ny LOG:  b" => said("b");
         of_a_broken_configuration_the_line_is_told:
             "LOG:  syntax error in file \"p.conf\" line 8\nFATAL:  configuration file \"p.conf\" contains errors"

@@ -284,6 +284,43 @@ fn a_copy_that_fails_leaves_nothing() {
     assert!(!beside(&pair).exists() && pair.old.data().join("PG_VERSION").exists());
 }
 
+/// The two names of the WAL's directory take turns, and none is left over.
+#[test]
+fn a_pg_wal_elsewhere_stays_elsewhere() {
+    let prepare = |old: &Instance| {
+        old.configure("wal_log_hints = off\n");
+        let (wal, elsewhere) = (old.data().join("pg_wal"), old.directory.path().join("wal"));
+        std::fs::rename(&wal, &elsewhere).unwrap();
+        std::os::unix::fs::symlink(&elsewhere, &wal).unwrap();
+    };
+    let Some(pair) = Pair::new(prepare) else { return };
+    let wal = |name: &str| pair.old.directory.path().join(name);
+    let leads_to = || std::fs::read_link(pair.old.data().join("pg_wal")).unwrap();
+    let slow = pair.programs_with("pg_basebackup", "exec $real --max-rate=200k \"$@\"");
+    pair.tell_cluster("srv2", &[("pgdata", &pair.old.data()), ("bindir", &slow)]);
+    let mut child = begin(&pair, &["--yes"]);
+    eventually("a part of the copy", || beside(&pair).join("data/base").exists() && wal("wal.pgsqlms").exists());
+    child.kill().unwrap();
+    child.wait().unwrap();
+    eventually("the end of pg_basebackup", || commands(&beside(&pair)).is_empty());
+    pair.tell_cluster("srv2", &[("pgdata", &pair.old.data())]);
+    let child = copied(&pair, &["--yes"]);
+    assert_eq!(leads_to(), wal("wal"));
+    start(&pair);
+    succeeds(child);
+    pair.is_whole();
+    assert_eq!(leads_to(), wal("wal.pgsqlms"));
+    assert!(!wal("wal").exists() && !old(&pair).exists() && !beside(&pair).exists());
+    expect(&pair.run(pair.action("stop")), Success);
+    pair.loses_wal();
+    let child = copied(&pair, &["--yes"]);
+    start(&pair);
+    succeeds(child);
+    pair.is_whole();
+    assert_eq!(leads_to(), wal("wal"));
+    assert!(!wal("wal.pgsqlms").exists() && !old(&pair).exists() && !beside(&pair).exists());
+}
+
 /// The primary has removed the WAL that this node needs next; it has not diverged.
 #[test]
 fn a_node_that_lacks_wal_is_rebuilt() {

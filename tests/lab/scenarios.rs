@@ -1,6 +1,7 @@
 //! The scenarios, one per file.
 
 mod a_delayed_standby_was_restarted_and_holds_the_most;
+mod a_diverged_primary_is_rebuilt_without_a_hand;
 mod a_first_start_gives_a_primary_and_streaming_standbys;
 mod a_move_promotes_another_node_and_back;
 mod a_move_to_a_standby_that_lacks_wal_is_undone;
@@ -18,6 +19,7 @@ mod agents_are_killed;
 mod all_nodes_lose_power;
 mod an_agent_is_killed_in_promote;
 mod an_operator_brings_a_diverged_primary_back;
+mod an_operator_rebuilds_a_node_that_lacks_wal;
 mod another_instance_is_left_alone;
 mod cleanup_and_refresh_restart_nothing;
 mod connections_are_exhausted;
@@ -90,6 +92,8 @@ pub fn everyday() -> Vec<Scenario> {
         scenario!(an_operator_brings_a_diverged_primary_back, Shared on "trixie"),
         scenario!(diverged_primaries_rewind_themselves, Shared on "trixie"),
         scenario!(the_power_fails_in_the_middle_of_a_rewind, Shared on "trixie"),
+        scenario!(a_diverged_primary_is_rebuilt_without_a_hand, Shared on "trixie"),
+        scenario!(an_operator_rebuilds_a_node_that_lacks_wal, Shared on "trixie"),
         scenario!(a_standby_loses_power, Shared on "trixie"),
         scenario!(all_nodes_lose_power, Shared on "trixie"),
         scenario!(the_resource_is_disabled_and_enabled, Shared on "trixie"),

@@ -6,11 +6,13 @@
 use std::ffi::OsStr;
 use std::fs::{self, DirBuilder};
 use std::io::ErrorKind;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::keep::{Kept, MANAGED};
+use super::waldir::{self, WalDir};
 use super::{Hindered, Rewind, SPARE};
 use crate::command::Invocation;
 use crate::postgres::conninfo::{Conninfo, Password};
@@ -27,6 +29,9 @@ const SILENCE: Duration = Duration::from_secs(3600);
 /// The file that makes a directory ours.
 const MARKER: &str = "pgsqlms-rebuild";
 
+/// The file that says where the WAL of the copy is, if not in it.
+const WAL_ELSEWHERE: &str = "pgsqlms-waldir";
+
 /// The directories that are concerned.
 #[derive(Debug, Clone)]
 pub(crate) struct Places {
@@ -39,16 +44,16 @@ pub(crate) struct Places {
     pub(crate) old: PathBuf,
 }
 
-fn failed(doing: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> PostgresError {
+pub(super) fn failed(doing: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> PostgresError {
     let path = path.to_owned();
     move |source| PostgresError::File { doing, path, source }
 }
 
-fn is_directory(path: &Path) -> bool {
+pub(super) fn is_directory(path: &Path) -> bool {
     path.symlink_metadata().is_ok_and(|found| found.is_dir())
 }
 
-fn is_there(path: &Path) -> bool {
+pub(super) fn is_there(path: &Path) -> bool {
     path.symlink_metadata().is_ok()
 }
 
@@ -67,6 +72,11 @@ impl Places {
     /// Which of them are there.
     pub(crate) fn sites(&self) -> Sites {
         Sites { data: is_there(&self.data), copy: is_directory(&self.copy) && self.is_ours(), old: is_there(&self.old) }
+    }
+
+    /// Where the WAL of the copy is, if not in it.
+    fn wal_of_copy(&self) -> Option<PathBuf> {
+        if self.is_ours() { waldir::noted(&self.beside.join(WAL_ELSEWHERE)) } else { None }
     }
 
     fn is_ours(&self) -> bool {
@@ -91,9 +101,14 @@ impl Places {
         if nix::unistd::eaccess(parent, nix::unistd::AccessFlags::W_OK).is_err() {
             return Some(format!("{} is not writable for {user}: `chown {user}` it", parent.display()));
         }
-        let linked = |path: &Path| path.symlink_metadata().is_ok_and(|found| found.is_symlink());
-        if linked(&self.data.join("pg_wal")) {
-            return Some("pg_wal is a link, which is not supported: rebuild by pg_basebackup --waldir".to_owned());
+        let wal = WalDir::of(&self.data);
+        if let Some(obstacle) = wal.as_ref().and_then(|wal| wal.obstacle(self.wal_of_copy().as_deref(), user)) {
+            return Some(obstacle);
+        }
+        if wal.is_none() && !is_directory(&self.data.join("pg_wal")) {
+            return Some(
+                "pg_wal is neither a directory nor a link to one: rebuild by pg_basebackup by hand".to_owned(),
+            );
         }
         let tablespaces = fs::read_dir(self.data.join("pg_tblspc"));
         if tablespaces.is_ok_and(|mut entries| entries.next().is_some()) {
@@ -113,6 +128,13 @@ impl Places {
         self.remove_beside()?;
         DirBuilder::new().mode(0o700).create(&self.beside).map_err(failed("create", &self.beside))?;
         layout::create(&self.beside.join(MARKER))?;
+        if let Some(wal) = WalDir::of(&self.data) {
+            if is_there(&wal.next) && !is_empty(&wal.next) {
+                return Err(failed("use", &wal.next)(ErrorKind::AlreadyExists.into()));
+            }
+            let note = self.beside.join(WAL_ELSEWHERE);
+            fs::write(&note, wal.next.as_os_str().as_bytes()).map_err(failed("write", &note))?;
+        }
         sync(&self.beside)?;
         self.sync_parent()
     }
@@ -137,6 +159,9 @@ impl Places {
             let why = "it is none of pgsqlms: move it elsewhere".to_owned();
             return Err(PostgresError::Content { path: self.beside.clone(), why });
         }
+        if let Some(wal) = self.wal_of_copy() {
+            waldir::remove_unused(&wal, &self.data, &self.old)?;
+        }
         for entry in fs::read_dir(&self.beside).map_err(failed("read", &self.beside))?.flatten() {
             let path = entry.path();
             if entry.file_name() == MARKER {
@@ -151,6 +176,8 @@ impl Places {
     /// Removes the old data.
     pub(crate) fn remove_old(&self) -> Result<(), PostgresError> {
         if is_directory(&self.old) {
+            // First: then what is left tells where it was.
+            waldir::remove_of(&self.old, &self.data)?;
             fs::remove_dir_all(&self.old).map_err(failed("remove", &self.old))
         } else {
             Ok(())
@@ -185,12 +212,12 @@ impl Places {
     }
 }
 
-fn is_empty(directory: &Path) -> bool {
+pub(super) fn is_empty(directory: &Path) -> bool {
     is_directory(directory) && fs::read_dir(directory).is_ok_and(|mut entries| entries.next().is_none())
 }
 
 /// Also where the same file system is mounted once more.
-fn is_mount_point(data: &Path, parent: &Path) -> bool {
+pub(super) fn is_mount_point(data: &Path, parent: &Path) -> bool {
     let device = |path: &Path| path.metadata().map(|found| found.dev()).ok();
     let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
     let real = data.canonicalize().unwrap_or_else(|_| data.to_owned());
@@ -249,6 +276,10 @@ impl Rewind<'_> {
             .arg("--no-password")
             .password(password)
             .working_in(&places.beside);
+        let copies = match places.wal_of_copy() {
+            Some(wal) => copies.option("waldir", wal),
+            None => copies,
+        };
         let mut percent = None;
         copies
             .relay(self.runtime, SILENCE, &mut |line| {
@@ -291,6 +322,10 @@ fn keep_links(from: &Path, to: &Path) -> Result<(), PostgresError> {
     for entry in fs::read_dir(from).map_err(failed("read", from))?.flatten() {
         let (path, new) = (entry.path(), to.join(entry.file_name()));
         let Ok(target) = fs::read_link(&path) else { continue };
+        if entry.file_name() == "pg_wal" {
+            // The copy has its own.
+            continue;
+        }
         match fs::remove_file(&new) {
             Err(error) if error.kind() == ErrorKind::NotFound => {}
             // A directory of the primary's.
@@ -315,7 +350,7 @@ mod tests {
     fn places() -> (tempfile::TempDir, Places) {
         let here = tempfile::tempdir().unwrap();
         let places = Places::of(&here.path().join("data"));
-        fs::create_dir(&places.data).unwrap();
+        fs::create_dir_all(places.data.join("pg_wal")).unwrap();
         (here, places)
     }
 
@@ -352,9 +387,11 @@ mod tests {
     #[test]
     fn what_cannot_be_replaced_is_told() {
         let (here, places) = places();
-        std::os::unix::fs::symlink(here.path(), places.data.join("pg_wal")).unwrap();
-        assert!(places.obstacle("me").unwrap().starts_with("pg_wal is a link"));
+        fs::remove_dir(places.data.join("pg_wal")).unwrap();
+        std::os::unix::fs::symlink(here.path().join("nowhere"), places.data.join("pg_wal")).unwrap();
+        assert!(places.obstacle("me").unwrap().starts_with("pg_wal is neither"));
         fs::remove_file(places.data.join("pg_wal")).unwrap();
+        fs::create_dir(places.data.join("pg_wal")).unwrap();
         fs::create_dir_all(places.data.join("pg_tblspc/1")).unwrap();
         assert!(places.obstacle("me").unwrap().starts_with("it has tablespaces"));
         fs::create_dir(&places.old).unwrap();

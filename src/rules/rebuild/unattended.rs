@@ -1,13 +1,15 @@
 //! `rejoin=rebuild`: a node that cannot follow gets a copy of the primary without a hand.
 
+use std::time::Duration;
+
 use super::{MOST_RESTARTS, Order, Stage};
 use crate::location::{Lsn, Timeline};
 
 /// So often the primary is copied without a hand for one promotion, whatever hinders it or ends it.
 pub const MOST_TRIES: u32 = 3;
 
-/// So many seconds after one that failed, the next is begun. One that was killed is begun anew at once.
-const PAUSE: u64 = 60;
+/// So long after one that failed, the next is begun. One that was killed is begun anew at once.
+pub const PAUSE: Duration = Duration::from_secs(60);
 
 /// What can be seen of a rebuild from outside.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -78,7 +80,7 @@ pub fn unattended(plight: &Plight) -> Unattended {
 
 /// A clock that was set back makes it due.
 fn pauses(order: &Order, now: u64) -> bool {
-    order.tried <= now && now - order.tried < PAUSE
+    order.tried <= now && now - order.tried < PAUSE.as_secs()
 }
 
 /// Whether old data is left over of a rebuild that nobody watches, on a node that follows.

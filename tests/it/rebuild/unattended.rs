@@ -214,6 +214,12 @@ fn a_node_that_lacks_wal_is_rebuilt() {
     let command = "run `pgsqlms rebuild --resource pgsql-test` here; no WAL received for ";
     eventually("its primary to refuse", || monitors(&pair).reason.starts_with(command));
     assert!(jobs(&pair).is_empty());
+    let told = pair.inside(Test::new(["rejoin", "--resource", "pgsql-test"])).output().unwrap();
+    assert!(!told.status.success(), "{told:?}");
+    assert!(
+        String::from_utf8_lossy(&told.stderr).starts_with(&format!("pgsqlms: not brought back: {command}")),
+        "{told:?}"
+    );
     archive("");
     tells(
         &pair,

@@ -174,11 +174,6 @@ impl Pair {
         self.cluster.path().join("log")
     }
 
-    /// What the cluster was told so far.
-    pub(crate) fn calls(&self) -> String {
-        std::fs::read_to_string(self.cluster.path().join("calls")).unwrap_or_default()
-    }
-
     /// The primary removes WAL that the other one has not received.
     pub(crate) fn loses_wal(&self) {
         self.new.sql("ALTER SYSTEM SET wal_keep_size = 0");
