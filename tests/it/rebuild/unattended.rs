@@ -9,10 +9,12 @@ fn monitors(pair: &Pair) -> Ended {
     pair.run(pair.action("monitor").meta("interval", "3000").parameter("rejoin", "rebuild"))
 }
 
-/// The monitor, which must say this first.
+/// The monitor, whose reason must begin with this.
 #[track_caller]
 fn tells(pair: &Pair, words: &str) {
-    let told = monitors(pair);
+    // A new reason is held back for once.
+    let first = monitors(pair);
+    let told = if first.code == Success as i32 { monitors(pair) } else { first };
     expect(&told, Degraded);
     assert!(told.reason.starts_with(words), "{told:?}");
 }
@@ -38,6 +40,14 @@ fn ends(pair: &Pair) {
 #[track_caller]
 fn has(pair: &Pair, words: &str) {
     eventually(words, || order(pair).contains(words));
+}
+
+/// A monitor begins this attempt.
+#[track_caller]
+fn begins(pair: &Pair, attempt: u32) {
+    let tries = format!("tries={attempt}\n");
+    monitors(pair);
+    eventually("it to be counted", || order(pair).contains(&tries) && !order(pair).contains("tried=7\n"));
 }
 
 /// The rebuild follows the copy, as Pacemaker carries it out.
@@ -89,7 +99,7 @@ fn a_job_that_was_killed_is_begun_anew_by_the_next_monitor() {
     // By now it does not start as what it is.
     let started = pair.run(pair.action("start").parameter("rejoin", "rebuild"));
     if started.code == Success as i32 {
-        tells(&pair, "being rebuilt, `journalctl");
+        begins(&pair, 2);
         restarts(&pair);
     } else {
         assert!(started.reason.starts_with("being rebuilt, `journalctl"), "{started:?}");
@@ -112,10 +122,9 @@ fn what_fails_is_told_and_tried_three_times() {
     let fails = pair.programs_with("pg_basebackup", "echo 'pg_basebackup: error: no luck' >&2; exit 1");
     pair.tell_cluster("srv2", &[("pgdata", &pair.old.data()), ("bindir", &fails)]);
     for attempt in 1..=3 {
-        tells(&pair, "being rebuilt, `journalctl");
+        begins(&pair, attempt);
         has(&pair, "no luck");
         ends(&pair);
-        assert!(order(&pair).contains(&format!("tries={attempt}")), "{}", order(&pair));
         if attempt < 3 {
             tells(&pair, "not rebuilt yet, the primary is not copied: ");
         }
@@ -170,7 +179,7 @@ fn a_node_that_does_not_start_is_rebuilt() {
 fn old_data_that_nobody_was_left_to_remove_goes_when_the_copy_follows() {
     let Some(pair) = pair() else { return };
     expect(&pair.run(pair.action("start").parameter("rejoin", "rebuild")), Success);
-    tells(&pair, "being rebuilt, ");
+    begins(&pair, 1);
     has(&pair, "stage=copied");
     let [job] = jobs(&pair)[..] else { panic!("{:?}", jobs(&pair)) };
     kill(job, Signal::SIGKILL).unwrap();
@@ -221,10 +230,7 @@ fn a_node_that_lacks_wal_is_rebuilt() {
         "{told:?}"
     );
     archive("");
-    tells(
-        &pair,
-        "being rebuilt, `journalctl -t pgsqlms` here tells how far: the primary has removed WAL that it needs",
-    );
+    begins(&pair, 1);
     restarts(&pair);
     ends(&pair);
     pair.is_whole();
