@@ -66,8 +66,8 @@ pub enum Failure {
     #[error("not rebuilt: {0}")]
     NotRebuilt(String),
     /// It was rewound before, and not to the end.
-    #[error("not started: {0}")]
-    HalfRewound(crate::rules::rejoin::Half),
+    #[error("{0}")]
+    HalfRewound(String),
     /// It is being rewound, and something went wrong: the next start goes on.
     #[error("the rewind is not finished: {0}; then clean up to go on")]
     Rewind(String),

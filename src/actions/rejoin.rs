@@ -7,7 +7,7 @@ use crate::failure::Failure;
 use crate::hooks;
 use crate::parameters::Rejoin;
 use crate::rules::promotion::Facts;
-use crate::rules::rejoin::{self, BeforeLaunch, Diverged, Divergence, Notes, Stage};
+use crate::rules::rejoin::{self, BeforeLaunch, Diverged, Divergence, Half, Notes, Stage};
 use crate::score::Score;
 
 use super::{election, follow, rebuild, start};
@@ -31,7 +31,7 @@ pub fn before_launch(agent: &mut Agent, deadline: Deadline) -> Result<(), Failur
         BeforeLaunch::AsItIs => Ok(()),
         BeforeLaunch::Refuse(half) => {
             step_back(agent);
-            Err(Failure::HalfRewound(half))
+            Err(Failure::HalfRewound(half.told(&agent.request.instance)))
         }
         BeforeLaunch::Rewind => rewind(agent, divergence.as_ref(), deadline),
     }
@@ -89,8 +89,11 @@ fn rewind(agent: &mut Agent, divergence: Option<&Divergence>, deadline: Deadline
     let notes = agent.postgres.rewind(divergence, until)?;
     match notes.stage {
         Stage::Rewound => Ok(()),
+        Stage::Rewinding if notes.is_given_up() => {
+            Err(Failure::HalfRewound(Half::GaveUp(notes.why).told(&agent.request.instance)))
+        }
         Stage::Rewinding => Err(Failure::Rewind(notes.why)),
-        Stage::Nothing | Stage::Ordered | Stage::Blocked => {
+        Stage::Nothing | Stage::Ordered | Stage::Blocked | Stage::Hopeless => {
             log::warn!("not rewound: {}", notes.why);
             Ok(())
         }

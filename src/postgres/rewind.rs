@@ -27,7 +27,7 @@ use crate::location::{Lsn, Timeline};
 use crate::parameters::Config;
 use crate::rules::rejoin::{Divergence, Notes, Stage};
 use keep::Kept;
-use output::Plan;
+use output::{Lasts, Plan};
 
 /// How long a source that is not ready yet is waited for.
 const SOURCE_PATIENCE: Duration = Duration::from_secs(10);
@@ -52,8 +52,18 @@ pub(super) struct Rewind<'a> {
 enum Hindered {
     /// It may be over soon.
     Passing(String),
-    /// It will not be.
+    /// It will not be, unless somebody helps.
     Lasting(String),
+    /// It never will be.
+    Hopeless(String),
+}
+
+impl Hindered {
+    fn why(self) -> String {
+        match self {
+            Hindered::Passing(why) | Hindered::Lasting(why) | Hindered::Hopeless(why) => why,
+        }
+    }
 }
 
 impl From<PostgresError> for Hindered {
@@ -64,7 +74,11 @@ impl From<PostgresError> for Hindered {
 
 impl From<output::Hindrance> for Hindered {
     fn from(hindrance: output::Hindrance) -> Self {
-        if hindrance.passes { Hindered::Passing(hindrance.why) } else { Hindered::Lasting(hindrance.why) }
+        match hindrance.lasts {
+            Lasts::Shortly => Hindered::Passing(hindrance.why),
+            Lasts::UntilMended => Hindered::Lasting(hindrance.why),
+            Lasts::ForEver => Hindered::Hopeless(hindrance.why),
+        }
     }
 }
 
@@ -90,15 +104,23 @@ impl Rewind<'_> {
         if let (Some(divergence), false) = (divergence, notes.stage == Stage::Rewinding) {
             notes = notes.about(divergence.timeline, divergence.switch);
         }
+        let before = notes.attempts;
         match self.attempt(divergence, &mut notes) {
             Ok(()) => {}
-            Err(Hindered::Passing(why) | Hindered::Lasting(why)) if notes.stage == Stage::Rewinding => notes.why = why,
+            Err(hindered) if notes.stage == Stage::Rewinding => {
+                let hopeless = matches!(hindered, Hindered::Hopeless(_));
+                notes = notes.interrupted(before, hindered.why(), hopeless);
+            }
             Err(Hindered::Passing(why)) => {
                 notes.attempts += 1;
                 notes.why = why;
             }
             Err(Hindered::Lasting(why)) => {
                 notes.stage = Stage::Blocked;
+                notes.why = why;
+            }
+            Err(Hindered::Hopeless(why)) => {
+                notes.stage = Stage::Hopeless;
                 notes.why = why;
             }
         }
@@ -128,8 +150,8 @@ impl Rewind<'_> {
         let (source, password) = self.source()?;
         let rewind = |more: &[&str]| self.pg_rewind(&program, &source, password.as_ref(), more);
         let (plan, planned) = self.plan(&rewind)?;
+        self.check_source_wal(&plan, &planned)?;
         if !resumed {
-            self.check_source_wal(&plan, &planned)?;
             kept.place = self.keep(divergence, &plan)?;
             notes.evidence = kept.place.display().to_string();
         }
@@ -268,7 +290,9 @@ impl Rewind<'_> {
             let printed = rewind(&["--dry-run", "--debug"])?;
             match output::plan(&printed) {
                 Ok(plan) => return Ok((plan, printed)),
-                Err(hindrance) if hindrance.passes && !patience.has_passed(self.clock) => self.clock.sleep(PAUSE),
+                Err(hindrance) if hindrance.lasts == Lasts::Shortly && !patience.has_passed(self.clock) => {
+                    self.clock.sleep(PAUSE)
+                }
                 Err(hindrance) => return Err(hindrance.into()),
             }
         }
@@ -282,8 +306,7 @@ impl Rewind<'_> {
         if there || !self.setting("restore_command")?.is_empty() {
             return Ok(());
         }
-        let why = format!("the primary has removed the WAL from {} on: use `pgsqlms rebuild` instead", plan.fork);
-        Err(Hindered::Lasting(why))
+        Err(Hindered::Hopeless(format!("the primary has removed the WAL from {} on", plan.fork)))
     }
 
     /// The name of the segment that `lsn` is in, without its timeline.
@@ -325,9 +348,8 @@ impl Rewind<'_> {
         let kept = Kept { data: self.data, place: self.evidence.begin(&name)? };
         let wal = kept.wal_from(&self.segment(fork)?)?;
         let size = wal.iter().filter_map(|file| Some(file.metadata().ok()?.len())).sum();
-        has_room(&kept.place, size, "to keep what is dropped").map_err(|hindered| match hindered {
-            Hindered::Passing(why) | Hindered::Lasting(why) => PostgresError::Copy(why),
-        })?;
+        has_room(&kept.place, size, "to keep what is dropped")
+            .map_err(|hindered| PostgresError::Copy(hindered.why()))?;
         self.describe(Some(divergence), fork, &kept.place)?;
         kept.save(&wal, &|| !self.until.has_passed(self.clock))?;
         evidence::sync(self.evidence.path())?;

@@ -13,10 +13,7 @@ use crate::rules::status::Phase;
 use crate::score::Score;
 use crate::vote::Vote;
 
-pub use notes::{Notes, Stage};
-
-/// So often the agent tries by itself to rewind a node for one promotion, whatever hinders it.
-pub const MOST_ATTEMPTS: u32 = 3;
+pub use notes::{MOST_ATTEMPTS, Notes, Stage};
 
 /// Where a node left the cluster's history, and what it wrote since.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -146,10 +143,11 @@ pub fn while_running(
 
 /// What brings a node back that has diverged, what hindered it so far, and how it has diverged: the first counts most.
 pub fn advice(notes: &Notes, divergence: &Divergence, obstacle: Option<&str>, resource: &str) -> String {
-    if let Some(obstacle) = obstacle {
+    let known = notes.about == Some((divergence.timeline, divergence.switch));
+    let hopeless = (known && notes.stage == Stage::Hopeless).then_some(notes.why.as_str());
+    if let Some(obstacle) = obstacle.or(hopeless) {
         return format!("run `pgsqlms rebuild --resource {resource}` here, {obstacle}: it {divergence}");
     }
-    let known = notes.about == Some((divergence.timeline, divergence.switch));
     let why = match notes.stage {
         _ if !known => String::new(),
         Stage::Rewound => " once more".to_owned(),
@@ -180,19 +178,24 @@ fn readiness(policy: Rejoin, notes: &Notes, divergence: &Divergence) -> Readines
         Stage::Ordered if known && notes.attempts >= MOST_ATTEMPTS => Readiness::Exhausted,
         Stage::Ordered if known => Readiness::Ready,
         Stage::Rewound if known => Readiness::Rewound,
-        Stage::Blocked if known => Readiness::Blocked,
+        Stage::Blocked | Stage::Hopeless if known => Readiness::Blocked,
         _ if policy != Rejoin::Rewind => Readiness::NotAsked,
         _ if known && notes.attempts >= MOST_ATTEMPTS => Readiness::Exhausted,
-        Stage::Nothing | Stage::Ordered | Stage::Rewound | Stage::Blocked | Stage::Rewinding => Readiness::Ready,
+        Stage::Nothing | Stage::Ordered | Stage::Rewound | Stage::Blocked | Stage::Hopeless | Stage::Rewinding => {
+            Readiness::Ready
+        }
     }
 }
 
-impl fmt::Display for Half {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Half {
+    /// What a person is told about it.
+    pub fn told(&self, resource: &str) -> String {
         let half = "it is half rewound";
         match self {
-            Half::NoPrimary => write!(f, "{half} and there is no primary to go on with: clean up when there is one"),
-            Half::GaveUp(why) => write!(f, "{half}: run `pgsqlms rejoin --yes`, or `pgsqlms rebuild --yes`; {why}"),
+            Half::NoPrimary => format!("{half} and there is no primary to go on with: clean up when there is one"),
+            Half::GaveUp(why) => {
+                format!("{half}: run `pgsqlms rejoin --resource {resource} --yes`, or `rebuild`; {why}")
+            }
         }
     }
 }
@@ -216,7 +219,7 @@ pub enum Progress {
 pub fn progress(notes: &Notes, phase: Option<Phase>, follows: bool) -> Progress {
     match notes.stage {
         _ if follows => Progress::Done,
-        Stage::Blocked => Progress::Failed(notes.why.clone()),
+        Stage::Blocked | Stage::Hopeless => Progress::Failed(notes.why.clone()),
         Stage::Nothing | Stage::Ordered
             if !notes.why.is_empty() && (notes.attempts >= MOST_ATTEMPTS || phase.is_none()) =>
         {

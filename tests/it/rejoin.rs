@@ -1,5 +1,6 @@
 //! A node that has left the cluster's history, and real pg_rewind.
 
+mod hindered;
 pub(crate) mod pair;
 
 use std::process::{Command, Stdio};
@@ -157,7 +158,9 @@ fn a_source_that_has_removed_the_wal_is_found_out_before_anything_is_changed() {
     assert_eq!(pair.old.sql("SELECT count(*) FROM stray"), "40000");
     let told = monitor(&pair, "rewind");
     expect(&told, Degraded);
-    assert!(told.reason.starts_with("not rewound, the primary has removed the WAL from 0/"), "{told:?}");
+    let words = "run `pgsqlms rebuild --resource pgsql-test` here, the primary has removed the WAL from 0/";
+    assert!(told.reason.starts_with(words), "{told:?}");
+    assert!(!told.reason.contains("pgsqlms rejoin"), "{told:?}");
 }
 
 /// pg_rewind is killed at one of its writes after the other, until it comes through; then the data is what it should be.
@@ -201,15 +204,17 @@ fn a_rewind_that_fails_again_and_again_is_given_up() {
     let Some(pair) = pair() else { return };
     let fails = "case \"$*\" in *--dry-run*) exec $real \"$@\" ;; esac\necho 'pg_rewind: error: no luck' >&2; exit 1";
     let bindir = pair.programs_with("pg_rewind", fails);
-    for _ in 0..3 {
-        let failed = pair.run(pair.action("start").parameter("rejoin", "rewind").parameter("bindir", &bindir));
+    let start = || pair.action("start").parameter("rejoin", "rewind");
+    let advice = "it is half rewound: run `pgsqlms rejoin --resource pgsql-test --yes`, or `rebuild`; ";
+    for attempt in 1..=3 {
+        let failed = pair.run(start().parameter("bindir", &bindir));
         expect(&failed, GenericError);
         assert!(failed.reason.contains("no luck"), "{failed:?}");
+        assert_eq!(failed.reason.contains(advice), attempt == 3, "{failed:?}");
     }
-    let refused = pair.run(pair.action("start").parameter("rejoin", "rewind"));
+    let refused = pair.run(start());
     expect(&refused, GenericError);
-    assert!(refused.reason.contains("run `pgsqlms rejoin --yes`, or `pgsqlms rebuild --yes`"), "{refused:?}");
-    assert!(refused.reason.contains("no luck"), "{refused:?}");
+    assert!(refused.reason.contains(advice) && refused.reason.contains("no luck"), "{refused:?}");
 }
 
 /// Somebody has copied the primary instead of going on: what is kept of the old data does not belong into the copy.

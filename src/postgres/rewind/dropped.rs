@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::super::history::TimelineHistory;
 use super::super::{PostgresError, layout, wal_end};
 use super::Rewind;
-use crate::command::Invocation;
+use crate::command::{Invocation, Printed};
 use crate::location::{Lsn, Timeline};
 use crate::rules::rejoin::Divergence;
 
@@ -70,15 +70,24 @@ impl Rewind<'_> {
                 .option("start", from.to_string())
                 .option("end", to.to_string());
             let patience = DESCRIPTION_PATIENCE.min(self.left().mul_f64(0.2));
-            let said = |dump: &Invocation| dump.listen(self.runtime, patience).map(|printed| printed.stdout);
+            let said = |dump: &Invocation| match dump.listen(self.runtime, patience) {
+                Ok(printed) => told(printed),
+                Err(error) => Err(error.to_string()),
+            };
             text += &format!("Timeline {timeline}, {from} to {to}: ");
-            match said(&dump.clone().option("rmgr", "Transaction")) {
-                Ok(ends) => text += &summary(&ends, &said(&dump).unwrap_or_default()),
-                Err(error) => text += &format!("cannot be described: {error}\n"),
+            match (said(&dump.clone().option("rmgr", "Transaction")), said(&dump)) {
+                (Err(why), Err(_)) => text += &format!("cannot be described: {why}\n"),
+                (ends, records) => text += &summary(&ends.unwrap_or_default(), &records.unwrap_or_default()),
             }
         }
         Ok(text)
     }
+}
+
+/// What pg_waldump has printed, if it could read anything: it also complains about what comes after the last record.
+fn told(printed: Printed) -> Result<String, String> {
+    let complaint = || printed.stderr.lines().next().unwrap_or("pg_waldump said nothing").to_owned();
+    if printed.status.success() || printed.stdout.contains("rmgr: ") { Ok(printed.stdout) } else { Err(complaint()) }
 }
 
 /// The parts of a history between two positions, with their timelines.
@@ -157,6 +166,21 @@ pg_waldump: error: error in WAL record at 0/303C2A0: invalid record length
 726: not ended; 1 records in 1663/5/16387 1663/5/16390
 ";
         assert_eq!(summary(waldump, waldump), expected);
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_not_nothing() {
+        use std::os::unix::process::ExitStatusExt;
+        let printed = |code: i32, stdout: &str, stderr: &str| Printed {
+            status: std::process::ExitStatus::from_raw(code << 8),
+            stdout: stdout.to_owned(),
+            stderr: stderr.to_owned(),
+        };
+        let gone = "pg_waldump: error: could not find file";
+        assert_eq!(told(printed(1, "", gone)), Err(gone.to_owned()));
+        assert_eq!(told(printed(0, "", "")), Ok(String::new()));
+        let some = "rmgr: Heap len";
+        assert_eq!(told(printed(1, some, "pg_waldump: error: invalid record length")), Ok(some.to_owned()));
     }
 
     #[test]

@@ -20,17 +20,38 @@ pub(super) struct Plan {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Hindrance {
     pub(super) why: String,
-    /// It may be over soon.
-    pub(super) passes: bool,
+    pub(super) lasts: Lasts,
 }
+
+/// How long a hindrance lasts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Lasts {
+    /// It may be over soon.
+    Shortly,
+    /// Until somebody helps.
+    UntilMended,
+    /// For ever: nobody can rewind this.
+    ForEver,
+}
+
+/// What pg_rewind says when the server is not there for it.
+const PASSING: [&str; 5] = ["connection to server", "could not connect", "starting up", "shutting down", "too many"];
+
+/// What it says when WAL, or a common past, is missing.
+const LOST: [&str; 3] = ["could not find previous WAL record", "could not find common ancestor", "different systems"];
 
 /// What pg_rewind, told to change nothing, would do.
 pub(super) fn plan(printed: &Printed) -> Result<Plan, Hindrance> {
     let all = format!("{}\n{}", printed.stderr, printed.stdout);
     if !printed.status.success() {
         let why = complaint(&all);
-        let passes = ["connection to server", "could not connect", "starting up", "shutting down", "too many"];
-        return Err(Hindrance { passes: passes.iter().any(|words| why.contains(words)), why });
+        let says = |words: &[&str]| words.iter().any(|words| why.contains(words));
+        let lasts = match (says(&PASSING), says(&LOST)) {
+            (true, _) => Lasts::Shortly,
+            (false, true) => Lasts::ForEver,
+            (false, false) => Lasts::UntilMended,
+        };
+        return Err(Hindrance { why, lasts });
     }
     let position = |words: &str| -> Option<(Lsn, Timeline)> {
         let rest = all.split_once(words)?.1;
@@ -44,11 +65,26 @@ pub(super) fn plan(printed: &Printed) -> Result<Plan, Hindrance> {
         // Up to PostgreSQL 15 it goes by the source's last checkpoint, which may be from before its promotion.
         return Err(Hindrance {
             why: "pg_rewind sees no difference yet: the primary has to write a checkpoint".into(),
-            passes: true,
+            lasts: Lasts::Shortly,
         });
     };
+    // What was copied then would be called consistent on a timeline that the source has left, and never start.
+    let newest = copied_segments(printed).into_iter().flatten().map(|(timeline, _)| timeline).max();
+    if source_timeline(&all).is_some_and(|known| newest.is_some_and(|newest| known < newest)) {
+        return Err(Hindrance {
+            why: "the primary was just promoted, and has to write a checkpoint before".into(),
+            lasts: Lasts::Shortly,
+        });
+    }
     let megabytes = all.split_once("need to copy ").and_then(|(_, rest)| rest.split_once(' ')?.0.parse().ok());
     Ok(Plan { fork, fork_timeline, checkpoint, bytes: megabytes.unwrap_or(0_u64) << 20 })
+}
+
+/// The timeline that the source is on, as far as pg_rewind knows: up to PostgreSQL 15 that of its last checkpoint.
+fn source_timeline(printed: &str) -> Option<Timeline> {
+    let (_, history) = printed.split_once("Source timeline history:")?;
+    let timeline = |line: &str| line.split_once(": ")?.1.split_once(": ")?.0.parse().ok().map(Timeline);
+    history.lines().skip(1).map_while(timeline).last()
 }
 
 /// Whether pg_rewind has rewound. It also ends well when it finds nothing to do.
@@ -104,14 +140,29 @@ mod tests {
     }
 
     #[test]
+    fn a_source_that_was_just_promoted_has_to_write_a_checkpoint() {
+        let history = "pg_rewind: Source timeline history:\npg_rewind: 1: 0/0 - 0/811F58\npg_rewind: 2: 0/811F58 - 0/0\n\
+            pg_rewind: Target timeline history:\npg_rewind: 1: 0/0 - 0/0\n";
+        let known = printed(0, &format!("{history}{PLANNED}"));
+        assert_eq!(source_timeline(&known.stderr), Some(Timeline(2)));
+        assert!(plan(&known).is_ok());
+        let newer = printed(0, &format!("{history}{PLANNED}pg_rewind: pg_wal/00000003000000000000000B (COPY)\n"));
+        let hindrance = plan(&newer).unwrap_err();
+        assert_eq!((hindrance.lasts, hindrance.why.contains("checkpoint")), (Lasts::Shortly, true));
+    }
+
+    #[test]
     fn no_connection_passes_and_missing_wal_does_not() {
         let refused =
             "pg_rewind: error: connection to server on socket \"/x\" failed: No such file\n\tIs the server running?\n";
-        assert!(plan(&printed(1, refused)).unwrap_err().passes);
+        assert_eq!(plan(&printed(1, refused)).unwrap_err().lasts, Lasts::Shortly);
         let gone = "pg_rewind: servers diverged at WAL location 0/3027AC0 on timeline 1\n\
             pg_rewind: error: could not find previous WAL record at 0/2000100\n";
         let hindrance = plan(&printed(1, gone)).unwrap_err();
-        assert_eq!((hindrance.passes, hindrance.why.contains("previous WAL record")), (false, true));
+        assert_eq!((hindrance.lasts, hindrance.why.contains("previous WAL record")), (Lasts::ForEver, true));
+        let other =
+            plan(&printed(1, "pg_rewind: fatal: could not open directory \"x\": Permission denied\n")).unwrap_err();
+        assert_eq!(other.lasts, Lasts::UntilMended);
     }
 
     #[test]
@@ -120,7 +171,7 @@ mod tests {
             0,
             "pg_rewind: source and target cluster are on the same timeline\npg_rewind: no rewind required\n",
         );
-        assert!(plan(&same).unwrap_err().passes);
+        assert_eq!(plan(&same).unwrap_err().lasts, Lasts::Shortly);
         assert!(done(&same).is_err());
     }
 }

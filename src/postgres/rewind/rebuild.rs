@@ -248,7 +248,7 @@ impl Rewind<'_> {
 
     /// Where the primary is copied from.
     fn primary(&self) -> Result<(Conninfo, Option<Password>), String> {
-        let (mut source, password) = self.upstream("pg_basebackup").map_err(why)?;
+        let (mut source, password) = self.upstream("pg_basebackup").map_err(Hindered::why)?;
         source.remove("dbname");
         Ok((source, password))
     }
@@ -335,12 +335,6 @@ fn keep_links(from: &Path, to: &Path) -> Result<(), PostgresError> {
         std::os::unix::fs::symlink(target, &new).map_err(failed("create", &new))?;
     }
     Ok(())
-}
-
-fn why(hindered: Hindered) -> String {
-    match hindered {
-        Hindered::Passing(why) | Hindered::Lasting(why) => why,
-    }
 }
 
 #[cfg(test)]

@@ -6,6 +6,9 @@ use std::str::FromStr;
 use crate::location::{Lsn, Timeline};
 use crate::rules::note::{self, BadNote};
 
+/// So often the agent tries by itself to rewind a node for one promotion, whatever hinders it.
+pub const MOST_ATTEMPTS: u32 = 3;
+
 /// How far the rewind of a node has come. It is kept outside the data directory, which a rewind rewrites.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Notes {
@@ -33,16 +36,19 @@ pub enum Stage {
     Rewinding,
     /// It is over.
     Rewound,
-    /// It cannot be done, and nothing has been changed.
+    /// It cannot be done for now, and nothing has been changed.
     Blocked,
+    /// It cannot be done at all, and nothing has been changed: WAL that it takes is gone.
+    Hopeless,
 }
 
-const STAGES: [(Stage, &str); 5] = [
+const STAGES: [(Stage, &str); 6] = [
     (Stage::Nothing, "nothing"),
     (Stage::Ordered, "ordered"),
     (Stage::Rewinding, "rewinding"),
     (Stage::Rewound, "rewound"),
     (Stage::Blocked, "blocked"),
+    (Stage::Hopeless, "hopeless"),
 ];
 
 impl Notes {
@@ -54,6 +60,23 @@ impl Notes {
             return self.clone();
         }
         Notes { about, ..Notes::default() }
+    }
+
+    /// Whether the agent does not try it again by itself.
+    pub fn is_given_up(&self) -> bool {
+        self.attempts >= MOST_ATTEMPTS
+    }
+
+    /// These notes after an attempt in which the data directory was being rewritten, and this went wrong. A full disk says
+    /// nothing against the next attempt; where it can never be done, there is none.
+    #[must_use]
+    pub fn interrupted(self, before: u32, why: String, hopeless: bool) -> Notes {
+        let attempts = match (hopeless, why.contains("No space left on device")) {
+            (true, _) => MOST_ATTEMPTS,
+            (false, true) => before,
+            (false, false) => self.attempts,
+        };
+        Notes { attempts, why, ..self }
     }
 }
 
@@ -101,6 +124,19 @@ mod tests {
         for bad in ["stage=x", "about=1", "rewinding"] {
             assert!(bad.parse::<Notes>().is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_full_disk_does_not_count_and_hopelessness_does() {
+        let after = |why: &str, hopeless| {
+            let notes = Notes { stage: Stage::Rewinding, attempts: 2, ..Notes::default() };
+            let notes = notes.interrupted(1, why.to_owned(), hopeless);
+            (notes.attempts, notes.is_given_up(), notes.why)
+        };
+        assert_eq!(after("no luck", false), (2, false, "no luck".to_owned()));
+        let full = "could not write: No space left on device";
+        assert_eq!(after(full, false), (1, false, full.to_owned()));
+        assert_eq!(after("WAL is gone", true), (3, true, "WAL is gone".to_owned()));
     }
 
     #[test]

@@ -17,6 +17,8 @@ const SPENT_FOR_ANOTHER: &str = "stage=nothing\nabout=1@0/80\nattempts=3\nwhy=no
 const ORDERED_BEFORE_AND_SPENT: &str = "stage=ordered\nabout=1@0/80\nattempts=3\nwhy=no connection";
 const ORDERED_AND_TRIED: &str = "stage=ordered\nabout=2@0/100\nattempts=1\nwhy=no connection";
 const BLOCKED_FOR_ANOTHER: &str = "stage=blocked\nabout=1@0/80\nattempts=1\nwhy=no space";
+const HOPELESS: &str = "stage=hopeless\nabout=2@0/100\nattempts=1\nwhy=WAL is gone";
+const HOPELESS_FOR_ANOTHER: &str = "stage=hopeless\nabout=1@0/80\nattempts=1\nwhy=WAL is gone";
 const BLOCKED: &str = "stage=blocked\nabout=2@0/100\nattempts=1\nwhy=no space";
 
 fn diverged() -> Divergence {
@@ -69,6 +71,8 @@ table! { starts;
     once_for_one_promotion: (Rejoin::Rewind, ONCE, true, true) => "as it is";
     another_promotion_is_another_matter: (Rejoin::Rewind, ONCE_FOR_ANOTHER, true, true) => "rewind";
     what_cannot_be_done_is_not_tried_again: (Rejoin::Rewind, BLOCKED, true, true) => "as it is";
+    nor_is_what_can_never_be_done: (Rejoin::Rewind, HOPELESS, true, true) => "as it is";
+    it_may_be_done_for_another: (Rejoin::Rewind, HOPELESS_FOR_ANOTHER, true, true) => "rewind";
     it_is_tried_again: (Rejoin::Rewind, SINCE, true, true) => "rewind";
     a_start_that_happens_anyway_may_try: (Rejoin::Rewind, SPENT, true, true) => "rewind";
     half_rewound_goes_on: (Rejoin::Rewind, HALF, true, true) => "rewind";
@@ -110,6 +114,11 @@ table! { says;
     what_was_about_another_promotion_is_not_told: (Rejoin::Report, ONCE_FOR_ANOTHER, None) => report("");
     impossible_is_said: (Rejoin::Rewind, BLOCKED, None) =>
         format!("not rewound, no space; then `pgsqlms rejoin --resource pgsqld`: {STRAYED}");
+    hopeless_is_said_with_what_helps: (Rejoin::Rewind, HOPELESS, None) =>
+        format!("run `pgsqlms rebuild --resource pgsqld` here, WAL is gone: {STRAYED}");
+    whatever_is_wanted: (Rejoin::Report, HOPELESS, None) =>
+        format!("run `pgsqlms rebuild --resource pgsqld` here, WAL is gone: {STRAYED}");
+    it_was_about_another_promotion: (Rejoin::Rewind, HOPELESS_FOR_ANOTHER, None) => RESTART;
     an_obstacle_is_said_at_once: (Rejoin::Rewind, ORDERED, Some("no checksums")) =>
         format!("run `pgsqlms rebuild --resource pgsqld` here, no checksums: {STRAYED}");
     a_copy_is_made_if_that_is_wanted: (Rejoin::Rebuild, "", None) => "REBUILD";
@@ -137,6 +146,7 @@ table! { is_at;
     half_way_for_the_last_time: (HALF_SPENT, true, false) => Progress::Rewinding;
     half_way_for_ever: (HALF_SPENT, false, false) => Progress::Failed("the source was gone".to_owned());
     not_possible: (BLOCKED, true, false) => Progress::Failed("no space".to_owned());
+    never_possible: (HOPELESS, true, false) => Progress::Failed("WAL is gone".to_owned());
     rewound_and_on_its_way: (ONCE, true, false) => Progress::Starting;
     there: (ONCE, true, true) => Progress::Done;
 }
@@ -155,14 +165,14 @@ table! { tells;
 }
 
 fn explains(half: Half) -> String {
-    half.to_string()
+    half.told("pgsqld")
 }
 
 table! { explains;
     that_somebody_is_missing: Half::NoPrimary =>
         "it is half rewound and there is no primary to go on with: clean up when there is one";
     that_it_was_enough: Half::GaveUp("no luck".to_owned()) =>
-        "it is half rewound: run `pgsqlms rejoin --yes`, or `pgsqlms rebuild --yes`; no luck";
+        "it is half rewound: run `pgsqlms rejoin --resource pgsqld --yes`, or `rebuild`; no luck";
 }
 
 /// Vote, record → the divergence.
