@@ -69,8 +69,9 @@ fn unattended(agent: &mut Agent, command: &Rebuild) -> Result<String, Failure> {
     // Only who holds this writes any notes.
     agent.postgres.claim_job().inspect_err(|error| log::warn!("not rebuilt: {error}"))?;
     loop {
-        let ended = count(agent).and_then(|()| by_hand(agent, command));
-        let failure = match ended {
+        // What cannot be counted is not done: it would have no end.
+        count(agent).inspect_err(|error| log::warn!("not rebuilt: {error}"))?;
+        let failure = match by_hand(agent, command) {
             Ok(told) => {
                 log::info!("{told}");
                 return Ok(told);
