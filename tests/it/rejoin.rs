@@ -1,6 +1,7 @@
 //! A node that has left the cluster's history, and real pg_rewind.
 
 mod hindered;
+mod ordered;
 pub(crate) mod pair;
 
 use std::process::{Command, Stdio};
