@@ -218,6 +218,28 @@ impl Invocation {
         }
     }
 
+    /// Starts the program with [`env::passed_on`] and more variables in its environment, in a process group of its own, and leaves
+    /// it running if it has not ended after `patience`. What it prints is lost.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be started.
+    pub fn let_go(
+        &self,
+        runtime: &Runtime,
+        patience: Duration,
+        variables: &[(&str, OsString)],
+    ) -> Result<(), CommandError> {
+        let mut command = self.prepared();
+        command.envs(env::passed_on()).envs(variables.iter().map(|(name, value)| (name, value))).current_dir("/");
+        command.stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
+        runtime.block_on(async {
+            let mut child = command.spawn().map_err(|source| self.not_started(source))?;
+            let _ = tokio::time::timeout(patience, child.wait()).await;
+            Ok(())
+        })
+    }
+
     /// Starts the program and leaves it running, in a process group of its own so that Pacemaker's kill of a timed-out
     /// action does not reach it; its output goes to `log`.
     ///

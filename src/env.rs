@@ -49,6 +49,12 @@ impl Environment {
         self.get(name).and_then(OsStr::to_str).map(str::trim).filter(|text| !text.is_empty())
     }
 
+    /// All variables whose names begin like this.
+    pub fn beginning_with(&self, prefix: &str) -> Vec<(&str, OsString)> {
+        let named = self.0.iter().filter_map(|(name, value)| Some((name.to_str()?, value.clone())));
+        named.filter(|(name, _)| name.starts_with(prefix)).collect()
+    }
+
     /// The first of `names` that has a value: newer names go first.
     pub fn text_of_any(&self, names: &[&str]) -> Option<&str> {
         names.iter().find_map(|name| self.text(name))

@@ -1,14 +1,17 @@
-//! Programs of an operator that are run after an event. Whatever they do, the action ends as it would have without them.
+//! Programs of an operator that are run after an event. Whatever they do, the action ends as it would have without them, and
+//! soon: Pacemaker may wait for a notification before it moves the virtual address to the new primary.
 
 use std::ffi::OsString;
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::actions::monitor;
 use crate::agent::Agent;
-use crate::clock::Deadline;
+use crate::clock::{Clock, Deadline, SystemClock};
 use crate::command::Invocation;
+use crate::env::Environment;
 use crate::failure::Failure;
 use crate::node::NodeName;
 use crate::pacemaker::{Attribute, Reach};
@@ -16,15 +19,49 @@ use crate::privileges::SystemUser;
 use crate::rules::hooks::{self, Event, Kind, Owner, Seen, Skip};
 use crate::rules::status::Role;
 
-/// The most of the action's time that is left which hooks may take.
+/// The most of a monitor's time that is left which hooks may take.
 const SHARE: f64 = 0.5;
+
+/// How long a notification waits for its hooks. Then they go on by themselves.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// How this program is called to run hooks by itself: then come the resource, the directory, the user and the time for all of
+/// them in milliseconds. What they are told is in the environment.
+pub const RUN: &str = "run-hooks";
 
 /// The action that a notification told of is over: runs the programs for what it meant here.
 pub fn after_action(agent: &mut Agent) {
     let event = agent.request.notification.as_ref().and_then(|told| hooks::event(told, &agent.request.me));
-    if let Some(event) = event {
-        run(agent, event);
+    let Some((event, directory)) = event.and_then(|event| Some((event, due(agent, event)?))) else { return };
+    let variables = variables(agent, event);
+    if let Err(error) = leave_running(agent, &directory, &variables) {
+        log::warn!("no hooks for {}: {error}", event.as_str());
     }
+}
+
+/// Has a process of its own run the programs in a directory.
+fn leave_running(agent: &Agent, directory: &Path, told: &[(&str, OsString)]) -> Result<(), String> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| error.to_string())?;
+    let time = agent.request.config.hooks.timeout.as_millis().to_string();
+    let ourselves = Invocation::ourselves(&[RUN]).arg(&agent.request.instance).arg(directory);
+    let started = ourselves.arg(user(agent)).arg(time).let_go(&runtime, PATIENCE, told);
+    started.map_err(|error| error.to_string())
+}
+
+/// Runs the programs that [`leave_running`] has asked for, in the process that was made for it.
+pub fn run_by_itself(words: &[OsString], environment: &Environment) -> Option<()> {
+    let [_, directory, user, time] = words else { return None };
+    let time = Duration::from_millis(time.to_str()?.parse().ok()?);
+    let clock = SystemClock::start();
+    run_as(
+        &clock,
+        Path::new(directory),
+        user.to_str()?,
+        Deadline::within(time),
+        &environment.beginning_with("PGSQLMS_"),
+    );
+    Some(())
 }
 
 /// This node has left the cluster's history, for the reason `why`: runs the programs for that, once for each reason. The
@@ -54,25 +91,38 @@ fn programs(agent: &Agent, event: Event) -> Option<PathBuf> {
     directory.is_dir().then_some(directory)
 }
 
-fn run(agent: &mut Agent, event: Event) {
-    let Some(directory) = programs(agent, event) else { return };
-    if !monitor::runs_as(agent, event.role()) {
-        return log::info!("no hooks for {}: it is no {}", event.as_str(), event.role());
+/// Where the programs for `event` are, if it is true and there may be any.
+fn due(agent: &mut Agent, event: Event) -> Option<PathBuf> {
+    let directory = programs(agent, event)?;
+    let runs = monitor::runs_as(agent, event.role());
+    if !runs {
+        log::info!("no hooks for {}: it is no {}", event.as_str(), event.role());
     }
+    runs.then_some(directory)
+}
+
+fn user(agent: &Agent) -> String {
+    agent.request.config.hooks.user.as_ref().unwrap_or(&agent.request.config.system_user).clone()
+}
+
+fn run(agent: &mut Agent, event: Event) {
+    let Some(directory) = due(agent, event) else { return };
     let deadline = agent.request.deadline.share(agent.clock, SHARE);
     let deadline = deadline.or_after(agent.clock, agent.request.config.hooks.timeout);
-    let config = &agent.request.config;
-    let name = config.hooks.user.as_ref().unwrap_or(&config.system_user).clone();
     let variables = variables(agent, event);
+    run_as(agent.clock, &directory, &user(agent), deadline, &variables);
+}
+
+fn run_as(clock: &dyn Clock, directory: &Path, user: &str, deadline: Deadline, variables: &[(&str, OsString)]) {
     let ran =
-        SystemUser::find(&name).and_then(|user| user.act(|| run_all(agent, &directory, &user, deadline, &variables)));
+        SystemUser::find(user).and_then(|user| user.act(|| run_all(clock, directory, &user, deadline, variables)));
     if let Err(error) = ran {
-        log::warn!("no hooks for {}: {error}", event.as_str());
+        log::warn!("no hooks for {}: {error}", directory.file_name().unwrap_or_default().to_string_lossy());
     }
 }
 
 /// As the user who runs hooks.
-fn run_all(agent: &Agent, directory: &Path, user: &SystemUser, deadline: Deadline, variables: &[(&str, OsString)]) {
+fn run_all(clock: &dyn Clock, directory: &Path, user: &SystemUser, deadline: Deadline, variables: &[(&str, OsString)]) {
     let files = match files_in(directory, user) {
         Ok(files) => files,
         Err(why) => return log::warn!("no hooks are run: {why}"),
@@ -83,15 +133,15 @@ fn run_all(agent: &Agent, directory: &Path, user: &SystemUser, deadline: Deadlin
     };
     for file in files {
         let shown = file.display();
-        let patience = deadline.left(agent.clock);
+        let patience = deadline.left(clock);
         if patience.is_zero() {
             log::warn!("{shown} is left out: the hooks' time is over");
             continue;
         }
-        let began = agent.clock.now();
+        let began = clock.now();
         let mut tell = |line: &str| log::info!("{shown}: {line}");
         match Invocation::new(&file).run_watched(&runtime, patience, variables, &mut tell) {
-            Ok(()) => log::info!("{shown}: done after {:.1} s", (agent.clock.now() - began).as_secs_f64()),
+            Ok(()) => log::info!("{shown}: done after {:.1} s", (clock.now() - began).as_secs_f64()),
             Err(error) => log::warn!("hook {error}"),
         }
     }

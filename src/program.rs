@@ -15,6 +15,7 @@ use crate::command;
 use crate::env::Environment;
 use crate::exit::OcfExitCode;
 use crate::failure::Failure;
+use crate::hooks;
 use crate::logging;
 use crate::node::NodeName;
 use crate::notification::{Notification, Transition};
@@ -48,6 +49,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, environment: &Environm
     let arguments: Vec<OsString> = arguments.into_iter().collect();
     match arguments.get(1).and_then(|name| name.to_str()) {
         Some(operator::CHECK) => return check(arguments, environment),
+        Some(hooks::RUN) => return run_hooks(&arguments[2..], environment),
         Some(command::ACCOMPANY) => return accompany(&arguments[2..]),
         Some(name) if Command::is_named(name) => return obey(arguments, environment),
         _ => {}
@@ -89,6 +91,15 @@ fn accompany(words: &[OsString]) -> OcfExitCode {
             let _ = writeln!(std::io::stderr(), "pgsqlms: {error}");
             OcfExitCode::GenericError
         }
+    }
+}
+
+/// Runs hooks after the notification is over that they belong to.
+fn run_hooks(words: &[OsString], environment: &Environment) -> OcfExitCode {
+    logging::begin(environment, &words.first().map(|name| name.to_string_lossy()).unwrap_or_default());
+    match hooks::run_by_itself(words, environment) {
+        Some(()) => OcfExitCode::Success,
+        None => OcfExitCode::Unimplemented,
     }
 }
 
