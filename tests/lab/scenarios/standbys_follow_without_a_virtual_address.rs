@@ -1,5 +1,6 @@
 //! `follow=node`, with replication over TLS that checks names, SCRAM and a password file: what the DBA's `primary_conninfo`
-//! names as host does not exist. A switchover, a failover, the way back of the failed primary, a power cut of all nodes.
+//! names as host does not exist. A switchover, a failover, the way back of the failed primary, a power cut of all nodes. Hooks
+//! are told of all of it, and one that hangs holds up nothing.
 
 use anyhow::{Context, Result, ensure};
 use lab::lab::RESOURCE;
@@ -16,13 +17,22 @@ const NODE_CONF: [&str; 2] = ["/etc/postgresql/pgsqlms-node.conf", "/etc/postgre
 /// The certificates that each node trusts: everybody's own.
 const ROOTS: &str = "/etc/postgresql/roots.crt";
 
+/// What hooks are, and where one writes down how it was called.
+const HOOKS: &str = "/etc/pgsqlms/hooks.d";
+const HOOK_LOG: &str = "/var/lib/postgresql/hooks.log";
+
+/// How long hooks may take, in seconds: the one that hangs takes it all.
+const HOOK_TIMEOUT: &str = "hook_timeout=10";
+
 pub fn play(lab: &Lab) -> Result<()> {
     let trial = Trial::begin(lab)?;
     let old = trial.primary()?;
     let before = all_started_at(lab.nodes())?;
     trial.fault("follow=node", || {
         // First, so that no standby is ever without somebody to follow for long.
-        pcs(old, &["resource", "update", RESOURCE, "follow=node"])?;
+        let hooks = format!("hooks={HOOKS}");
+        pcs(old, &["resource", "update", RESOURCE, "follow=node", &hooks, HOOK_TIMEOUT])?;
+        lab.nodes().iter().try_for_each(install_hooks)?;
         demand_tls(lab)
     })?;
     everybody_follows(lab, old)?;
@@ -33,14 +43,26 @@ pub fn play(lab: &Lab) -> Result<()> {
     trial.another_primary(old)?;
     everybody_follows(lab, new)?;
     tell_delay(lab, new)?;
+    was_told(new, &format!("promoted {} role=primary primary={}", new.name(), new.name()))?;
+    was_told(old, &format!("demoted {} role=standby primary={}", old.name(), new.name()))?;
 
+    hang_after_promotions(lab, true)?;
     trial.fault("cut the power of the primary", || new.cut_power())?;
     let last = trial.another_primary(new)?;
+    // Clients write.
+    ensure!(hangs(last)?, "no hook hangs on {}", last.name());
     let survivors: Vec<&Node> = lab.nodes().iter().filter(|node| node.is_on()).collect();
     survivors.iter().filter(|node| node.name() != last.name()).try_for_each(|node| follows(node, last))?;
     tell_delay(lab, last)?;
+    eventually(LIMIT, "the end of the hook that hangs", || {
+        ensure!(!hangs(last)?, "it goes on");
+        Ok(())
+    })?;
+    was_told(last, &format!("promoted {} role=primary primary={}", last.name(), last.name()))?;
+    hang_after_promotions(lab, false)?;
     bring_back(&trial, new, last)?;
     everybody_follows(lab, last)?;
+    was_told(new, &format!("started {} role=standby primary={}", new.name(), last.name()))?;
 
     // Nobody must wait for a primary that is waiting as well.
     trial.fault("cut the power of all nodes", || on_all(lab.nodes(), Node::power_off))?;
@@ -51,6 +73,52 @@ pub fn play(lab: &Lab) -> Result<()> {
     undo(lab)?;
     forget_failures(lab)?;
     trial.end(&Ending { fenced: &[new], elected: true, ..Ending::default() })
+}
+
+/// A program for each event that writes down what it was told.
+fn install_hooks(node: &Node) -> Result<()> {
+    let text = "#!/bin/sh\necho \"$PGSQLMS_EVENT $PGSQLMS_NODE role=$PGSQLMS_ROLE primary=$PGSQLMS_PRIMARY \
+         resource=$PGSQLMS_RESOURCE timeline=$PGSQLMS_TIMELINE lsn=$PGSQLMS_LSN pgdata=$PGSQLMS_PGDATA user=$(id -un)\" ";
+    for event in ["promoted", "demoted", "started", "diverged"] {
+        install_hook(node, &format!("{event}/10-note"), &format!("{text}>>{HOOK_LOG}\n"))?;
+    }
+    Ok(())
+}
+
+fn install_hook(node: &Node, name: &str, text: &str) -> Result<()> {
+    let path = format!("{HOOKS}/{name}");
+    node.run(&["install", "-D", "-m", "755", "/dev/null", &path])?;
+    Ok(std::fs::write(node.path(&path), text)?)
+}
+
+/// Another program is run after a promotion, which never ends by itself.
+fn hang_after_promotions(lab: &Lab, hangs: bool) -> Result<()> {
+    for node in lab.nodes().iter().filter(|node| node.is_on()) {
+        if hangs {
+            install_hook(node, "promoted/20-hang", "#!/bin/sh\nexec sleep 7777\n")?;
+        } else {
+            node.run(&["rm", "-f", &format!("{HOOKS}/promoted/20-hang")])?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether that program runs.
+fn hangs(node: &Node) -> Result<bool> {
+    Ok(node.exec(&["pgrep", "-f", "sleep 7777"])?.success())
+}
+
+/// Waits until a node's hook has noted this, with the rest that it is to be told, as PostgreSQL's user.
+fn was_told(node: &Node, words: &str) -> Result<()> {
+    let told = eventually(LIMIT, &format!("the hook on {} to note `{words}`", node.name()), || {
+        let noted = node.run(&["cat", HOOK_LOG])?;
+        let line = noted.lines().find(|line| line.starts_with(words)).map(str::to_owned);
+        line.with_context(|| format!("it has noted {noted:?}"))
+    })?;
+    let rest = [format!("resource={RESOURCE} "), format!("pgdata={} ", node.pgdata()), "user=postgres".to_owned()];
+    ensure!(rest.iter().all(|rest| told.contains(rest)), "{told}");
+    ensure!(!told.contains("timeline= ") && !told.contains("lsn= "), "{told}");
+    Ok(())
 }
 
 /// Each node shows a certificate of its own in its name and trusts all of them; replication is refused without TLS, and
@@ -93,8 +161,9 @@ fn admit(node: &Node, from: &str, to: &str) -> Result<()> {
 }
 
 fn undo(lab: &Lab) -> Result<()> {
-    pcs(somebody(lab)?, &["resource", "update", RESOURCE, "follow="])?;
+    pcs(somebody(lab)?, &["resource", "update", RESOURCE, "follow=", "hooks=", "hook_timeout="])?;
     for node in lab.nodes() {
+        node.run(&["rm", "-rf", HOOKS, HOOK_LOG])?;
         node.run(&["mv", NODE_CONF[1], NODE_CONF[0]])?;
         node.run(&["sed", "-i", "/^primary_conninfo/d", &format!("{}/pgsqlms.conf", node.pgdata())])?;
         admit(node, "hostssl", "host ")?;
