@@ -29,7 +29,7 @@ pub fn play(lab: &Lab) -> Result<()> {
         ensure!(last.contains(new.name()) && last.contains("kept"), "the record is `{record}`");
         Ok(())
     })?;
-    // A monitor whose answer changes at the moment of the failover may be lost to Pacemaker, which then waits for 70 s.
+    // Where the coordinator dies after this, Pacemaker loses the cancelling of such a monitor and waits for 70 s.
     for node in [stale, lagging] {
         let reason = reason_shown(lab, "monitor_3000", node)?;
         ensure!(reason.contains("no WAL received"), "the reason is `{reason}`");
