@@ -209,7 +209,8 @@ fn a_node_that_lacks_wal_is_rebuilt() {
     expect(&pair.run(pair.action("start").parameter("rejoin", "rebuild")), Success);
     let name = pair.old.data().to_string_lossy().trim_matches('/').replace('/', "-");
     let note = PathBuf::from(format!("/run/pgsqlms/{name}.break"));
-    expect(&monitors(&pair), Success);
+    // Its receiver streams for a moment, again and again, until it is told that the WAL is gone.
+    eventually("the break to be noted", || monitors(&pair).code == 0 && note.exists());
     // Half a minute later.
     let text = std::fs::read_to_string(&note).unwrap();
     let (since, seen) = text.split_once(' ').unwrap();
