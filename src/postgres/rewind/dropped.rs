@@ -62,13 +62,17 @@ impl Rewind<'_> {
         to: Lsn,
     ) -> Result<String, PostgresError> {
         let waldump = self.data.bindir(self.config.bindir.as_deref())?.join("pg_waldump");
-        let mut text = String::new();
+        let (geometry, mut text) = (self.geometry()?, String::new());
         for (timeline, from, to) in stretches(history, from, to) {
+            // Else it learns the size of segments from whichever it meets first, and fails at one that is still empty.
+            let segment = |lsn| geometry.segment_name(timeline, geometry.segment_of(lsn));
             let dump = Invocation::new(&waldump)
                 .option("path", self.data.file("pg_wal"))
                 .option("timeline", timeline.to_string())
                 .option("start", from.to_string())
-                .option("end", to.to_string());
+                .option("end", to.to_string())
+                .arg(segment(from))
+                .arg(segment(Lsn(to.0 - 1)));
             let patience = DESCRIPTION_PATIENCE.min(self.left().mul_f64(0.2));
             let said = |dump: &Invocation| match dump.listen(self.runtime, patience) {
                 Ok(printed) => told(printed),
