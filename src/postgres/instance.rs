@@ -7,10 +7,10 @@ mod links;
 mod pid_files;
 mod rebuilding;
 mod replication;
+mod returning;
 mod settings;
 
 use std::fs::File;
-use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -27,10 +27,10 @@ use super::oom::{self, Protection};
 use super::passing_note::About;
 use super::pid_file::PidFile;
 use super::processes::{self, Processes, ServerProcess};
-use super::rewind::{self, Rewind};
+use super::rewind::Rewind;
 use super::server_log::ServerLog;
 use super::session::{Row, Session};
-use super::{End, Links, Outlook, Place, Postgres, PostgresError, Replication, Upstream, passing_note, wal_end};
+use super::{End, Links, Postgres, PostgresError, Replication, Returning, Upstream, passing_note, wal_end};
 use crate::clock::{Clock, Deadline};
 use crate::command::Invocation;
 use crate::location::{Lsn, Timeline};
@@ -39,8 +39,7 @@ use crate::privileges::{PrivilegeError, SystemUser};
 use crate::rules::check::Source;
 use crate::rules::managed::InForce;
 use crate::rules::progress::Mark;
-use crate::rules::rebuild::{Job, Order, Sites};
-use crate::rules::rejoin::{Divergence, Notes, Stage};
+use crate::rules::rejoin::Stage;
 use crate::rules::room::Room;
 use crate::rules::shown::Note;
 use crate::rules::status::{Answer, Evidence, Phase};
@@ -48,8 +47,6 @@ use crate::rules::{setup, slots};
 use crate::vote::{Reach, Vote};
 
 const SYNCHRONOUS: &str = "SELECT pg_catalog.current_setting('synchronous_standby_names')";
-
-const RESTORES: &str = "SELECT pg_catalog.current_setting('restore_command') <> ''";
 
 const REACH: &str = "SELECT pg_catalog.pg_last_wal_receive_lsn(), pg_catalog.pg_last_wal_replay_lsn()";
 
@@ -332,80 +329,6 @@ impl Postgres for Instance {
 
     fn take_timelines(&mut self, timeline: Timeline, next: Timeline) -> Result<(), PostgresError> {
         self.as_user(|data| wal_end::take_timelines(data, timeline, next))
-    }
-
-    fn notes(&mut self) -> Result<Notes, PostgresError> {
-        let evidence = self.evidence.clone();
-        self.as_user(|_| evidence.notes())
-    }
-
-    fn note(&mut self, notes: &Notes) -> Result<(), PostgresError> {
-        let (evidence, user) = (self.evidence.clone(), self.user()?);
-        evidence.prepare(&user)?;
-        self.as_user(|_| evidence.note(notes))
-    }
-
-    fn obstacle(&mut self) -> Option<String> {
-        let control = self.control().map_err(|error| log::debug!("{error}")).ok()?;
-        self.as_user(|data| Ok(rewind::obstacle(data, &control))).ok().flatten()
-    }
-
-    fn at_stake(&mut self, divergence: &Divergence) -> Result<String, PostgresError> {
-        let (Some(at), history) = (divergence.at, self.vote()?.history) else { return Ok(String::new()) };
-        self.with_rewind(self.deadline, |rewind| rewind.transactions(&history, at, divergence.end))
-    }
-
-    fn rewind(&mut self, divergence: Option<&Divergence>, until: Deadline) -> Result<Notes, PostgresError> {
-        let notes = self.notes()?;
-        self.forget_pid_files();
-        let user = self.user()?;
-        self.evidence.prepare(&user)?;
-        self.with_rewind(until, |rewind| rewind.run(divergence, notes))
-    }
-
-    fn order(&mut self) -> Result<Order, PostgresError> {
-        let evidence = self.evidence.clone();
-        self.as_user(|_| evidence.order())
-    }
-
-    fn put_order(&mut self, order: &Order) -> Result<(), PostgresError> {
-        self.write_order(order)
-    }
-
-    fn sites(&mut self) -> Result<Sites, PostgresError> {
-        self.see_sites()
-    }
-
-    fn outlook(&mut self) -> Result<Outlook, PostgresError> {
-        self.look_ahead()
-    }
-
-    fn copy(&mut self, tell: &mut dyn FnMut(&str)) -> Result<Vote, PostgresError> {
-        self.copy_primary(tell)
-    }
-
-    fn job(&mut self) -> Result<Job, PostgresError> {
-        self.see_job()
-    }
-
-    fn claim_job(&mut self) -> Result<(), PostgresError> {
-        self.claim()
-    }
-
-    fn leave_rebuilding(&mut self) -> Result<(), PostgresError> {
-        Ok(Invocation::ourselves(&["rebuild", "--yes", "--unattended"]).option("resource", &self.resource).detach()?)
-    }
-
-    fn has_archive(&mut self) -> Result<bool, PostgresError> {
-        Ok(self.ask(RESTORES)?.first().and_then(Option::as_deref) != Some("f"))
-    }
-
-    fn keep(&mut self, divergence: &Divergence) -> Result<PathBuf, PostgresError> {
-        self.keep_dropped(divergence)
-    }
-
-    fn change_place(&mut self, change: Place) -> Result<(), PostgresError> {
-        self.change_directory(change)
     }
 
     fn promote(&mut self) -> Result<(), PostgresError> {

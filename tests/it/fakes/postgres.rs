@@ -5,7 +5,7 @@ use std::time::Duration;
 use pgsqlms::location::Timeline;
 use pgsqlms::postgres::history::TimelineHistory;
 use pgsqlms::postgres::managed::{Managed, Setting};
-use pgsqlms::postgres::{End, Links, Postgres, PostgresError, Replication, Upstream};
+use pgsqlms::postgres::{End, Links, Postgres, PostgresError, Replication, Returning, Upstream};
 use pgsqlms::rules::managed::{InForce, Line, Source};
 use pgsqlms::rules::progress::Mark;
 use pgsqlms::rules::room::Room;
@@ -80,6 +80,8 @@ fn replica(state: &State, primary: usize, node: usize) -> Option<Replica> {
         synchronous: state.nodes[primary].postgres.synchronous.required > 0 && standby.streaming,
     })
 }
+
+impl Returning for FakePostgres<'_> {}
 
 impl Postgres for FakePostgres<'_> {
     fn setup(&mut self) -> Result<setup::Node, PostgresError> {
