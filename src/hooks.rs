@@ -49,7 +49,7 @@ fn leave_running(agent: &Agent, directory: &Path, told: &[(&str, OsString)]) -> 
     started.map_err(|error| error.to_string())
 }
 
-/// Runs the programs that [`leave_running`] has asked for, in the process that was made for it.
+/// Runs the programs that a notification has left to a process of their own: this one.
 pub fn run_by_itself(words: &[OsString], environment: &Environment) -> Option<()> {
     let [_, directory, user, time] = words else { return None };
     let time = Duration::from_millis(time.to_str()?.parse().ok()?);

@@ -57,7 +57,7 @@ impl Rebuild {
 ///
 /// # Errors
 ///
-/// See [`by_hand`].
+/// When it is refused, the primary cannot be copied, or the node does not come back.
 pub fn run(agent: &mut Agent, command: &Rebuild) -> Result<String, Failure> {
     if command.unattended { unattended(agent, command) } else { by_hand(agent, command) }
 }
