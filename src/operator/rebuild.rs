@@ -53,7 +53,7 @@ impl Rebuild {
     }
 }
 
-/// Rebuilds the node, as [`by_hand`] does.
+/// Rebuilds the node: tells what that means and, if it is accepted, does it.
 ///
 /// # Errors
 ///
