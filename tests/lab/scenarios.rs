@@ -38,6 +38,7 @@ mod replication_is_cut;
 mod scores_are_missing_and_stale;
 mod slots_keep_the_wal_through_a_failover;
 mod standbys_follow_without_a_virtual_address;
+mod ten_power_cuts_in_a_row;
 mod the_agent_keeps_a_quorum;
 mod the_attribute_daemon_stands_still_in_a_failover;
 mod the_best_standbys_replay_is_paused;
@@ -152,7 +153,7 @@ pub fn everyday() -> Vec<Scenario> {
 
 /// Those that take many minutes, for `make campaign-lab`.
 pub fn campaign() -> Vec<Scenario> {
-    Vec::new()
+    vec![scenario!(ten_power_cuts_in_a_row, New on "trixie")]
 }
 
 /// Trixie is what everything is played on; other releases are named.
