@@ -51,6 +51,8 @@ uninstall: ## Remove what install has installed
 check: need-lints ## Check format and lints, of everything
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+	# Not among all targets, because plain `cargo test` leaves it out.
+	$(CARGO) clippy --locked --package pgsqlms --test lab -- -D warnings
 
 test: need-root need-cargo ## Install what the tests need and run all of them (root)
 	@.ci/test

@@ -4,6 +4,7 @@
 //! is kept that is needed to begin anew, and that it is being rewritten is noted outside of it.
 
 mod dropped;
+mod hindered;
 mod keep;
 mod output;
 pub(super) mod rebuild;
@@ -26,6 +27,7 @@ use crate::command::{Invocation, Printed};
 use crate::location::{Lsn, Timeline};
 use crate::parameters::Config;
 use crate::rules::rejoin::{Divergence, Notes, Stage};
+use hindered::{Hindered, SPARE, has_room};
 use keep::Kept;
 use output::{Lasts, Plan};
 
@@ -35,9 +37,6 @@ const SOURCE_PATIENCE: Duration = Duration::from_secs(10);
 /// How soon the source is asked again.
 const PAUSE: Duration = Duration::from_millis(300);
 
-/// Left over on a disk.
-const SPARE: u64 = 64 << 20;
-
 /// Everything that a rewind needs.
 pub(super) struct Rewind<'a> {
     pub(super) data: &'a DataDirectory,
@@ -46,40 +45,6 @@ pub(super) struct Rewind<'a> {
     pub(super) runtime: &'a Runtime,
     pub(super) clock: &'a dyn Clock,
     pub(super) until: Deadline,
-}
-
-/// Why it was not rewound now.
-enum Hindered {
-    /// It may be over soon.
-    Passing(String),
-    /// It will not be, unless somebody helps.
-    Lasting(String),
-    /// It never will be.
-    Hopeless(String),
-}
-
-impl Hindered {
-    fn why(self) -> String {
-        match self {
-            Hindered::Passing(why) | Hindered::Lasting(why) | Hindered::Hopeless(why) => why,
-        }
-    }
-}
-
-impl From<PostgresError> for Hindered {
-    fn from(error: PostgresError) -> Self {
-        Hindered::Passing(error.to_string())
-    }
-}
-
-impl From<output::Hindrance> for Hindered {
-    fn from(hindrance: output::Hindrance) -> Self {
-        match hindrance.lasts {
-            Lasts::Shortly => Hindered::Passing(hindrance.why),
-            Lasts::UntilMended => Hindered::Lasting(hindrance.why),
-            Lasts::ForEver => Hindered::Hopeless(hindrance.why),
-        }
-    }
 }
 
 /// Why an instance with this pg_control cannot be rewound at all.
@@ -381,30 +346,5 @@ impl Rewind<'_> {
         layout::create(&self.data.file("standby.signal"))?;
         evidence::sync(self.data.path())?;
         Ok(())
-    }
-}
-
-fn has_room(directory: &Path, bytes: u64, what_for: &str) -> Result<(), Hindered> {
-    let failed =
-        |error: nix::Error| PostgresError::File { doing: "look at", path: directory.to_owned(), source: error.into() };
-    let found = nix::sys::statvfs::statvfs(directory).map_err(failed)?;
-    let free = found.blocks_available() * found.fragment_size();
-    if free < bytes + SPARE {
-        let (free, needed) = (free >> 20, (bytes + SPARE) >> 20);
-        let at = directory.display();
-        return Err(Hindered::Lasting(format!("{at} has {free} MB free, and {needed} are needed {what_for}")));
-    }
-    Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_disk_without_room_is_told() {
-        assert!(has_room(Path::new("/"), 0, "").is_ok());
-        let Err(Hindered::Lasting(why)) = has_room(Path::new("/"), u64::MAX - SPARE, "to test") else { panic!() };
-        assert!(why.starts_with("/ has ") && why.ends_with(" are needed to test"), "{why}");
     }
 }
