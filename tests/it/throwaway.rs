@@ -1,6 +1,7 @@
 //! Throw-away instances of PostgreSQL: copies of one template, each gone with all its processes when its test is over.
 
-use std::cell::Cell;
+use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -33,8 +34,8 @@ pub(crate) struct Instance {
     pub(crate) user: User,
     /// What is mounted below the directory.
     pub(crate) mounts: Vec<PathBuf>,
-    /// The data directory as the kernel knows it, wherever it is by now.
-    inode: Cell<Option<(u64, u64)>>,
+    /// What was the data directory, as the kernel knows it, wherever that is by now.
+    inodes: RefCell<BTreeSet<(u64, u64)>>,
 }
 
 impl Instance {
@@ -49,7 +50,7 @@ impl Instance {
     pub(crate) fn empty() -> Option<Self> {
         let Programs { bindir, user } = programs()?;
         let directory = TempDir::with_prefix_in("pgsqlms.", "/var/tmp").unwrap();
-        let instance = Self { directory, bindir, user, mounts: Vec::new(), inode: Cell::default() };
+        let instance = Self { directory, bindir, user, mounts: Vec::new(), inodes: RefCell::default() };
         instance.give(instance.directory.path());
         Some(instance)
     }
@@ -63,13 +64,8 @@ impl Instance {
     /// Makes the data directory, a copy of the template.
     pub(crate) fn fill(&self) {
         Command::new("cp").args(["-a", "-T"]).arg(template(&self.bindir, &self.user)).arg(self.data()).success();
-        self.inode.set(inode(&self.data()));
+        self.inodes.borrow_mut().extend(inode(&self.data()));
         self.configure(&format!("unix_socket_directories = '{}'\n", self.directory.path().display()));
-    }
-
-    /// The data directory is another one by now.
-    pub(crate) fn was_replaced(&self) {
-        self.inode.set(inode(&self.data()));
     }
 
     /// Adds lines to postgresql.conf.
@@ -139,9 +135,12 @@ impl Instance {
 
     /// The processes that work in the data directory. What has ended and was not reaped has no directory any more.
     pub(crate) fn pids(&self) -> Vec<Pid> {
+        // It may be another one by now, or one that something else has made.
+        self.inodes.borrow_mut().extend(inode(&self.data()));
+        let inodes = self.inodes.borrow();
         let entries = std::fs::read_dir("/proc").unwrap().flatten();
         let works_there = |entry: &std::fs::DirEntry| {
-            let there = self.inode.get().is_some() && inode(&entry.path().join("cwd")) == self.inode.get();
+            let there = inode(&entry.path().join("cwd")).is_some_and(|inode| inodes.contains(&inode));
             // One that is just ending has no program any more.
             there && entry.path().join("exe").read_link().is_ok()
         };

@@ -85,7 +85,6 @@ fn the_source_dies_and_a_third_node_takes_its_place() {
     let mut copy = pair.new.as_user("pg_basebackup");
     copy.arg("--host").arg(pair.new.directory.path()).args(["--checkpoint=fast", "--write-recovery-conf", "--pgdata"]);
     copy.arg(third.data()).success();
-    third.was_replaced();
     let segments = || std::fs::read_dir(pair.new.data().join("pg_wal")).unwrap().flatten().map(|file| file.path());
     let give_wal = || {
         let mut copy = Command::new("cp");
@@ -163,7 +162,6 @@ fn the_disk_is_full_in_the_middle_and_has_space_again() {
         Command::new("mount").args(["-t", "tmpfs", "-o", "size=300m", "small"]).arg(&space).success();
         Command::new("cp").arg("-a").arg(old.data()).arg(&space).success();
         Command::new("mount").arg("--bind").arg(space.join("data")).arg(old.data()).success();
-        old.was_replaced();
     };
     let Some(mut pair) = Pair::new(on_a_small_disk) else { return };
     let (space, ballast) = small_disk(&pair.old);
