@@ -69,7 +69,7 @@ pub enum Failure {
     #[error("{0}")]
     HalfRewound(String),
     /// It is being rewound, and something went wrong: the next start goes on.
-    #[error("the rewind is not finished: {0}; then clean up to go on")]
+    #[error("half rewound, `pcs resource cleanup` goes on with it: {0}")]
     Rewind(String),
     /// The action's time was over.
     #[error("after {:.0} s still waiting for {awaited}", after.as_secs_f64())]

@@ -6,7 +6,7 @@ use pgsqlms::node::NodeName;
 use pgsqlms::notification::Transition;
 
 use crate::members::{Members, has_a_process_of_its_own};
-use crate::run::skip;
+use crate::run::say_skipped;
 use crate::throwaway::{Succeeds, eventually};
 
 /// What PostgreSQL needs to copy logical slots to standbys.
@@ -53,7 +53,7 @@ fn a_logical_slot_outlives_each_primary_and_who_lacks_it_comes_last() {
     let Some(members) = Members::new(3, SYNCS) else { return };
     let version: u32 = members.instance(1).sql("SHOW server_version_num").parse().unwrap();
     if version < 170_000 {
-        return skip("PostgreSQL 17 or later is not installed: logical slots that outlive the primary");
+        return say_skipped("PostgreSQL 17 or later is not installed: logical slots that outlive the primary");
     }
     let set = |number: usize, sql: &str| {
         members.instance(number).sql(sql);

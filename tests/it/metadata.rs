@@ -8,6 +8,8 @@ use std::process::{Command, Stdio};
 use pgsqlms::metadata::{self, ACTIONS};
 use pgsqlms::parameters::PARAMETERS;
 
+use crate::run::{say_skipped, skip};
+
 /// The meta-data as `pgsqlms meta-data` prints it.
 fn xml() -> String {
     let mut document = Vec::new();
@@ -28,15 +30,10 @@ fn is_the_golden_file() {
     );
 }
 
-/// Says on the terminal, past libtest's capture, that something was not tested.
-fn skip(what: &str, package: &str) {
-    let _ = writeln!(std::io::stderr(), "SKIPPED, NOT TESTED: {what} is not installed (package {package})");
-}
-
 /// Runs xmllint on the meta-data in `directory`; skips if `schema` or xmllint is not installed.
 fn xmllint(directory: &str, schema: &str, package: &str, arguments: &[&str]) {
     if !Path::new(directory).join(schema).exists() {
-        return skip(&format!("{directory}/{schema}"), package);
+        return say_skipped(&format!("{directory}/{schema} is not installed (package {package})"));
     }
     let catalog = concat!(env!("CARGO_MANIFEST_DIR"), "/ocf/catalog.xml");
     let spawned = Command::new("xmllint")
@@ -47,7 +44,7 @@ fn xmllint(directory: &str, schema: &str, package: &str, arguments: &[&str]) {
         .stdin(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn();
-    let Ok(mut process) = spawned else { return skip("xmllint", "libxml2-utils") };
+    let Ok(mut process) = spawned else { return skip("xmllint is not installed (package libxml2-utils)") };
     process.stdin.take().unwrap().write_all(xml().as_bytes()).unwrap();
     let output = process.wait_with_output().unwrap();
     assert!(output.status.success(), "{arguments:?}:\n{}", String::from_utf8_lossy(&output.stderr));

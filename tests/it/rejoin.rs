@@ -181,7 +181,7 @@ fn a_rewind_may_be_killed_at_any_moment() {
             assert!(write > 10, "{killed:#?}");
         } else {
             expect(&killed, GenericError);
-            assert!(killed.reason.starts_with("the rewind is not finished: "), "{killed:?}");
+            assert!(killed.reason.starts_with("half rewound, `pcs resource cleanup` goes on with it: "), "{killed:?}");
             assert!(pair.notes().contains("stage=rewinding"), "{}", pair.notes());
             if write == 40 {
                 // As pg_rewind of PostgreSQL 13 and older leaves it when it is killed just before its end.

@@ -31,6 +31,12 @@ pub(crate) const CODES: [OcfExitCode; 11] = [
 /// Says on the terminal, past libtest's capture, that something was not tested. `make test` forbids that.
 pub(crate) fn skip(why: &str) {
     assert!(std::env::var_os("PGSQLMS_SKIP_NOTHING").is_none(), "{why}, and make test is to skip nothing");
+    say_skipped(why);
+}
+
+/// Says the same where this release of the distribution has not got what it takes. `make test` allows that: the lab tests it on
+/// a newer one.
+pub(crate) fn say_skipped(why: &str) {
     let _ = writeln!(std::io::stderr(), "SKIPPED, NOT TESTED: {why}");
 }
 

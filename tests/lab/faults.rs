@@ -89,37 +89,54 @@ pub fn kill_daemon(node: &Node, daemon: &str) -> Result<()> {
     })
 }
 
-/// A file system of its own, as small as this, below a node's `pg_wal`, while PostgreSQL does not run there.
-pub fn make_wal_disk_small(node: &Node, size: &str) -> Result<()> {
-    let wal = format!("{}/pg_wal", node.pgdata());
-    let script = format!(
-        "mv {wal} {wal}.large && install -d -o postgres -g postgres -m 700 {wal} && \
-         mount -t tmpfs -o size={size},uid=postgres,gid=postgres,mode=700 small {wal} && \
-         cp -a {wal}.large/. {wal} && rm -rf {wal}.large"
-    );
-    node.run(&["sh", "-c", &script]).map(drop)
+/// What has a file system of its own on a node, and may be full.
+#[derive(Debug, Clone, Copy)]
+pub enum Disk {
+    /// The whole data directory.
+    Data,
+    /// `pg_wal`.
+    Wal,
 }
 
-/// Undoes [`make_wal_disk_small`], while PostgreSQL does not run there.
-pub fn make_wal_disk_large(node: &Node) -> Result<()> {
-    let wal = format!("{}/pg_wal", node.pgdata());
-    let script = format!("cp -a {wal} {wal}.large && umount {wal} && rm -rf {wal} && mv {wal}.large {wal}");
-    node.run(&["sh", "-c", &script]).map(drop)
-}
+impl Disk {
+    fn path(self, node: &Node) -> String {
+        match self {
+            Disk::Data => node.pgdata(),
+            Disk::Wal => format!("{}/pg_wal", node.pgdata()),
+        }
+    }
 
-/// Fills the file system of `pg_wal` to the last byte.
-pub fn fill_wal_disk(node: &Node) -> Result<()> {
-    let fill = format!("cat /dev/zero >{}", ballast(node));
-    let filled = node.exec(&["sh", "-c", &fill])?;
-    ensure!(!filled.success(), "the disk is endless");
-    Ok(())
-}
+    fn ballast(self, node: &Node) -> String {
+        format!("{}/ballast", self.path(node))
+    }
 
-/// Gives back what [`fill_wal_disk`] has taken.
-pub fn free_wal_disk(node: &Node) -> Result<()> {
-    node.run(&["rm", &ballast(node)]).map(drop)
-}
+    /// Gives it one as small as this, while PostgreSQL does not run there.
+    pub fn make_small(self, node: &Node, size: &str) -> Result<()> {
+        let path = self.path(node);
+        let script = format!(
+            "mv {path} {path}.large && install -d -o postgres -g postgres -m 700 {path} && \
+             mount -t tmpfs -o size={size},uid=postgres,gid=postgres,mode=700 small {path} && \
+             cp -a {path}.large/. {path} && rm -rf {path}.large"
+        );
+        node.run(&["sh", "-c", &script]).map(drop)
+    }
 
-fn ballast(node: &Node) -> String {
-    format!("{}/pg_wal/ballast", node.pgdata())
+    /// Undoes [`Disk::make_small`], while PostgreSQL does not run there.
+    pub fn make_large(self, node: &Node) -> Result<()> {
+        let path = self.path(node);
+        let script = format!("cp -a {path} {path}.large && umount {path} && rm -rf {path} && mv {path}.large {path}");
+        node.run(&["sh", "-c", &script]).map(drop)
+    }
+
+    /// Fills it to the last byte.
+    pub fn fill(self, node: &Node) -> Result<()> {
+        let filled = node.exec(&["sh", "-c", &format!("cat /dev/zero >{}", self.ballast(node))])?;
+        ensure!(!filled.success(), "the disk is endless");
+        Ok(())
+    }
+
+    /// Gives back what [`Disk::fill`] has taken.
+    pub fn free(self, node: &Node) -> Result<()> {
+        node.run(&["rm", &self.ballast(node)]).map(drop)
+    }
 }

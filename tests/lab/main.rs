@@ -19,6 +19,8 @@ mod hook;
 mod operator;
 /// What commits wait for, who lacks what, and what the agent keeps in the cluster about it.
 mod replication;
+/// Rewinds that stand still in their midst.
+mod rewinding;
 /// Chooses scenarios, runs them one after the other, tells how they ended.
 mod runner;
 /// The scenarios, one per file.

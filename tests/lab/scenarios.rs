@@ -38,11 +38,13 @@ mod replication_is_cut;
 mod scores_are_missing_and_stale;
 mod slots_keep_the_wal_through_a_failover;
 mod standbys_follow_without_a_virtual_address;
+mod tablespaces_and_a_linked_pg_wal_are_rewound;
 mod ten_power_cuts_in_a_row;
 mod the_agent_keeps_a_quorum;
 mod the_attribute_daemon_stands_still_in_a_failover;
 mod the_best_standbys_replay_is_paused;
 mod the_candidate_loses_power_in_promote;
+mod the_disk_fills_in_the_middle_of_a_rewind;
 mod the_furthest_ahead_must_not_be_promoted;
 mod the_furthest_ahead_must_not_be_promoted_and_may_be_missed;
 mod the_last_primary_never_returns;
@@ -60,6 +62,7 @@ mod the_primarys_node_is_put_on_standby;
 mod the_primarys_postmaster_is_frozen;
 mod the_resource_is_disabled_and_enabled;
 mod the_resource_is_unmanaged_and_managed;
+mod the_source_dies_in_the_middle_of_a_rewind;
 mod two_restarted_standbys_end_in_the_same_segment;
 
 use anyhow::{Result, ensure};
@@ -153,7 +156,12 @@ pub fn everyday() -> Vec<Scenario> {
 
 /// Those that take many minutes, for `make campaign-lab`.
 pub fn campaign() -> Vec<Scenario> {
-    vec![scenario!(ten_power_cuts_in_a_row, New on "trixie")]
+    vec![
+        scenario!(the_source_dies_in_the_middle_of_a_rewind, New on "trixie"),
+        scenario!(the_disk_fills_in_the_middle_of_a_rewind, Shared on "trixie"),
+        scenario!(tablespaces_and_a_linked_pg_wal_are_rewound, Shared on "trixie"),
+        scenario!(ten_power_cuts_in_a_row, New on "trixie"),
+    ]
 }
 
 /// Trixie is what everything is played on; other releases are named.
@@ -174,6 +182,15 @@ fn strays<'a>(trial: &Trial<'a>, old: &Node) -> Result<&'a Node> {
         trial.lab.heal()
     })?;
     trial.another_primary(old)
+}
+
+/// Changes something on a node while its PostgreSQL does not run.
+fn while_on_standby<T>(trial: &Trial<'_>, node: &Node, change: impl FnOnce() -> Result<T>) -> Result<T> {
+    let somebody = trial.primary()?;
+    pcs(somebody, &["node", "standby", node.name(), "--wait=120"])?;
+    let changed = change()?;
+    pcs(somebody, &["node", "unstandby", node.name(), "--wait=120"])?;
+    Ok(changed)
 }
 
 /// What was written down about the transactions that a node has dropped.

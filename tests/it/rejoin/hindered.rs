@@ -104,7 +104,8 @@ fn the_source_dies_and_a_third_node_takes_its_place() {
     let failed = pair.run(start(&pair));
     expect(&failed, GenericError);
     assert!(
-        failed.reason.starts_with("the rewind is not finished: ") && failed.reason.contains("connection"),
+        failed.reason.starts_with("half rewound, `pcs resource cleanup` goes on with it: ")
+            && failed.reason.contains("connection"),
         "{failed:?}"
     );
     is_half_rewound(&pair);

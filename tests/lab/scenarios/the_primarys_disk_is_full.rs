@@ -2,9 +2,10 @@
 //! standby when there is space again.
 
 use anyhow::{Result, ensure};
-use lab::{Lab, Node};
+use lab::Lab;
 
-use crate::faults::{fill_wal_disk, free_wal_disk, make_wal_disk_large, make_wal_disk_small};
+use super::while_on_standby;
+use crate::faults::Disk;
 use crate::operator::{CLONE, pcs, promotions, rebuild};
 use crate::replication::forget_failures;
 use crate::trial::{Ending, LIMIT, Return, Trial};
@@ -15,7 +16,7 @@ const SIZE: &str = "600M";
 pub fn play(lab: &Lab) -> Result<()> {
     let trial = Trial::begin(lab)?;
     let (first, full) = (trial.primary()?, trial.standbys()?[0]);
-    while_stopped(&trial, full, || make_wal_disk_small(full, SIZE))?;
+    while_on_standby(&trial, full, || Disk::Wal.make_small(full, SIZE))?;
     lab.wait_for_primary(LIMIT, lab.nodes().len() - 1)?;
     trial.fault(&format!("move the primary to {}", full.name()), || {
         pcs(first, &["resource", "move", CLONE, full.name(), "--promoted"])
@@ -23,7 +24,7 @@ pub fn play(lab: &Lab) -> Result<()> {
     trial.writes_go_on()?;
     let before = promotions(full)?;
     trial.fault("fill the primary's disk", || {
-        fill_wal_disk(full)?;
+        Disk::Wal.fill(full)?;
         // Until the WAL that is there already is used up.
         let _ = full.psql_in("app", "CREATE TABLE load AS SELECT repeat('load', 100) FROM generate_series(1, 2000000)");
         Ok(())
@@ -32,20 +33,13 @@ pub fn play(lab: &Lab) -> Result<()> {
     // A timeline that was taken for a promotion which failed is not in its history.
     let promotions = promotions(new)? - before;
     ensure!(promotions == 1, "there were {promotions} promotions instead of one");
-    trial.fault("there is space again", || free_wal_disk(full))?;
+    trial.fault("there is space again", || Disk::Wal.free(full))?;
     forget_failures(lab)?;
     let back = trial.comes_back(full)?;
-    while_stopped(&trial, full, || make_wal_disk_large(full))?;
+    while_on_standby(&trial, full, || Disk::Wal.make_large(full))?;
     if back == Return::KeptOut {
         rebuild(full, new)?;
     }
     forget_failures(lab)?;
     trial.end(&Ending { primary: Some(new), ..Ending::default() })
-}
-
-fn while_stopped(trial: &Trial<'_>, node: &Node, change: impl FnOnce() -> Result<()>) -> Result<()> {
-    let primary = trial.primary()?;
-    pcs(primary, &["node", "standby", node.name(), "--wait=120"])?;
-    change()?;
-    pcs(primary, &["node", "unstandby", node.name(), "--wait=120"]).map(drop)
 }
