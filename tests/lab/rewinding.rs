@@ -52,6 +52,11 @@ pub fn go_on(node: &Node) -> Result<()> {
     node.run(&["pkill", "-CONT", "-x", "pg_rewind.real"]).map(drop)
 }
 
+/// Kills a rewind that has stopped.
+pub fn kill_rewind(node: &Node) -> Result<()> {
+    node.run(&["pkill", "-KILL", "-x", "pg_rewind.real"]).map(drop)
+}
+
 /// What the agent has noted about rewinding this node.
 pub fn notes(node: &Node) -> Result<String> {
     node.run(&["cat", "/var/lib/pgsqlms/pgsqld/rewind"])

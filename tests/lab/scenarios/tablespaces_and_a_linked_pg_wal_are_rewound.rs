@@ -1,11 +1,13 @@
-//! An old primary with a tablespace, and with its pg_wal on another disk, has diverged. It is rewound without a hand, and both
-//! stay where they are.
+//! An old primary with a tablespace, and with its pg_wal on another disk, has diverged. Its rewind is killed in the middle: it is
+//! not started like that, and after a cleanup it is rewound, and both stay where they are.
 
 use anyhow::{Result, ensure};
 use lab::{Lab, eventually};
 
 use super::{dropped, strays, while_on_standby};
-use crate::operator::{CLONE, pcs, wait_until_idle};
+use crate::operator::{CLONE, pcs, reason_shown, wait_until_idle};
+use crate::replication::forget_failures;
+use crate::rewinding::{is_in_the_middle, kill_rewind, make_rewinds_stop, make_rewinds_work};
 use crate::trial::{Ending, LIMIT, Return, Trial};
 
 /// Where the tablespace is on every node.
@@ -38,9 +40,17 @@ pub fn play(lab: &Lab) -> Result<()> {
     wait_until_idle(first)?;
     lab.wait_for_primary(LIMIT, lab.nodes().len() - 1)?;
     old.psql_in("app", "SET synchronous_commit = local; UPDATE spaced SET number = number + 1 WHERE number % 2 = 0")?;
+    make_rewinds_stop(old)?;
     let new = strays(&trial, old)?;
     new.psql_in("app", "UPDATE spaced SET number = -number WHERE number % 3 = 0")?;
     trial.fault("give the old primary power again", || old.power_on())?;
+    is_in_the_middle(old)?;
+    make_rewinds_work(old)?;
+    trial.fault("kill the rewind in its midst", || kill_rewind(old))?;
+    let reason = reason_shown(lab, "start_0", old)?;
+    ensure!(reason.contains("half rewound") && reason.contains("`pcs resource cleanup`"), "the reason is `{reason}`");
+    ensure!(old.psql("SELECT 1").is_err(), "{} was started half rewound", old.name());
+    forget_failures(lab)?;
     ensure!(trial.comes_back(old)? == Return::Streaming, "{} was not rewound", old.name());
     ensure!(dropped(old)?.contains("COMMIT"), "nothing is told about what {} dropped", old.name());
     ensure!(old.run(&["readlink", &wal])?.trim() == WAL, "pg_wal is no link any more");
