@@ -320,16 +320,20 @@ fn a_pg_wal_elsewhere_stays_elsewhere() {
     assert!(!wal("wal.pgsqlms").exists() && !old(&pair).exists() && !beside(&pair).exists());
 }
 
+/// Makes it a copy of the primary, which then removes the WAL that it needs next.
+fn lacks_wal(pair: &Pair) {
+    let child = copied(pair, &["--yes"]);
+    start(pair);
+    succeeds(child);
+    expect(&pair.run(pair.action("stop")), Success);
+    pair.loses_wal();
+}
+
 /// The primary has removed the WAL that this node needs next; it has not diverged.
 #[test]
 fn a_node_that_lacks_wal_is_rebuilt() {
     let Some(pair) = pair() else { return };
-    // What it is a copy of by now, and stays.
-    let child = copied(&pair, &["--yes"]);
-    start(&pair);
-    succeeds(child);
-    expect(&pair.run(pair.action("stop")), Success);
-    pair.loses_wal();
+    lacks_wal(&pair);
     expect(&pair.run(pair.action("start")), Success);
     let (done, told) = run(&pair, &[]);
     assert!(done && told.contains("srv1 is on the cluster's history"), "{told}");

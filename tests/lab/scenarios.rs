@@ -68,10 +68,10 @@ mod two_restarted_standbys_end_in_the_same_segment;
 use anyhow::{Result, ensure};
 use lab::{Cut, Node};
 
-use crate::operator::{all_started_at, pcs, restart_by_hand, started_at, wait_until_idle};
+use crate::operator::{CLONE, all_started_at, pcs, restart_by_hand, started_at, wait_until_idle};
 use crate::runner::Scenario;
 use crate::stage::Place::{New, Own, Shared};
-use crate::trial::{Ending, Trial};
+use crate::trial::{Ending, LIMIT, Trial};
 
 /// A scenario is called like its file.
 macro_rules! scenario {
@@ -191,6 +191,18 @@ fn while_on_standby<T>(trial: &Trial<'_>, node: &Node, change: impl FnOnce() -> 
     let changed = change()?;
     pcs(somebody, &["node", "unstandby", node.name(), "--wait=120"])?;
     Ok(changed)
+}
+
+/// Changes something on a standby while its PostgreSQL does not run, and moves the primary there.
+fn becomes_primary<'a>(trial: &Trial<'a>, change: impl FnOnce(&Node) -> Result<()>) -> Result<&'a Node> {
+    let (first, node) = (trial.primary()?, trial.standbys()?[0]);
+    while_on_standby(trial, node, || change(node))?;
+    trial.lab.wait_for_primary(LIMIT, trial.lab.nodes().len() - 1)?;
+    trial.fault(&format!("move the primary to {}", node.name()), || {
+        pcs(first, &["resource", "move", CLONE, node.name(), "--promoted"])
+    })?;
+    trial.writes_go_on()?;
+    Ok(node)
 }
 
 /// What was written down about the transactions that a node has dropped.

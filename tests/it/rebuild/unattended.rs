@@ -201,11 +201,7 @@ fn old_data_that_nobody_was_left_to_remove_goes_when_the_copy_follows() {
 #[test]
 fn a_node_that_lacks_wal_is_rebuilt() {
     let Some(pair) = pair() else { return };
-    let child = copied(&pair, &["--yes"]);
-    start(&pair);
-    succeeds(child);
-    expect(&pair.run(pair.action("stop")), Success);
-    pair.loses_wal();
+    lacks_wal(&pair);
     expect(&pair.run(pair.action("start").parameter("rejoin", "rebuild")), Success);
     let name = pair.old.data().to_string_lossy().trim_matches('/').replace('/', "-");
     let note = PathBuf::from(format!("/run/pgsqlms/{name}.break"));

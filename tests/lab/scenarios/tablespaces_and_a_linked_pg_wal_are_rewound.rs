@@ -2,10 +2,10 @@
 //! not started like that, and after a cleanup it is rewound, and both stay where they are.
 
 use anyhow::{Result, ensure};
-use lab::{Lab, eventually};
+use lab::{Lab, Node, eventually};
 
-use super::{dropped, strays, while_on_standby};
-use crate::operator::{CLONE, pcs, reason_shown, wait_until_idle};
+use super::{becomes_primary, dropped, strays};
+use crate::operator::{pcs, reason_shown, wait_until_idle};
 use crate::replication::forget_failures;
 use crate::rewinding::{is_in_the_middle, kill_rewind, make_rewinds_stop, make_rewinds_work};
 use crate::trial::{Ending, LIMIT, Return, Trial};
@@ -20,22 +20,16 @@ const ROWS: &str = "SELECT md5(string_agg(number::text, ' ' ORDER BY number)) FR
 
 pub fn play(lab: &Lab) -> Result<()> {
     let trial = Trial::begin(lab)?;
-    let (first, old) = (trial.primary()?, trial.standbys()?[0]);
+    let first = trial.primary()?;
     for node in lab.nodes() {
         node.run(&["install", "-d", "-o", "postgres", "-g", "postgres", "-m", "700", SPACE])?;
     }
     first.psql_in("app", &format!("CREATE TABLESPACE space LOCATION '{SPACE}'"))?;
     first.psql_in("app", "CREATE TABLE spaced TABLESPACE space AS SELECT generate_series(1, 100000) AS number")?;
-    let wal = format!("{}/pg_wal", old.pgdata());
-    while_on_standby(&trial, old, || {
-        old.run(&["mv", &wal, WAL])?;
-        old.run(&["runuser", "-u", "postgres", "--", "ln", "-s", WAL, &wal])
+    let old = becomes_primary(&trial, |node| {
+        node.run(&["mv", &wal(node), WAL])?;
+        node.run(&["runuser", "-u", "postgres", "--", "ln", "-s", WAL, &wal(node)]).map(drop)
     })?;
-    lab.wait_for_primary(LIMIT, lab.nodes().len() - 1)?;
-    trial.fault(&format!("move the primary to {}", old.name()), || {
-        pcs(first, &["resource", "move", CLONE, old.name(), "--promoted"])
-    })?;
-    trial.writes_go_on()?;
     pcs(first, &["resource", "update", "pgsqld", "rejoin=rewind"])?;
     wait_until_idle(first)?;
     lab.wait_for_primary(LIMIT, lab.nodes().len() - 1)?;
@@ -53,7 +47,7 @@ pub fn play(lab: &Lab) -> Result<()> {
     forget_failures(lab)?;
     ensure!(trial.comes_back(old)? == Return::Streaming, "{} was not rewound", old.name());
     ensure!(dropped(old)?.contains("COMMIT"), "nothing is told about what {} dropped", old.name());
-    ensure!(old.run(&["readlink", &wal])?.trim() == WAL, "pg_wal is no link any more");
+    ensure!(old.run(&["readlink", &wal(old)])?.trim() == WAL, "pg_wal is no link any more");
     eventually(LIMIT, "the same rows in the tablespace", || {
         let (here, there) = (old.psql_in("app", ROWS)?, new.psql_in("app", ROWS)?);
         ensure!(here == there, "{here} instead of {there}");
@@ -63,4 +57,8 @@ pub fn play(lab: &Lab) -> Result<()> {
     pcs(new, &["resource", "update", "pgsqld", "rejoin="])?;
     wait_until_idle(new)?;
     trial.end(&Ending { primary: Some(new), fenced: &[old], elected: true, ..Ending::default() })
+}
+
+fn wal(node: &Node) -> String {
+    format!("{}/pg_wal", node.pgdata())
 }

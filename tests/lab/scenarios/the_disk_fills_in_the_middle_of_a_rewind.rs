@@ -4,9 +4,9 @@
 use anyhow::{Result, ensure};
 use lab::{Cut, Lab, Node};
 
-use super::{dropped, while_on_standby};
+use super::{becomes_primary, dropped, while_on_standby};
 use crate::faults::Disk;
-use crate::operator::{CLONE, kill_postmaster, pcs, reason_shown, wait_until_idle};
+use crate::operator::{kill_postmaster, pcs, reason_shown, wait_until_idle};
 use crate::replication::{commits_wait_for, forget_failures};
 use crate::rewinding::{go_on, is_in_the_middle, make_rewinds_stop, make_rewinds_work, notes};
 use crate::trial::{Ending, LIMIT, Return, Trial};
@@ -16,15 +16,9 @@ const SIZE: &str = "900M";
 
 pub fn play(lab: &Lab) -> Result<()> {
     let trial = Trial::begin(lab)?;
-    let (first, old) = (trial.primary()?, trial.standbys()?[0]);
-    while_on_standby(&trial, old, || Disk::Data.make_small(old, SIZE))?;
-    lab.wait_for_primary(LIMIT, lab.nodes().len() - 1)?;
-    trial.fault(&format!("move the primary to {}", old.name()), || {
-        pcs(first, &["resource", "move", CLONE, old.name(), "--promoted"])
-    })?;
-    trial.writes_go_on()?;
-    pcs(first, &["resource", "update", "pgsqld", "rejoin=rewind"])?;
-    wait_until_idle(first)?;
+    let old = becomes_primary(&trial, |node| Disk::Data.make_small(node, SIZE))?;
+    pcs(old, &["resource", "update", "pgsqld", "rejoin=rewind"])?;
+    wait_until_idle(old)?;
     lab.wait_for_primary(LIMIT, lab.nodes().len() - 1)?;
     commits_wait_for(lab, "")?;
     make_rewinds_stop(old)?;

@@ -4,24 +4,18 @@
 use anyhow::{Result, ensure};
 use lab::Lab;
 
-use super::while_on_standby;
+use super::{becomes_primary, while_on_standby};
 use crate::faults::Disk;
-use crate::operator::{CLONE, pcs, promotions, rebuild};
+use crate::operator::{promotions, rebuild};
 use crate::replication::forget_failures;
-use crate::trial::{Ending, LIMIT, Return, Trial};
+use crate::trial::{Ending, Return, Trial};
 
 /// More than the WAL that is kept.
 const SIZE: &str = "600M";
 
 pub fn play(lab: &Lab) -> Result<()> {
     let trial = Trial::begin(lab)?;
-    let (first, full) = (trial.primary()?, trial.standbys()?[0]);
-    while_on_standby(&trial, full, || Disk::Wal.make_small(full, SIZE))?;
-    lab.wait_for_primary(LIMIT, lab.nodes().len() - 1)?;
-    trial.fault(&format!("move the primary to {}", full.name()), || {
-        pcs(first, &["resource", "move", CLONE, full.name(), "--promoted"])
-    })?;
-    trial.writes_go_on()?;
+    let full = becomes_primary(&trial, |node| Disk::Wal.make_small(node, SIZE))?;
     let before = promotions(full)?;
     trial.fault("fill the primary's disk", || {
         Disk::Wal.fill(full)?;
