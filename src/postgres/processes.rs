@@ -132,11 +132,6 @@ fn processor_time(stat: &str) -> u64 {
     fields.skip(11).take(2).filter_map(|ticks| ticks.parse::<u64>().ok()).sum()
 }
 
-/// Whether there is a process of this number, be it dead and not reaped by its parent yet.
-pub fn exists(pid: i32) -> bool {
-    Path::new(&format!("/proc/{pid}")).exists()
-}
-
 /// A single process whose command line has the postmaster's arguments: children overwrite theirs with a title.
 fn lone_postmaster(found: &[ServerProcess]) -> Option<&ServerProcess> {
     found.iter().find(|process| !process.rewinds && title(process.pid).is_none())

@@ -67,6 +67,24 @@ fn a_crashed_primary_is_stopped_and_comes_back_as_a_standby() {
     assert_eq!(instance.sql("SELECT count(*) FROM kept"), "1");
 }
 
+/// After a power cut the new postmaster may well get the old one's number. What the old one had written there, that it is ready,
+/// would be taken for the new one's word.
+#[test]
+fn what_a_dead_postmaster_has_written_is_gone_before_the_next_one_starts() {
+    let Some(instance) = Instance::new() else { return };
+    instance.start();
+    let pid = instance.pid_file(1).unwrap();
+    instance.crash();
+    // As if it had been reaped.
+    for file in ["data/postmaster.pid", ".s.PGSQL.5432.lock"] {
+        let file = instance.directory.path().join(file);
+        let left = std::fs::read_to_string(&file).unwrap();
+        std::fs::write(&file, left.replacen(&pid, "4194303", 1)).unwrap();
+    }
+    let started = instance.agent("start").expect(Success);
+    assert!(started.log.contains("removing postmaster.pid: process 4194303"), "{started:?}");
+}
+
 #[test]
 fn a_crashed_standby_is_no_failed_primary() {
     let Some(instance) = Instance::new() else { return };

@@ -4,16 +4,18 @@ use super::Instance;
 use crate::postgres::processes::{self, Processes};
 
 impl Instance {
-    /// Removes a `postmaster.pid` whose number is taken: by the dead postmaster itself, which nobody has reaped yet, or by
-    /// another process since. PostgreSQL, which sees the number only, would not start ("lock file already exists").
+    /// Removes what a dead postmaster has written to `postmaster.pid`. PostgreSQL, which sees the number only, would not start
+    /// ("lock file already exists") where that is taken: by a dead process that nobody has reaped yet, or by another one since.
+    /// And where the new postmaster happens to get that number, as it may after a power cut, what is there would be taken for
+    /// its own word.
     pub(super) fn forget_dead_postmaster(&mut self) {
         let Some(file) = self.as_user(|data| Ok(data.pid_file())).ok().flatten() else { return };
         let Some(pid) = file.pid else { return };
         let is_ours = |found: Processes| found.postmaster.is_some() || !found.orphans.is_empty();
-        if !processes::exists(pid) || is_ours(self.processes()) || processes::is_in_use_anywhere(self.data.path()) {
+        if is_ours(self.processes()) || processes::is_in_use_anywhere(self.data.path()) {
             return;
         }
-        log::info!("removing postmaster.pid: process {pid} is not, or is no longer, this instance's postmaster");
+        log::info!("removing postmaster.pid: process {pid} is no longer this instance's postmaster");
         let removed = self.as_user(|data| data.remove_pid_files(&file));
         removed.unwrap_or_else(|error| log::warn!("{error}"));
     }

@@ -62,7 +62,10 @@ pub fn play(lab: &Lab) -> Result<()> {
     bring_back(&trial, other, last)?;
     streams_by_slot(other, last)?;
     everybody_has_slots(lab, last, "")?;
+    // Its own is not there any more, either, which would keep it from starting without wal_level=logical.
+    everybody_has_the_logical_slot(lab, last)?;
     last.psql("SELECT pg_drop_replication_slot('sub')")?;
+    nobody_has_a_logical_slot(lab)?;
     leaves(&trial, other, last)?;
 
     for node in lab.nodes() {
@@ -101,6 +104,18 @@ fn everybody_has_the_logical_slot(lab: &Lab, primary: &Node) -> Result<()> {
             let query = ["attrd_updater", "--query", "--name=pgsqlms-logical-pgsqld", "--node", node.name()];
             let told = node.run(&query)?;
             ensure!(told.contains("\"has sub\""), "it says {told}");
+            Ok(())
+        })?;
+    }
+    Ok(())
+}
+
+/// Waits until the copies are gone, too.
+fn nobody_has_a_logical_slot(lab: &Lab) -> Result<()> {
+    for node in lab.nodes() {
+        eventually(LIMIT, &format!("{} to have no logical slot", node.name()), || {
+            let slots = node.psql("SELECT count(*) FROM pg_replication_slots WHERE slot_type = 'logical'")?;
+            ensure!(slots == "0", "it has {slots}");
             Ok(())
         })?;
     }
