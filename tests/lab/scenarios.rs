@@ -97,7 +97,6 @@ pub fn everyday() -> Vec<Scenario> {
         scenario!(diverged_primaries_rewind_themselves, Shared on "trixie"),
         scenario!(the_power_fails_in_the_middle_of_a_rewind, Shared on "trixie"),
         scenario!(a_diverged_primary_is_rebuilt_without_a_hand, Shared on "trixie"),
-        scenario!(an_operator_rebuilds_a_node_that_lacks_wal, Shared on "trixie"),
         scenario!(a_standby_loses_power, Shared on "trixie"),
         scenario!(all_nodes_lose_power, Shared on "trixie"),
         scenario!(the_resource_is_disabled_and_enabled, Shared on "trixie"),
@@ -160,6 +159,7 @@ pub fn campaign() -> Vec<Scenario> {
         scenario!(the_source_dies_in_the_middle_of_a_rewind, New on "trixie"),
         scenario!(the_disk_fills_in_the_middle_of_a_rewind, Shared on "trixie"),
         scenario!(tablespaces_and_a_linked_pg_wal_are_rewound, Shared on "trixie"),
+        scenario!(an_operator_rebuilds_a_node_that_lacks_wal, Shared on "trixie"),
         scenario!(ten_power_cuts_in_a_row, New on "trixie"),
     ]
 }
