@@ -54,6 +54,7 @@ pub fn play(lab: &Lab) -> Result<()> {
         Ok(())
     })?;
     new.psql_in("app", "DROP TABLE spaced")?;
+    new.psql_in("app", "DROP TABLESPACE space")?;
     pcs(new, &["resource", "update", "pgsqld", "rejoin="])?;
     wait_until_idle(new)?;
     trial.end(&Ending { primary: Some(new), fenced: &[old], elected: true, ..Ending::default() })
