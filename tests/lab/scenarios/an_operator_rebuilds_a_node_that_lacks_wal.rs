@@ -15,21 +15,29 @@ const AGENT: &str = "/usr/lib/ocf/resource.d/rust/pgsqlms";
 /// What keeps WAL for its own sake.
 const SETTINGS: [(&str, &str); 2] = [("wal_keep_size", "0"), ("max_wal_size", "32MB")];
 
-/// 64 MB of WAL, on a primary that keeps half of that.
-const MUCH: &str =
-    "SELECT count(pg_logical_emit_message(false, 'x', repeat('x', 1000000))) FROM generate_series(1, 64)";
+/// 8 MB of WAL, on a primary that keeps four times as much.
+const SOME: &str = "SELECT count(pg_logical_emit_message(false, 'x', repeat('x', 1000000))) FROM generate_series(1, 8)";
 
 pub fn play(lab: &Lab) -> Result<()> {
     let trial = Trial::begin(lab)?;
     let (primary, standbys) = (trial.primary()?, trial.standbys()?);
-    let away = standbys[0];
+    let (away, other) = (standbys[0], standbys[1]);
     trial.fault("put a standby's node on standby", || pcs(primary, &["node", "standby", away.name(), "--wait=120"]))?;
     for (name, value) in SETTINGS {
         primary.psql(&format!("ALTER SYSTEM SET {name} = '{value}'"))?;
     }
     primary.psql("SELECT pg_reload_conf()")?;
     trial.fault("write a lot", || {
-        primary.psql(MUCH)?;
+        for _ in 0..8 {
+            primary.psql(SOME)?;
+            let end = primary.psql("SELECT pg_current_wal_lsn()")?;
+            // It must not lack any.
+            eventually(LIMIT, &format!("{} to receive it", other.name()), || {
+                let has = other.psql(&format!("SELECT pg_last_wal_receive_lsn() >= '{end}'"))?;
+                ensure!(has == "t", "it has not");
+                Ok(())
+            })?;
+        }
         primary.psql("CHECKPOINT")
     })?;
     trial.fault("the standby's node is back", || {
