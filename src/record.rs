@@ -55,6 +55,11 @@ impl Record {
         self.0.iter().find(|promotion| promotion.stage > Stage::Intended)
     }
 
+    /// To which timeline the last promotion led, and where that one begins.
+    pub fn last_switch(&self) -> Option<(Timeline, Lsn)> {
+        self.last().map(|last| (last.timeline, last.switch))
+    }
+
     /// The highest timeline that was ever taken.
     pub fn newest_timeline(&self) -> Option<Timeline> {
         self.0.iter().map(|promotion| promotion.timeline).max()

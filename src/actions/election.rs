@@ -6,11 +6,13 @@ use std::time::Duration;
 use crate::agent::Agent;
 use crate::failure::Failure;
 use crate::node::NodeName;
+use crate::notification::Transition;
 use crate::pacemaker::cib::Cib;
 use crate::pacemaker::{Attribute, NO_FAILOVER, PRIORITY, Property, Reach};
 use crate::parameters::Follow;
 use crate::record::Record;
 use crate::rules::cold_start::{self, Claim, Patience};
+use crate::rules::follow;
 use crate::rules::promotion::{Bar, Facts, Refusal};
 use crate::rules::synchronous::Published;
 use crate::score::Score;
@@ -22,9 +24,30 @@ use crate::vote::Ballot;
 ///
 /// When the vote cannot be cast.
 pub fn vote(agent: &mut Agent) -> Result<(), Failure> {
+    let record = record(agent)?;
+    cast(agent, &record)
+}
+
+/// The promotions so far.
+///
+/// # Errors
+///
+/// When the cluster does not tell.
+pub fn record(agent: &mut Agent) -> Result<Record, Failure> {
+    let cib = agent.pacemaker.cib()?;
+    Ok(circumstances(agent, &cib)?.record)
+}
+
+/// The promotions so far, and who is the primary after `transition`.
+///
+/// # Errors
+///
+/// When the cluster does not tell.
+pub fn record_and_primary(agent: &mut Agent, transition: &Transition) -> Result<(Record, Option<NodeName>), Failure> {
     let cib = agent.pacemaker.cib()?;
     let record = circumstances(agent, &cib)?.record;
-    cast(agent, &record)
+    let primary = follow::primary(transition, &record, &scores(agent, &cib));
+    Ok((record, primary))
 }
 
 /// Votes, given the promotions so far. An older vote must not stand in for one that cannot be cast, nor for one that is

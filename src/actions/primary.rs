@@ -147,8 +147,7 @@ fn publish_record(agent: &mut Agent, circumstances: &Facts, replication: &Replic
 /// When the end cannot be found, or the cluster does not take it.
 pub fn publish_end(agent: &mut Agent) -> Result<(), Failure> {
     let vote = agent.postgres.vote()?;
-    let cib = agent.pacemaker.cib()?;
-    let known = election::circumstances(agent, &cib)?.record;
+    let known = election::record(agent)?;
     if let Some(record) = primary::shut_down(&known, vote.timeline(), vote.lsn()) {
         log::info!("record of promotions: {record}");
         agent.pacemaker.set_property(&Property::Promotions.of(&agent.request.instance), Some(&record.to_string()))?;

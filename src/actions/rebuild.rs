@@ -7,7 +7,7 @@ use crate::notification::Transition;
 use crate::parameters::Rejoin;
 use crate::postgres::Place;
 use crate::rules::rebuild::{self, MOST_RESTARTS, Order, Plight, Stage, Standing, Step, Unattended};
-use crate::rules::{follow, rejoin};
+use crate::rules::rejoin;
 
 use super::election;
 
@@ -26,7 +26,7 @@ pub fn before_start(agent: &mut Agent) -> Result<(), Failure> {
         return Ok(());
     }
     let has_primary = agent.request.transition.has_primary();
-    let standing = standing(agent, &order, |_| has_primary);
+    let standing = standing(agent, &order, Some(has_primary));
     for _ in 0..MOST_STEPS {
         match rebuild::step(&order, agent.postgres.sites()?, standing) {
             Step::AsItIs => return Ok(()),
@@ -62,31 +62,24 @@ fn forget(agent: &mut Agent, order: Order, why: &str) -> Result<(), Failure> {
     Ok(agent.postgres.put_order(&Order { stage: Stage::Nothing, why: why.to_owned(), ..order })?)
 }
 
-/// Whether the copy may take its place, as far as anybody can tell.
-fn standing(agent: &mut Agent, order: &Order, has_primary: impl Fn(&Primary) -> bool) -> Standing {
-    let facts = agent.pacemaker.cib().map_err(Failure::from).and_then(|cib| {
-        let record = election::circumstances(agent, &cib)?.record;
-        let node = follow::primary(&agent.request.transition, &record, &election::scores(agent, &cib));
-        Ok((record, node))
-    });
-    let (record, node) = match facts {
-        Ok(facts) => facts,
+/// Whether the copy may take its place, as far as anybody can tell; `has_primary` is whether there is a primary to follow, where
+/// Pacemaker has told that.
+fn standing(agent: &mut Agent, order: &Order, has_primary: Option<bool>) -> Standing {
+    let transition = agent.request.transition.clone();
+    let (record, node) = match election::record_and_primary(agent, &transition) {
+        Ok(found) => found,
         Err(error) => {
             log::warn!("{error}");
             return Standing::NotNow;
         }
     };
-    let has_primary = has_primary(&Primary(node.is_some_and(|node| node != agent.request.me)));
+    let has_primary = has_primary.unwrap_or_else(|| node.is_some_and(|node| node != agent.request.me));
     // Data that is broken, or half rewound, has no end that counts.
     let is_half = agent.postgres.notes().is_ok_and(|notes| notes.stage == rejoin::Stage::Rewinding);
     let vote = agent.postgres.vote().map_err(|error| log::debug!("{error}")).ok().filter(|_| !is_half);
     let own_end = vote.filter(|vote| rejoin::divergence(vote, &record).is_none()).map(|vote| vote.lsn());
-    let last = record.last().map(|last| (last.timeline, last.switch));
-    rebuild::standing(order, last, has_primary, own_end)
+    rebuild::standing(order, record.last_switch(), has_primary, own_end)
 }
-
-/// Whether another node says that it is the primary.
-struct Primary(bool);
 
 /// Has a running standby that receives nothing restarted if a copy of the primary is to take the place of its data.
 ///
@@ -98,7 +91,7 @@ pub fn while_running(agent: &mut Agent) -> Result<Option<Outcome>, Failure> {
     if order.stage != Stage::Copied || order.attempts >= MOST_RESTARTS {
         return Ok(None);
     }
-    let standing = standing(agent, &order, |primary| primary.0);
+    let standing = standing(agent, &order, None);
     match rebuild::step(&order, agent.postgres.sites()?, standing) {
         Step::Aside => {}
         Step::Forget(why) => return forget(agent, order, why).map(|()| None),
@@ -115,12 +108,10 @@ pub fn while_running(agent: &mut Agent) -> Result<Option<Outcome>, Failure> {
 ///
 /// When nobody can tell what is to be done, or a program cannot be started.
 pub fn unattended(agent: &mut Agent, why: &str) -> Result<String, Failure> {
-    let cib = agent.pacemaker.cib()?;
-    let record = election::circumstances(agent, &cib)?.record;
     // What Pacemaker tells a monitor about the other instances was so when the monitor was first scheduled.
-    let primary = follow::primary(&Transition::default(), &record, &election::scores(agent, &cib));
+    let (record, primary) = election::record_and_primary(agent, &Transition::default())?;
     let (order, job) = (agent.postgres.order()?, agent.postgres.job()?);
-    let Some(last) = record.last().map(|last| (last.timeline, last.switch)) else { return Ok(why.to_owned()) };
+    let Some(last) = record.last_switch() else { return Ok(why.to_owned()) };
     let plight = Plight {
         order: &order,
         last,

@@ -10,11 +10,9 @@ use crate::actions::{election, rejoin};
 use crate::agent::Agent;
 use crate::clock::Deadline;
 use crate::failure::Failure;
-use crate::location::{Lsn, Timeline};
 use crate::node::NodeName;
 use crate::postgres::{Outlook, Place};
 use crate::record::Record;
-use crate::rules::follow;
 use crate::rules::rebuild::{Facts, MOST_TRIES, Order, PAUSE, Progress, Stage, lacks_room, progress, refusal};
 use crate::rules::rejoin::divergence;
 use crate::rules::status::{self, Role, Status};
@@ -106,9 +104,8 @@ fn count(agent: &mut Agent) -> Result<(), Failure> {
     if order.stage == Stage::Rebuilt {
         return Ok(());
     }
-    let cib = agent.pacemaker.cib()?;
-    let record = election::circumstances(agent, &cib)?.record;
-    let about = last(&record).ok_or_else(|| Failure::NotRebuilt("nobody was promoted yet".to_owned()))?;
+    let about = election::record(agent)?.last_switch();
+    let about = about.ok_or_else(|| Failure::NotRebuilt("nobody was promoted yet".to_owned()))?;
     if order.stage == Stage::Copied && order.about == Some(about) {
         return Ok(());
     }
@@ -122,11 +119,10 @@ fn count(agent: &mut Agent) -> Result<(), Failure> {
 ///
 /// When it is refused, the primary cannot be copied, or the node does not come back.
 fn by_hand(agent: &mut Agent, command: &Rebuild) -> Result<String, Failure> {
-    let cib = agent.pacemaker.cib()?;
-    let record = election::circumstances(agent, &cib)?.record;
-    let primary = follow::primary(&agent.request.transition, &record, &election::scores(agent, &cib));
+    let transition = agent.request.transition.clone();
+    let (record, primary) = election::record_and_primary(agent, &transition)?;
     let order = agent.postgres.order()?;
-    let about = last(&record);
+    let about = record.last_switch();
     let streams = matches!(agent.postgres.follows(), Ok(true));
     let has_old = agent.postgres.sites()?.old;
     if (order.stage == Stage::Copied && order.about == about)
@@ -156,11 +152,6 @@ fn by_hand(agent: &mut Agent, command: &Rebuild) -> Result<String, Failure> {
     keep(agent, command)?;
     copy(agent, command, &outlook, &record)?;
     watch(agent, command)
-}
-
-/// The last promotion.
-fn last(record: &Record) -> Option<(Timeline, Lsn)> {
-    record.last().map(|last| (last.timeline, last.switch))
 }
 
 /// Keeps what this node alone holds, before anything becomes of it. An operator has been told what would be lost, and
@@ -221,16 +212,15 @@ fn describe(agent: &mut Agent, command: &Rebuild, outlook: &Outlook, primary: Op
 fn copy(agent: &mut Agent, command: &Rebuild, outlook: &Outlook, record: &Record) -> Result<(), Failure> {
     command.tell(&format!("Copying to {} ...", outlook.beside.display()));
     let vote = agent.postgres.copy(&mut |line| command.tell(line))?;
-    let cib = agent.pacemaker.cib()?;
-    let now = election::circumstances(agent, &cib)?.record;
-    let is_behind = last(&now).is_some_and(|(timeline, _)| vote.timeline() < timeline);
-    if last(&now) != last(record) || is_behind || divergence(&vote, &now).is_some() {
+    let now = election::record(agent)?;
+    let is_behind = now.last_switch().is_some_and(|(timeline, _)| vote.timeline() < timeline);
+    if now.last_switch() != record.last_switch() || is_behind || divergence(&vote, &now).is_some() {
         agent.postgres.change_place(Place::DropCopy)?;
         let why = "what was copied is not the present primary: see primary_conninfo, then run this again";
         return Err(Failure::NotRebuilt(why.to_owned()));
     }
     let order = if command.unattended { agent.postgres.order()? } else { Order::default() };
-    let order = Order { stage: Stage::Copied, about: last(&now), end: vote.lsn(), ..order };
+    let order = Order { stage: Stage::Copied, about: now.last_switch(), end: vote.lsn(), ..order };
     agent.postgres.put_order(&order)?;
     if agent.postgres.phase().is_none() {
         agent.pacemaker.clean_up(&agent.request.instance)?;
