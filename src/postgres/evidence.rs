@@ -125,8 +125,8 @@ impl EvidenceDirectory {
     }
 
     fn open_lock(&self, create: bool) -> std::io::Result<File> {
-        let options = OpenOptions::new().write(true).create(create).mode(0o600).clone();
-        options.clone().custom_flags(OFlag::O_NOFOLLOW.bits()).open(self.path.join(LOCK))
+        let mut options = OpenOptions::new();
+        options.write(true).create(create).mode(0o600).custom_flags(OFlag::O_NOFOLLOW.bits()).open(self.path.join(LOCK))
     }
 
     fn no_lock(&self, source: std::io::Error) -> PostgresError {

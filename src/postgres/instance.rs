@@ -5,7 +5,6 @@ mod ending;
 mod following;
 mod links;
 mod pid_files;
-mod rebuilding;
 mod replication;
 mod returning;
 mod settings;

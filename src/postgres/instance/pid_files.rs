@@ -11,8 +11,7 @@ impl Instance {
     pub(super) fn forget_dead_postmaster(&mut self) {
         let Some(file) = self.as_user(|data| Ok(data.pid_file())).ok().flatten() else { return };
         let Some(pid) = file.pid else { return };
-        let is_ours = |found: Processes| found.postmaster.is_some() || !found.orphans.is_empty();
-        if is_ours(self.processes()) || processes::is_in_use_anywhere(self.data.path()) {
+        if self.is_in_use() {
             return;
         }
         log::info!("removing postmaster.pid: process {pid} is no longer this instance's postmaster");
@@ -23,11 +22,16 @@ impl Instance {
     /// Removes `postmaster.pid` and its like of an instance that does not run. A rewind removes only the former, and then
     /// nobody could tell any more whose the latter was.
     pub(super) fn forget_pid_files(&mut self) {
-        let Processes { postmaster, orphans } = self.processes();
-        if postmaster.is_some() || !orphans.is_empty() || processes::is_in_use_anywhere(self.data.path()) {
+        if self.is_in_use() {
             return;
         }
         let removed = self.as_user(|data| data.pid_file().map_or(Ok(()), |file| data.remove_pid_files(&file)));
         removed.unwrap_or_else(|error| log::warn!("{error}"));
+    }
+
+    /// Whether any process uses the data directory, in a container perhaps.
+    fn is_in_use(&mut self) -> bool {
+        let Processes { postmaster, orphans } = self.processes();
+        postmaster.is_some() || !orphans.is_empty() || processes::is_in_use_anywhere(self.data.path())
     }
 }
