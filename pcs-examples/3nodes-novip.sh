@@ -31,8 +31,9 @@ configure() {
     pcs -f "$work/cib.xml" "$@"
 }
 
-# Fencing is on by default.
-configure property set no-quorum-policy=stop
+# Fencing is on by default. A busy primary is the rule: with the default load-threshold of 80%, Pacemaker does one thing at a time once
+# the load average exceeds 1.6 a core.
+configure property set no-quorum-policy=stop load-threshold=1000%
 configure resource defaults update resource-stickiness=10 migration-threshold=5 failure-timeout=10min
 
 # No node fences itself.
@@ -43,7 +44,8 @@ for node in $NODES; do
     configure constraint location "fence-$node" avoids "$node=INFINITY"
 done
 
-configure resource create pgsqld ocf:rust:pgsqlms "pgdata=$PGDATA" follow=node \
+# A primary that has failed returns by itself. What it alone holds is kept in /var/lib/pgsqlms first.
+configure resource create pgsqld ocf:rust:pgsqlms "pgdata=$PGDATA" rejoin=rewind follow=node \
     op start timeout=60s op stop timeout=60s op promote timeout=30s op demote timeout=120s op notify timeout=60s \
     op monitor interval=2s timeout=10s role=$promoted \
     op monitor interval=3s timeout=10s role=$unpromoted \

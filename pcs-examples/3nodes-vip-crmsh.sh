@@ -25,14 +25,16 @@ ocf:heartbeat:*)
     promoted_interval=15s unpromoted_interval=16s
     ;;
 *)
-    parameters="pgdata=$PGDATA"
+    # A primary that has failed returns by itself. What it alone holds is kept in /var/lib/pgsqlms first.
+    parameters="pgdata=$PGDATA rejoin=rewind"
     promoted_interval=2s unpromoted_interval=3s
     ;;
 esac
 
 configuration() {
-    # Fencing is on by default.
-    echo "property no-quorum-policy=stop"
+    # Fencing is on by default. A busy primary is the rule: with the default load-threshold of 80%, Pacemaker does one thing at
+    # a time once the load average exceeds 1.6 a core.
+    echo "property no-quorum-policy=stop load-threshold=1000%"
     echo "rsc_defaults resource-stickiness=10 migration-threshold=5 failure-timeout=10min"
     # No node fences itself.
     for node in $NODES; do
@@ -41,7 +43,8 @@ configuration() {
         echo "location fence-$node-elsewhere fence-$node -inf: $node"
     done
     # The address goes where the primary is. It comes after the promotion and stays until the demotion is over:
-    # standbys receive the primary's last words through it.
+    # standbys receive the primary's last words through it. `Mandatory` would keep it for ever where the
+    # demotion is over before Pacemaker computes its transition again.
     cat <<CRM
 primitive pgsqld $AGENT params $parameters \
     op start timeout=60s interval=0 op stop timeout=60s interval=0 \
@@ -52,7 +55,8 @@ clone pgsqld-clone pgsqld meta promotable=true notify=true promoted-max=1 clone-
 primitive pgsql-vip ocf:heartbeat:IPaddr2 params ip=$VIP cidr_netmask=$VIP_NETMASK op monitor interval=10s
 colocation pgsql-vip-with-primary inf: pgsql-vip:Started pgsqld-clone:Promoted
 order promote-then-vip Mandatory: pgsqld-clone:promote pgsql-vip:start symmetrical=false
-order demote-then-vip Mandatory: pgsqld-clone:demote pgsql-vip:stop symmetrical=false
+order demote-then-vip Optional: pgsqld-clone:demote pgsql-vip:stop symmetrical=false
+order stop-then-vip Optional: pgsqld-clone:stop pgsql-vip:stop symmetrical=false
 CRM
 }
 

@@ -25,7 +25,8 @@ ocf:heartbeat:*)
     promoted_interval=15s unpromoted_interval=16s
     ;;
 *)
-    parameters="pgdata=$PGDATA"
+    # A primary that has failed returns by itself. What it alone holds is kept in /var/lib/pgsqlms first.
+    parameters="pgdata=$PGDATA rejoin=rewind"
     promoted_interval=2s unpromoted_interval=3s
     ;;
 esac
@@ -44,8 +45,9 @@ configure() {
     pcs -f "$work/cib.xml" "$@"
 }
 
-# Fencing is on by default.
-configure property set no-quorum-policy=stop
+# Fencing is on by default. A busy primary is the rule: with the default load-threshold of 80%, Pacemaker does one thing at a time once
+# the load average exceeds 1.6 a core.
+configure property set no-quorum-policy=stop load-threshold=1000%
 configure resource defaults update resource-stickiness=10 migration-threshold=5 failure-timeout=10min
 
 # No node fences itself.
@@ -65,11 +67,14 @@ configure resource create pgsqld "$AGENT" $parameters \
 configure resource meta pgsqld-clone notify=true promoted-max=1 "clone-max=$(echo "$NODES" | wc -w)"
 
 # The address goes where the primary is. It comes after the promotion and stays until the demotion is over: standbys
-# receive the primary's last words through it.
+# receive the primary's last words through it. `Mandatory` would keep it for ever where the
+# demotion is over before Pacemaker computes its transition again.
 configure resource create pgsql-vip ocf:heartbeat:IPaddr2 "ip=$VIP" "cidr_netmask=$VIP_NETMASK" op monitor interval=10s
 configure constraint colocation add pgsql-vip with $promoted_role pgsqld-clone
 configure constraint order promote pgsqld-clone then start pgsql-vip symmetrical=false kind=Mandatory
-configure constraint order demote pgsqld-clone then stop pgsql-vip symmetrical=false kind=Mandatory
+configure constraint order demote pgsqld-clone then stop pgsql-vip symmetrical=false kind=Optional
+# Where a demotion has failed, the stop that follows ends the primary.
+configure constraint order stop pgsqld-clone then stop pgsql-vip symmetrical=false kind=Optional
 
 crm_verify --xml-file "$work/cib.xml"
 pcs cluster cib-push "$work/cib.xml" diff-against="$work/before.xml"

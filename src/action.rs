@@ -2,10 +2,12 @@
 
 use std::io;
 
+use crate::accounts::Lookup;
 use crate::actions::{demote, monitor, notify, promote, start, stop, validate};
 use crate::agent::{Agent, Outcome};
 use crate::failure::Failure;
 use crate::metadata;
+use crate::notification::{Around, Notification};
 
 /// An action that needs a request, an instance and a cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -101,12 +103,46 @@ impl Action {
         }
     }
 
+    /// Where the PostgreSQL user's account may be looked for.
+    pub fn lookup(self) -> Lookup {
+        match self {
+            Action::Stop => Lookup::Files,
+            Action::Start | Action::ValidateAll => Lookup::Anew,
+            Action::Monitor | Action::Promote | Action::Demote | Action::Notify | Action::Reload => Lookup::Once,
+        }
+    }
+
+    /// Why it is carried out for Pacemaker only: an action that changes something does so in the middle of
+    /// a transition, whose other actions make it safe. Nothing where it changes nothing.
+    pub fn refused_by_hand(self) -> Option<Failure> {
+        let (action, instead) = match self {
+            Action::Start => ("start", "use `pcs resource enable RESOURCE-clone` or `pcs node unstandby NODE`"),
+            Action::Stop => ("stop", "use `pcs node standby NODE` or `pcs resource disable RESOURCE-clone`"),
+            Action::Promote => ("promote", "use `pcs resource move RESOURCE-clone NODE --promoted`"),
+            Action::Demote => ("demote", "use `pcs resource move RESOURCE-clone NODE --promoted`"),
+            Action::Notify => ("notify", "only Pacemaker sends notifications"),
+            Action::Monitor | Action::Reload | Action::ValidateAll => return None,
+        };
+        Some(Failure::ByHand { action, instead })
+    }
+
+    /// Whether nothing that it does may reach the CIB. Any change there makes Pacemaker stop the transition and compute another: a
+    /// demotion or stop would keep others waiting in the middle of switching off, and the address that follows a promotion.
+    pub fn is_quiet(self, notification: Option<&Notification>) -> bool {
+        match self {
+            Action::Demote | Action::Stop => true,
+            Action::Notify => notification.is_none_or(|told| told.around != Around::Start),
+            Action::Start | Action::Monitor | Action::Promote | Action::Reload | Action::ValidateAll => false,
+        }
+    }
+
     /// Carries it out.
     ///
     /// # Errors
     ///
     /// See the action's own module.
     pub fn run(self, agent: &mut Agent) -> Result<Outcome, Failure> {
+        agent.is_quiet = self.is_quiet(agent.request.notification.as_ref());
         match self {
             Action::Start => start::run(agent),
             Action::Stop => stop::run(agent),

@@ -7,7 +7,8 @@ use crate::exit::OcfExitCode;
 use crate::failure::Failure;
 use crate::node::NodeName;
 use crate::notification::{Notification, Transition};
-use crate::pacemaker::{Attribute, Pacemaker};
+use crate::pacemaker::cib::Cib;
+use crate::pacemaker::{Attribute, Pacemaker, PacemakerError};
 use crate::parameters::{BadParameter, Config};
 use crate::postgres::Postgres;
 use crate::rules::setup::Meta;
@@ -65,12 +66,40 @@ pub struct Agent<'a> {
     pub pacemaker: &'a mut dyn Pacemaker,
     /// Time.
     pub clock: &'a dyn Clock,
+    /// Whether nothing that it does may reach the CIB: [`crate::action::Action::is_quiet`].
+    pub is_quiet: bool,
 }
 
 impl Agent<'_> {
     /// The full name of one of the resource's attributes.
     pub fn attribute(&self, attribute: Attribute) -> String {
         attribute.of(&self.request.instance)
+    }
+
+    /// Sets one of the resource's attributes of `node`.
+    ///
+    /// # Errors
+    ///
+    /// When the cluster does not take it.
+    pub fn set(&mut self, attribute: Attribute, node: &NodeName, value: &str) -> Result<(), PacemakerError> {
+        let name = self.attribute(attribute);
+        self.pacemaker.set_attribute(&name, node, value, attribute.reach())
+    }
+
+    /// Removes one of the resource's attributes of `node`; it need not be there.
+    ///
+    /// # Errors
+    ///
+    /// When the cluster does not take it.
+    pub fn clear(&mut self, attribute: Attribute, node: &NodeName) -> Result<(), PacemakerError> {
+        let name = self.attribute(attribute);
+        self.pacemaker.delete_attribute(&name, node, attribute.reach())
+    }
+
+    /// Whether the agent is tried without Pacemaker on a resource that the cluster does not manage, as ocf-tester does: then the
+    /// cluster is none of its business.
+    pub fn is_tried(&self, cib: &Cib) -> bool {
+        self.request.meta.feature_set.is_none() && !cib.manages(&self.request.instance)
     }
 
     /// Asks `question` again and again until it has an answer.

@@ -53,6 +53,14 @@ impl Clock for SystemClock {
     }
 }
 
+/// A time in seconds since 1970, as people write it: `2026-11-27 19:25:53 UTC`.
+pub fn utc(seconds: u64) -> String {
+    let time = i64::try_from(seconds).ok().and_then(|it| time::OffsetDateTime::from_unix_timestamp(it).ok());
+    let time = time.unwrap_or(time::OffsetDateTime::UNIX_EPOCH);
+    let ((year, month, day), (hour, minute, second)) = (time.to_calendar_date(), time.to_hms());
+    format!("{year:04}-{:02}-{day:02} {hour:02}:{minute:02}:{second:02} UTC", u8::from(month))
+}
+
 /// The point in an action's life by which it must have answered.
 ///
 /// Pacemaker kills an action at its timeout and the reason is lost, so the agent answers at 85 % of it.

@@ -10,7 +10,7 @@ use std::cell::RefCell;
 use std::ffi::{OsStr, OsString};
 use std::io::ErrorKind;
 use std::path::PathBuf;
-use std::process::{ExitStatus, Stdio};
+use std::process::{Child, ExitStatus, Stdio};
 use std::time::Duration;
 
 use tokio::runtime::Runtime;
@@ -43,7 +43,7 @@ const OURSELVES: &str = "/proc/self/exe";
 pub struct Invocation {
     program: OsString,
     arguments: Vec<OsString>,
-    environment: Vec<(&'static str, &'static str)>,
+    environment: Vec<(OsString, OsString)>,
     directory: Option<PathBuf>,
     password: Option<Password>,
 }
@@ -90,8 +90,8 @@ impl Invocation {
     }
 
     /// With one more environment variable; it inherits none.
-    pub fn env(mut self, name: &'static str, value: &'static str) -> Self {
-        self.environment.push((name, value));
+    pub fn env(mut self, name: impl Into<OsString>, value: impl Into<OsString>) -> Self {
+        self.environment.push((name.into(), value.into()));
         self
     }
 
@@ -239,17 +239,17 @@ impl Invocation {
     }
 
     /// Starts the program and leaves it running, in a process group of its own so that Pacemaker's kill of a timed-out
-    /// action does not reach it; its output goes to `log`.
+    /// action does not reach it; its output goes to `log`. It goes on when what is returned is dropped.
     ///
     /// # Errors
     ///
     /// When it cannot be started.
-    pub fn leave_running(&self, log: std::fs::File, directory: &std::path::Path) -> Result<(), CommandError> {
+    pub fn leave_running(&self, log: std::fs::File, directory: &std::path::Path) -> Result<Child, CommandError> {
         let errors = log.try_clone().map_err(|source| self.not_started(source))?;
         let mut command = self.prepared().into_std();
         command.stdout(log).stderr(errors).current_dir(directory);
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
-        command.spawn().map(drop).map_err(|source| self.not_started(source))
+        command.spawn().map_err(|source| self.not_started(source))
     }
 
     /// The agent itself.
@@ -258,14 +258,19 @@ impl Invocation {
     }
 
     /// Starts the program and leaves it running, with nothing of ours: no pipe that Pacemaker waits for, and of the
-    /// environment only what [`env::passed_on`] tells.
+    /// environment only what [`env::passed_on`] tells, and the parameters of the resource.
     ///
     /// # Errors
     ///
     /// When it cannot be started.
     pub fn detach(&self) -> Result<(), CommandError> {
         let mut command = self.prepared().into_std();
-        command.envs(env::passed_on()).stdout(Stdio::null()).stderr(Stdio::null()).current_dir("/");
+        command
+            .envs(env::passed_on())
+            .envs(env::parameters())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .current_dir("/");
         std::os::unix::process::CommandExt::arg0(&mut command, NAME);
         command.spawn().map(drop).map_err(|source| self.not_started(source))
     }
@@ -280,7 +285,7 @@ impl Invocation {
             .env("PATH", PATH)
             .env("LC_ALL", "C")
             .env("TZ", "UTC")
-            .envs(self.environment.iter().copied());
+            .envs(self.environment.iter().map(|(name, value)| (name, value)));
         if let Some(directory) = &self.directory {
             command.current_dir(directory);
         }

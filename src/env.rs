@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::time::Duration;
 
+use crate::boolean::is_yes;
+
 /// This process's arguments, its own name first.
 #[expect(clippy::disallowed_methods, reason = "the one place that reads the arguments")]
 pub fn arguments() -> impl Iterator<Item = OsString> {
@@ -17,6 +19,29 @@ const PASSED_ON: [&str; 5] =
 /// Those of this process's variables that such a program gets.
 pub fn passed_on() -> impl Iterator<Item = (OsString, OsString)> {
     Environment::of_this_process().0.into_iter().filter(|(name, _)| PASSED_ON.iter().any(|known| name == known))
+}
+
+/// What names a parameter of a resource, and what Pacemaker adds to them.
+const PARAMETER: &str = "OCF_RESKEY_";
+const ADDED: [&str; 2] = ["OCF_RESKEY_CRM_meta_", "OCF_RESKEY_crm_feature_set"];
+
+fn is_parameter(name: &OsStr) -> bool {
+    let name = name.to_string_lossy();
+    name.starts_with(PARAMETER) && !ADDED.iter().any(|added| name.starts_with(added))
+}
+
+/// The parameters of the resource that this process's action is about.
+pub fn parameters() -> impl Iterator<Item = (OsString, OsString)> {
+    Environment::of_this_process().0.into_iter().filter(|(name, _)| is_parameter(name))
+}
+
+/// Who calls, for the log: whoever has become root by sudo.
+#[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
+pub fn person() -> String {
+    let named = ["SUDO_USER", "USER", "LOGNAME"].iter().find_map(|name| std::env::var(name).ok());
+    let named =
+        named.map(|name| name.chars().filter(|c| c.is_ascii_alphanumeric() || "._-@".contains(*c)).take(32).collect());
+    named.filter(|name: &String| !name.is_empty()).unwrap_or_else(|| format!("uid {}", nix::unistd::getuid()))
 }
 
 /// The environment variables an action was started with.
@@ -37,6 +62,11 @@ impl Environment {
     pub fn with(mut self, name: &str, value: &OsStr) -> Self {
         self.0.insert(name.into(), value.to_owned());
         self
+    }
+
+    /// Whether it holds parameters of a resource.
+    pub fn has_parameters(&self) -> bool {
+        self.0.keys().any(|name| is_parameter(name))
     }
 
     /// The value of `name`, unless it is unset or empty: Pacemaker and its users take both for "not given".
@@ -62,8 +92,7 @@ impl Environment {
 
     /// Whether `name` says yes as Pacemaker spells it (`crm_str_to_boolean`).
     pub fn says_yes(&self, name: &str) -> bool {
-        self.text(name)
-            .is_some_and(|text| ["true", "on", "yes", "y", "1"].iter().any(|yes| text.eq_ignore_ascii_case(yes)))
+        self.text(name).is_some_and(is_yes)
     }
 
     /// A length of time that Pacemaker gives in milliseconds, such as `CRM_meta_timeout`.

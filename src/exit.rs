@@ -39,3 +39,27 @@ impl From<OcfExitCode> for ExitCode {
         ExitCode::from(code as u8)
     }
 }
+
+/// How a command ends that changes something for a person.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum CommandExitCode {
+    /// It is done; or would be, without `--yes`.
+    Done = 0,
+    /// It is refused, and nothing was changed.
+    Refused = 1,
+    /// It was begun and is not finished.
+    Unfinished = 2,
+    /// What it takes to decide could not be seen.
+    Unseen = 3,
+    /// It was called in a way that means nothing.
+    Usage = 64,
+    /// A signal ended it, and it has cleaned up.
+    Interrupted = 130,
+}
+
+impl From<CommandExitCode> for ExitCode {
+    fn from(code: CommandExitCode) -> Self {
+        ExitCode::from(code as u8)
+    }
+}

@@ -11,7 +11,8 @@ use crate::postgres::PostgresError;
 use crate::postgres::conninfo::BadConninfo;
 use crate::privileges::PrivilegeError;
 use crate::record::BadRecord;
-use crate::rules::promotion::Refusal;
+use crate::rules::forget;
+use crate::rules::promotion::{self, Refusal};
 use crate::rules::setup::Unfit;
 use crate::rules::status::Status;
 use crate::rules::synchronous::BadSetting;
@@ -23,14 +24,28 @@ pub enum Failure {
     /// The caller asked for something that is no action.
     #[error("{0:?} is not an action of this agent")]
     NoSuchAction(String),
+    /// The caller is not Pacemaker, nor a tool that knows which resource it is about.
+    #[error("{action} without OCF_RESOURCE_INSTANCE is refused: {instead}")]
+    ByHand {
+        /// The action.
+        action: &'static str,
+        /// What helps.
+        instead: &'static str,
+    },
     /// No node is called so.
     #[error("{0} is not a node of this cluster: `crm_node --list` shows them")]
     NoSuchNode(NodeName),
     /// No primitive resource is called so.
-    #[error(
-        "the cluster has no resource {0}: `pcs resource config` shows them; it is that of the primitive, not of its clone"
-    )]
-    NoSuchResource(String),
+    #[error("the cluster has no PostgreSQL resource {name}; those of this agent are: {}", listed(.known))]
+    NoSuchResource {
+        /// What it was called.
+        name: String,
+        /// Those that there are.
+        known: Vec<String>,
+    },
+    /// The resources of this agent are none or several.
+    #[error("say which resource by --resource; those of this agent are: {}", listed(.0))]
+    WhichResource(Vec<String>),
     /// A parameter's value cannot be used.
     #[error(transparent)]
     Parameter(#[from] BadParameter),
@@ -65,6 +80,20 @@ pub enum Failure {
     /// What an operator has asked for did not come about.
     #[error("not rebuilt: {0}")]
     NotRebuilt(String),
+    /// What an operator has asked for is refused.
+    #[error("not ordered: {refused}{}{told}", if told.is_empty() { "" } else { "\n" })]
+    NotOrdered {
+        /// Why.
+        refused: promotion::Refused,
+        /// What the person has asked to be told beside.
+        told: String,
+    },
+    /// The data directory has another database than the cluster.
+    #[error("{0}")]
+    OtherDatabase(String),
+    /// What an operator has asked for is refused.
+    #[error("not forgotten: {0}")]
+    NotForgotten(forget::Refusal),
     /// It was rewound before, and not to the end.
     #[error("{0}")]
     HalfRewound(String),
@@ -82,6 +111,27 @@ pub enum Failure {
     /// Another node should be promoted.
     #[error("{0}")]
     BetterCandidate(Better),
+    /// A primary ran here, on the timeline of another node.
+    #[error("{advice}: it was started as a primary on the timeline of {primary}, outside an election")]
+    Namesake {
+        /// What helps.
+        advice: String,
+        /// The node whose timeline it is.
+        primary: NodeName,
+    },
+    /// A person has asked for a promotion beside a primary.
+    #[error("not promoted: {0} is the primary, or may be: use `pcs resource move` to switch over")]
+    AnotherPrimary(NodeName),
+    /// A person has asked for a promotion where there is no quorum.
+    #[error(
+        "not promoted: this partition has no quorum, and another one may have a primary; `pcs quorum status` shows it"
+    )]
+    NoQuorum,
+    /// A person has asked for a promotion, and this node has not told what it holds.
+    #[error(
+        "not promoted: {0} has not told how far its WAL reaches; let Pacemaker promote: `pcs resource enable`, `cleanup`"
+    )]
+    NoVote(NodeName),
     /// Nobody can tell what the other nodes hold.
     #[error("not promoted: the votes of the other nodes cannot be read; see the log of pacemaker-attrd")]
     NoVotesRead,
@@ -111,12 +161,17 @@ pub enum Failure {
     Privileges(#[from] PrivilegeError),
 }
 
+/// Names, one after the other.
+fn listed(names: &[String]) -> String {
+    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+}
+
 impl Failure {
     /// What Pacemaker is told. Everything that may pass by itself is a generic error.
     pub fn exit_code(&self) -> OcfExitCode {
         match self {
             Failure::NoSuchAction(_) => OcfExitCode::Unimplemented,
-            Failure::Parameter(_) => OcfExitCode::BadArguments,
+            Failure::Parameter(_) | Failure::ByHand { .. } => OcfExitCode::BadArguments,
             Failure::Unfit(unfit) => unfit.exit_code(),
             Failure::Privileges(PrivilegeError::UnknownUser(_))
             | Failure::Postgres(
@@ -131,17 +186,26 @@ impl Failure {
             | Failure::HalfRewound(_)
             | Failure::Rewind(_)
             | Failure::NoSuchNode(_)
-            | Failure::NoSuchResource(_)
+            | Failure::NoSuchResource { .. }
+            | Failure::WhichResource(_)
+            | Failure::NotForgotten(_)
+            | Failure::NotOrdered { .. }
+            | Failure::OtherDatabase(_)
             | Failure::NotRejoined(_)
             | Failure::NotRebuilt(_)
             | Failure::Deadline { .. }
             | Failure::BetterCandidate(_)
             | Failure::NotPromotable(_)
             | Failure::NoVotesRead
+            | Failure::AnotherPrimary(_)
+            | Failure::Namesake { .. }
+            | Failure::NoVote(_)
+            | Failure::NoQuorum
             | Failure::Record(_)
             | Failure::Setting(_)
             | Failure::Conninfo(_)
             | Failure::Postgres(_)
+            | Failure::Privileges(PrivilegeError::NoAnswer(_))
             | Failure::NoRuntime(_)
             | Failure::Pacemaker(_) => OcfExitCode::GenericError,
         }

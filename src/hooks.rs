@@ -7,6 +7,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::accounts::Lookup;
 use crate::actions::monitor;
 use crate::agent::Agent;
 use crate::clock::{Clock, Deadline, SystemClock};
@@ -14,7 +15,7 @@ use crate::command::Invocation;
 use crate::env::Environment;
 use crate::failure::Failure;
 use crate::node::NodeName;
-use crate::pacemaker::{Attribute, Reach};
+use crate::pacemaker::Attribute;
 use crate::privileges::SystemUser;
 use crate::rules::hooks::{self, Event, Kind, Owner, Seen, Skip};
 use crate::rules::status::Role;
@@ -24,6 +25,9 @@ const SHARE: f64 = 0.5;
 
 /// How long a notification waits for its hooks. Then they go on by themselves.
 const PATIENCE: Duration = Duration::from_secs(1);
+
+/// How long a standby's WAL is read to say how far it reaches.
+const READING_PATIENCE: Duration = Duration::from_secs(1);
 
 /// How this program is called to run hooks by itself: then come the resource, the directory, the user and the time for all of
 /// them in milliseconds. What they are told is in the environment.
@@ -80,7 +84,7 @@ fn tell_once(agent: &mut Agent, why: &str) -> Result<(), Failure> {
     if agent.pacemaker.attributes(&name)?.get(&me).is_some_and(|told| told == why) {
         return Ok(());
     }
-    agent.pacemaker.set_attribute(&name, &me, why, Reach::Private)?;
+    agent.set(Attribute::Diverged, &me, why)?;
     run(agent, Event::Diverged);
     Ok(())
 }
@@ -114,8 +118,8 @@ fn run(agent: &mut Agent, event: Event) {
 }
 
 fn run_as(clock: &dyn Clock, directory: &Path, user: &str, deadline: Deadline, variables: &[(&str, OsString)]) {
-    let ran =
-        SystemUser::find(user).and_then(|user| user.act(|| run_all(clock, directory, &user, deadline, variables)));
+    let user = SystemUser::find(user, Lookup::Once);
+    let ran = user.and_then(|user| user.act(|| run_all(clock, directory, &user, deadline, variables)));
     if let Err(error) = ran {
         log::warn!("no hooks for {}: {error}", directory.file_name().unwrap_or_default().to_string_lossy());
     }
@@ -199,7 +203,10 @@ fn variables(agent: &mut Agent, event: Event) -> Vec<(&'static str, OsString)> {
         Role::Primary => {
             agent.postgres.replication().ok().map(|replication| (replication.timeline, replication.current))
         }
-        Role::Standby => agent.postgres.vote().ok().map(|vote| (vote.timeline(), vote.lsn())),
+        Role::Standby => {
+            let until = agent.request.deadline.or_after(agent.clock, READING_PATIENCE);
+            agent.postgres.vote(until).ok().map(|vote| (vote.timeline(), vote.lsn()))
+        }
     };
     let primary = primary(agent);
     let mut variables = vec![

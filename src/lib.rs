@@ -19,9 +19,11 @@
 //!
 //! The nouns are [`node::NodeName`], [`location::Lsn`], [`location::Timeline`], [`score::Score`] and [`vote::Vote`].
 
+pub mod accounts;
 pub mod action;
 pub mod actions;
 pub mod agent;
+pub mod boolean;
 pub mod clock;
 pub mod command;
 pub mod env;

@@ -6,5 +6,5 @@ use pgsqlms::env::{self, Environment};
 use pgsqlms::program;
 
 fn main() -> ExitCode {
-    program::run(env::arguments(), &Environment::of_this_process()).into()
+    program::run(env::arguments(), &Environment::of_this_process())
 }

@@ -55,9 +55,11 @@ const fn monitor(interval: &'static str, role: &'static str) -> Action {
 /// Declarations within the document itself would do too, but make Pacemaker 3.0.0 log failed assertions.
 const DOCTYPE: &str = r#"resource-agent SYSTEM "file:///usr/share/pgsqlms/ra-api-1.1.dtd""#;
 
-const SHORT: &str = "PostgreSQL with streaming replication and automatic failover";
+/// The agent in one line.
+pub const SHORT: &str = "PostgreSQL with streaming replication and automatic failover";
 
-const LONG: &str = "
+/// The agent in a few paragraphs.
+pub const LONG: &str = "
 Runs a PostgreSQL instance as one member of a replicated cluster. Used as a promotable clone, it starts every \
 instance as a standby, promotes the one that Pacemaker chooses after comparing how much write-ahead log each node \
 holds, keeps the promotion scores current, and performs switchovers and failovers.

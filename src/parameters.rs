@@ -1,4 +1,4 @@
-//! The parameters of the resource: one table, from which come the configuration, the meta-data, README's table and the
+//! The parameters of the resource: one table, from which come the configuration, the meta-data, the documentation's table and
 //! tests. Reading never fails and looks at nothing but the values themselves.
 
 mod table;
@@ -81,6 +81,8 @@ pub struct Config {
     pub rejoin: Rejoin,
     /// Who connects to the primary for `pg_rewind`; the user of `primary_conninfo` if `None`.
     pub rejoin_user: Option<String>,
+    /// The most that `pg_basebackup` may read from the primary in a second, in kB; without a bound if `None`.
+    pub copy_max_rate: Option<u32>,
     /// What a rewind drops is kept below it.
     pub evidence_dir: PathBuf,
     /// How `synchronous_standby_names` is kept.
@@ -256,6 +258,7 @@ impl Default for Config {
             on_crash: OnCrash::Recover,
             rejoin: Rejoin::Report,
             rejoin_user: None,
+            copy_max_rate: None,
             evidence_dir: PathBuf::new(),
             synchronous: Synchronous { managed: false, standbys: NonZeroU32::MIN, strict: true },
             follow: Follow::None,

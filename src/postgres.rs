@@ -2,39 +2,53 @@
 
 pub mod conninfo;
 pub mod control;
+mod environment;
 mod error;
 pub mod evidence;
 pub mod history;
 pub mod instance;
 pub mod layout;
 pub mod managed;
+mod mounts;
 pub mod oom;
 pub mod passing_note;
+pub mod peers;
 pub mod pid_file;
 pub mod processes;
 mod returning;
 mod rewind;
 pub mod server_log;
 pub mod session;
+pub mod storage;
 pub mod wal;
 pub mod wal_end;
+mod walsender;
 
 use std::time::Duration;
 
-use crate::location::{Lsn, Timeline};
+use crate::clock::Deadline;
+use crate::location::{Lsn, SystemId, Timeline};
+use crate::node::NodeName;
+use crate::rules::cut_off::CutOff;
+use crate::rules::fitness::TooLow;
+use crate::rules::leftovers::Leftovers;
 use crate::rules::logical::Logical;
 use crate::rules::managed::InForce;
+use crate::rules::memory::Memory;
 use crate::rules::progress::Mark;
 use crate::rules::room::Room;
 use crate::rules::scores::Replica;
-use crate::rules::shown::Note;
 use crate::rules::status::{Evidence, Phase};
+use crate::rules::synchronous::waiting::Waiting;
+use crate::rules::synchronous::weak::Override;
 use crate::rules::{setup, slots};
 use crate::vote::Vote;
 pub use error::PostgresError;
 use history::TimelineHistory;
 use managed::{Managed, Setting};
+pub use passing_note::About;
 pub use returning::{Outlook, Place, Returning};
+pub use walsender::Identity;
 
 /// The local instance.
 pub trait Postgres: Returning {
@@ -61,12 +75,52 @@ pub trait Postgres: Returning {
     /// What its processes say about themselves in their titles.
     fn titles(&mut self) -> Vec<String>;
 
-    /// How far its WAL reaches, whether it runs or not.
+    /// What was wrong with the files of the server that [`Postgres::evidence`] saw last.
+    fn leftovers(&mut self) -> Leftovers {
+        Leftovers::default()
+    }
+
+    /// Whether its processes have no postmaster: nothing is left that a clean shutdown could be asked of.
+    fn is_orphaned(&mut self) -> bool {
+        false
+    }
+
+    /// How far its WAL reaches, whether it runs or not. What cannot be read until `until` is left to the next vote, which
+    /// reads on: the vote says so.
     ///
     /// # Errors
     ///
-    /// When nobody can tell.
-    fn vote(&mut self) -> Result<Vote, PostgresError>;
+    /// When nothing at all is known.
+    fn vote(&mut self, until: Deadline) -> Result<Vote, PostgresError>;
+
+    /// Which database it is; nothing where that cannot be told.
+    fn system(&mut self) -> Option<SystemId>;
+
+    /// What this node remembers of the cluster; nothing where that cannot be read.
+    fn memory(&mut self) -> Memory;
+
+    /// Remembers this. What cannot be remembered is logged.
+    fn remember(&mut self, memory: &Memory);
+
+    /// Notes that its data directory has everything that the primary has acknowledged: it is the primary, or a standby that
+    /// has received all WAL. Does nothing where that is not so, or is noted already.
+    ///
+    /// # Errors
+    ///
+    /// When the server does not say how far it is, or the note cannot be written.
+    fn vouch(&mut self) -> Result<(), PostgresError>;
+
+    /// The node whose timeline this data directory has written by itself, as far as that was noted: [`Memory::forked`].
+    fn forked(&mut self) -> Option<NodeName>;
+
+    /// Notes that this data directory has written the timeline of that node by itself, or that it has not.
+    fn note_fork(&mut self, from: Option<&NodeName>);
+
+    /// What an earlier action on this node has noted, since it was booted.
+    fn passing_note(&mut self, about: About) -> Option<String>;
+
+    /// Notes this for a later action, or that there is nothing to note. Whether it could.
+    fn pass_on(&mut self, about: About, text: Option<&str>) -> bool;
 
     /// How `timeline` came about.
     ///
@@ -75,7 +129,8 @@ pub trait Postgres: Returning {
     /// When its history file cannot be read or understood.
     fn history(&mut self, timeline: Timeline) -> Result<TimelineHistory, PostgresError>;
 
-    /// Its `synchronous_standby_names`. It must run.
+    /// Its `synchronous_standby_names`. It must run. Where it lets nobody in, it is made to read its files, and what those say
+    /// counts.
     ///
     /// # Errors
     ///
@@ -96,7 +151,8 @@ pub trait Postgres: Returning {
     /// When it cannot be written, or the server cannot be told.
     fn write_managed(&mut self, managed: &Managed) -> Result<(), PostgresError>;
 
-    /// Where a setting stands, and where else. It must run.
+    /// Where a setting stands, and where else. It must run. Where it lets nobody in, it is made to read its files, and what
+    /// those say counts.
     ///
     /// # Errors
     ///
@@ -124,6 +180,11 @@ pub trait Postgres: Returning {
     /// When it does not say.
     fn replication(&mut self) -> Result<Replication, PostgresError>;
 
+    /// By which name a primary would know it, whether it runs or not; none where it follows nobody, or that cannot be told.
+    fn known_as(&mut self) -> Option<String> {
+        None
+    }
+
     /// Whether it receives WAL from a primary. It must be a standby.
     ///
     /// # Errors
@@ -140,17 +201,35 @@ pub trait Postgres: Returning {
         Ok(self.upstream()? == Upstream::Streaming)
     }
 
-    /// What a person should know about a standby that `streams` or not: that it has received nothing for long.
-    fn cut_off(&mut self, streams: bool) -> Option<String>;
-
-    /// What the last recurring monitor has noted about what it told, if it has.
-    fn told(&mut self) -> Option<Note> {
-        None
+    /// Makes a standby that waits for its next attempt to reach its primary (`wal_retrieve_retry_interval`) try now. On any other it
+    /// changes nothing. It tells whether there was one that waits.
+    ///
+    /// # Errors
+    ///
+    /// When the process that waits may not be signalled.
+    fn try_now(&mut self) -> Result<bool, PostgresError> {
+        Ok(false)
     }
 
-    /// Notes that for the next one, or that there is nothing to note. Whether it could.
-    fn note_told(&mut self, _note: Option<&Note>) -> bool {
-        false
+    /// That a standby that `streams` or not has received nothing for long; nothing where that is not so.
+    fn cut_off(&mut self, streams: bool) -> Option<CutOff>;
+
+    /// The commits that wait for a synchronous standby now. It must run as a primary.
+    ///
+    /// # Errors
+    ///
+    /// When it does not say.
+    fn waiting(&mut self) -> Result<Waiting, PostgresError> {
+        Ok(Waiting::default())
+    }
+
+    /// Where `synchronous_commit` has another value than the configuration's. It must run.
+    ///
+    /// # Errors
+    ///
+    /// When it does not say.
+    fn overrides(&mut self) -> Result<Vec<Override>, PostgresError> {
+        Ok(Vec::new())
     }
 
     /// Writes a checkpoint, so that the shutdown to come is short. Gives up after `patience`.
@@ -176,6 +255,13 @@ pub trait Postgres: Returning {
     ///
     /// When a process cannot be signalled.
     fn end(&mut self, how: End) -> Result<(), PostgresError>;
+
+    /// The newest timeline of which it has a history file, or its first.
+    ///
+    /// # Errors
+    ///
+    /// When `pg_wal` cannot be read.
+    fn newest_timeline(&mut self) -> Result<Timeline, PostgresError>;
 
     /// Makes it begin `next`, and no earlier timeline, when it is promoted from `timeline`.
     ///
@@ -212,6 +298,10 @@ pub struct Replication {
     pub timeline: Timeline,
     /// Its `synchronous_standby_names`.
     pub synchronous_standby_names: String,
+    /// The `synchronous_commit` of the agent's session.
+    pub synchronous_commit: String,
+    /// Whether that has another value for some role or database: [`Postgres::overrides`].
+    pub overridden: bool,
     /// All rows of `pg_stat_replication`.
     pub replicas: Vec<Replica>,
 }
@@ -232,6 +322,10 @@ pub enum Upstream {
 pub struct Links {
     /// Its `primary_conninfo`, with whatever secrets it has.
     pub conninfo: String,
+    /// Its `cluster_name`.
+    pub cluster_name: String,
+    /// It is a standby whose replay is paused, and these settings are below what the primary had when it wrote the WAL.
+    pub too_low: Vec<TooLow>,
     /// It receives WAL over a connection that is younger than 20 s.
     pub just_connected: bool,
     /// What it is set up for, and its slots.

@@ -1,8 +1,10 @@
 //! Becoming the PostgreSQL user for everything that touches its files and programs.
 
-use std::ffi::CString;
+use std::path::{Path, PathBuf};
 
-use nix::unistd::{Gid, Uid, User, getegid, geteuid, getgrouplist, getgroups, setgroups, setresgid, setresuid};
+use nix::unistd::{Gid, Uid, getegid, geteuid, getgroups, setgroups, setresgid, setresuid};
+
+use crate::accounts::{self, Lookup};
 
 /// The account that owns the data directory.
 #[derive(Debug, Clone)]
@@ -11,14 +13,20 @@ pub struct SystemUser {
     uid: Uid,
     gid: Gid,
     groups: Vec<Gid>,
+    home: PathBuf,
 }
 
 /// Why the agent cannot act as the PostgreSQL user.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum PrivilegeError {
     /// No such account.
     #[error("system_user {0:?} does not exist on this node: create it or set the parameter system_user")]
     UnknownUser(String),
+    /// The account is not a local one, and the name service does not tell whose it is.
+    #[error(
+        "the name service does not answer for system_user {0:?}, which is not in /etc/passwd: see /etc/nsswitch.conf"
+    )]
+    NoAnswer(String),
     /// The account database or the kernel refused.
     #[error("cannot act as user {user}: {source}")]
     Refused {
@@ -35,18 +43,20 @@ impl SystemUser {
     /// # Errors
     ///
     /// When there is no such account, or the account database does not answer.
-    pub fn find(name: &str) -> Result<Self, PrivilegeError> {
-        let refused = |source| PrivilegeError::Refused { user: name.to_owned(), source };
-        let user =
-            User::from_name(name).map_err(refused)?.ok_or_else(|| PrivilegeError::UnknownUser(name.to_owned()))?;
-        let c_name = CString::new(name).map_err(|_| PrivilegeError::UnknownUser(name.to_owned()))?;
-        let groups = getgrouplist(&c_name, user.gid).map_err(refused)?;
-        Ok(Self { name: name.to_owned(), uid: user.uid, gid: user.gid, groups })
+    pub fn find(name: &str, lookup: Lookup) -> Result<Self, PrivilegeError> {
+        let accounts::Account { uid, gid, groups, home } = accounts::find(name, lookup)?;
+        let groups = groups.into_iter().map(Gid::from_raw).collect();
+        Ok(Self { name: name.to_owned(), uid: Uid::from_raw(uid), gid: Gid::from_raw(gid), groups, home })
     }
 
     /// The account's name.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// The account's home directory, where libpq looks for its files.
+    pub fn home(&self) -> &Path {
+        &self.home
     }
 
     /// The account's number.

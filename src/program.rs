@@ -3,27 +3,30 @@
 use std::ffi::OsString;
 use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::ExitCode;
 use std::rc::Rc;
 use std::time::Duration;
 
 use clap::{CommandFactory, FromArgMatches, Parser};
 
+use crate::accounts::{self, Lookup};
 use crate::action::{Action, Asked};
 use crate::agent::{Agent, Outcome, Request};
 use crate::clock::{Clock, Deadline, SystemClock};
 use crate::command;
 use crate::env::Environment;
-use crate::exit::OcfExitCode;
+use crate::exit::{CommandExitCode, OcfExitCode};
 use crate::failure::Failure;
 use crate::hooks;
 use crate::logging;
 use crate::node::NodeName;
 use crate::notification::{Notification, Transition};
-use crate::operator::check::Check;
 use crate::operator::{self, Command};
+use crate::pacemaker::PacemakerError;
 use crate::pacemaker::tools::Tools;
 use crate::parameters::Config;
 use crate::postgres::instance::Instance;
+use crate::postgres::storage;
 use crate::rules::server_words;
 use crate::rules::setup::Meta;
 use crate::rules::status;
@@ -44,13 +47,30 @@ struct Arguments {
 
 /// Does what the command line asks; the exit code.
 ///
-/// No other code than OCF's leaves here: neither clap's for a usage error nor Rust's for a panic.
-pub fn run(arguments: impl IntoIterator<Item = OsString>, environment: &Environment) -> OcfExitCode {
+/// Neither clap's code for a usage error leaves here nor Rust's for a panic.
+pub fn run(arguments: impl IntoIterator<Item = OsString>, environment: &Environment) -> ExitCode {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
     match arguments.get(1).and_then(|name| name.to_str()) {
-        Some(operator::CHECK) => return check(arguments, environment),
+        Some(operator::SWITCHOVER) => change(arguments, environment, operator::switchover::run).into(),
+        Some(operator::RESTART) => change(arguments, environment, operator::restart::run).into(),
+        _ => act(arguments, environment).into(),
+    }
+}
+
+/// Carries out an action, or a command that ends with a code of OCF's.
+fn act(arguments: Vec<OsString>, environment: &Environment) -> OcfExitCode {
+    match arguments.get(1).and_then(|name| name.to_str()) {
+        Some(operator::CHECK) => return answer(arguments, environment, operator::check::run),
+        Some(operator::STATUS) if instance_name(environment).is_none() => {
+            return answer(arguments, environment, operator::status::run);
+        }
+        Some(operator::METRICS) => return answer(arguments, environment, operator::metrics::run),
+        Some(operator::WHY) => return answer(arguments, environment, operator::why::run),
+        Some(operator::DOCTOR) => return answer(arguments, environment, operator::doctor::run),
         Some(hooks::RUN) => return run_hooks(&arguments[2..], environment),
+        Some(storage::TRY) => return tried(storage::attempt(&arguments[2..])),
         Some(command::ACCOMPANY) => return accompany(&arguments[2..]),
+        Some(accounts::ASK) => return ask_for_account(&arguments[2..]),
         Some(name) if Command::is_named(name) => return obey(arguments, environment),
         _ => {}
     }
@@ -82,6 +102,17 @@ fn show(usage: &clap::Error) -> OcfExitCode {
     OcfExitCode::Unimplemented
 }
 
+/// What came of an attempt, for whoever waits for its end.
+fn tried(attempt: std::io::Result<()>) -> OcfExitCode {
+    match attempt {
+        Ok(()) => OcfExitCode::Success,
+        Err(error) => {
+            let _ = writeln!(std::io::stderr(), "{error}");
+            OcfExitCode::GenericError
+        }
+    }
+}
+
 /// Runs a program that is not to outlive whoever started us.
 fn accompany(words: &[OsString]) -> OcfExitCode {
     match command::accompany(words) {
@@ -94,6 +125,15 @@ fn accompany(words: &[OsString]) -> OcfExitCode {
     }
 }
 
+/// Asks the name service for an account, which may take for ever.
+fn ask_for_account(words: &[OsString]) -> OcfExitCode {
+    let printed = words.first().and_then(|name| name.to_str()).map(accounts::print);
+    match printed {
+        Some(Ok(())) => OcfExitCode::Success,
+        Some(Err(_)) | None => OcfExitCode::GenericError,
+    }
+}
+
 /// Runs hooks after the notification is over that they belong to.
 fn run_hooks(words: &[OsString], environment: &Environment) -> OcfExitCode {
     logging::begin(environment, &words.first().map(|name| name.to_string_lossy()).unwrap_or_default());
@@ -103,11 +143,30 @@ fn run_hooks(words: &[OsString], environment: &Environment) -> OcfExitCode {
     }
 }
 
-/// Answers a proxy.
-fn check(arguments: Vec<OsString>, environment: &Environment) -> OcfExitCode {
-    match Check::try_parse_from(arguments.into_iter().skip(2)) {
-        Ok(asked) => operator::check::run(&asked, environment),
+/// Answers a question by a command that changes nothing.
+fn answer<Asked: Parser>(
+    arguments: Vec<OsString>,
+    environment: &Environment,
+    run: fn(&Asked, &Environment) -> OcfExitCode,
+) -> OcfExitCode {
+    match Asked::try_parse_from(arguments.into_iter().skip(2)) {
+        Ok(asked) => run(&asked, environment),
         Err(usage) => show(&usage),
+    }
+}
+
+/// Carries out a command that shows its progress, and has exit codes of its own.
+fn change<T: Parser>(
+    arguments: Vec<OsString>,
+    environment: &Environment,
+    run: impl FnOnce(&T, &Environment) -> CommandExitCode,
+) -> CommandExitCode {
+    match T::try_parse_from(arguments.into_iter().skip(2)) {
+        Ok(asked) => run(&asked, environment),
+        Err(usage) => {
+            let _ = usage.print();
+            if usage.use_stderr() { CommandExitCode::Usage } else { CommandExitCode::Done }
+        }
     }
 }
 
@@ -117,7 +176,7 @@ fn obey(arguments: Vec<OsString>, environment: &Environment) -> OcfExitCode {
         Ok(command) => command,
         Err(usage) => return show(&usage),
     };
-    logging::begin(environment, command.resource());
+    logging::begin(environment, command.resource().unwrap_or_default());
     if command.is_unattended() {
         // Pacemaker's end for an action that takes too long is not ours.
         let _ = nix::unistd::setsid();
@@ -125,42 +184,46 @@ fn obey(arguments: Vec<OsString>, environment: &Environment) -> OcfExitCode {
     }
     let clock: Rc<dyn Clock> = Rc::new(SystemClock::start());
     let deadline = Deadline::within(command.timeout());
-    let resource = command.resource().to_owned();
-    let environment = match command.needs_parameters() {
-        true => with_parameters(environment, &resource, Rc::clone(&clock), deadline),
-        false => Ok(environment.clone()),
-    };
-    let told = environment
-        .and_then(|environment| with_agent(&environment, resource, clock, deadline, |agent| command.run(agent)));
+    let told = subject(&command, environment, &clock, deadline).and_then(|(resource, environment)| {
+        with_agent(&environment, resource, Lookup::Anew, (clock, deadline), |agent| command.run(agent))
+    });
     match told {
         Ok(told) => {
             let _ = writeln!(std::io::stdout(), "{told}");
             OcfExitCode::Success
         }
         Err(failure) => {
-            let _ = writeln!(std::io::stderr(), "pgsqlms: {failure}");
+            let _ = writeln!(std::io::stderr(), "pgsqlms: {failure}{}", needs_root(&failure));
             failure.exit_code()
         }
     }
 }
 
-/// The environment with the parameters that the cluster has for `resource`, as Pacemaker would pass them.
-fn with_parameters(
+/// The resource that a command is about, and its parameters.
+fn subject(
+    command: &Command,
     environment: &Environment,
-    resource: &str,
-    clock: Rc<dyn Clock>,
+    clock: &Rc<dyn Clock>,
     deadline: Deadline,
-) -> Result<Environment, Failure> {
+) -> Result<(String, Environment), Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::NoRuntime)?;
-    let parameters = Tools::new(Rc::new(runtime), clock, deadline).parameters(resource)?;
-    let parameters = parameters.ok_or_else(|| Failure::NoSuchResource(resource.to_owned()))?;
-    Ok(parameters.into_iter().fold(environment.clone(), |environment, (name, value)| {
-        environment.with(&format!("OCF_RESKEY_{name}"), value.as_ref())
-    }))
+    let tools = Tools::new(Rc::new(runtime), Rc::clone(clock), deadline);
+    operator::subject::find(command.resource(), command.needs(), environment, &tools)
+}
+
+/// What else a person who is not root should know about a failure of the cluster's tools.
+fn needs_root(failure: &Failure) -> &'static str {
+    let is_cluster = matches!(failure, Failure::Pacemaker(PacemakerError::Tool(_)));
+    if is_cluster && !nix::unistd::geteuid().is_root() {
+        "; this needs root, or membership in the group haclient"
+    } else {
+        ""
+    }
 }
 
 fn carry_out(action: Action, environment: &Environment) -> OcfExitCode {
-    let instance = instance_name(environment);
+    let named = instance_name(environment);
+    let instance = named.clone().unwrap_or_else(|| "default".to_owned());
     logging::begin(environment, &instance);
     // The standby.signal and whatever else we create is the PostgreSQL user's business only.
     nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o077));
@@ -170,28 +233,37 @@ fn carry_out(action: Action, environment: &Environment) -> OcfExitCode {
     let clock: Rc<dyn Clock> = Rc::new(SystemClock::start());
     let timeout = environment.milliseconds("OCF_RESKEY_CRM_meta_timeout").filter(|timeout| !timeout.is_zero());
     let deadline = Deadline::within(timeout.unwrap_or(Duration::from_secs(action.usual_timeout())));
-    let ended = catch_unwind(AssertUnwindSafe(|| {
-        with_agent(environment, instance, Rc::clone(&clock), deadline, |agent| action.run(agent))
+    let refused = if named.is_none() { action.refused_by_hand() } else { None };
+    let ended = catch_unwind(AssertUnwindSafe(|| match refused {
+        Some(refused) => Err(refused),
+        None => {
+            let time = (Rc::clone(&clock), deadline);
+            with_agent(environment, instance, action.lookup(), time, |agent| action.run(agent))
+        }
     }));
+    // A monitor knows what was logged before.
+    let is_logged = action == Action::Monitor && matches!(ended, Ok(Ok(_)));
     let (code, reason) = match ended {
         Ok(Ok(Outcome { code, reason })) => (code, reason),
         Ok(Err(failure)) => (failure.exit_code(), Some(server_words::with_remedy(failure.to_string()))),
         Err(_) => (OcfExitCode::GenericError, Some("this is a bug in pgsqlms: see the system log".to_owned())),
     };
     if let Some(reason) = &reason {
-        log::log!(if code == OcfExitCode::Success { log::Level::Info } else { log::Level::Warn }, "{reason}");
+        if !is_logged {
+            log::log!(if code == OcfExitCode::Success { log::Level::Info } else { log::Level::Warn }, "{reason}");
+        }
         logging::tell_reason(reason);
     }
     log::debug!("{action:?}: {code:?} after {:.0} ms", clock.now().as_secs_f64() * 1e3);
     code
 }
 
-/// Does `work` with an agent for the resource `instance`, with the real PostgreSQL and the real cluster.
+/// Does `work` in time with an agent for the resource `instance`, with the real PostgreSQL and the real cluster.
 fn with_agent<T>(
     environment: &Environment,
     instance: String,
-    clock: Rc<dyn Clock>,
-    deadline: Deadline,
+    lookup: Lookup,
+    (clock, deadline): (Rc<dyn Clock>, Deadline),
     work: impl FnOnce(&mut Agent) -> Result<T, Failure>,
 ) -> Result<T, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::NoRuntime)?;
@@ -199,7 +271,8 @@ fn with_agent<T>(
     let mut tools = Tools::new(Rc::clone(&runtime), Rc::clone(&clock), deadline);
     let me = node_name(environment, &tools);
     let (config, bad_parameters) = Config::read(environment);
-    let mut postgres = Instance::new(config.clone(), &instance, runtime, Rc::clone(&clock), deadline);
+    let postgres = Instance::new(config.clone(), &instance, Rc::clone(&runtime), Rc::clone(&clock), deadline);
+    let mut postgres = postgres.looking_up(lookup);
     let request = Request {
         me,
         instance,
@@ -213,13 +286,22 @@ fn with_agent<T>(
         deadline,
     };
     let clock = clock.as_ref();
-    work(&mut Agent { request: &request, postgres: &mut postgres, pacemaker: &mut tools, clock })
+    let ended =
+        work(&mut Agent { request: &request, postgres: &mut postgres, pacemaker: &mut tools, clock, is_quiet: false });
+    drop((postgres, tools));
+    // A name server that does not answer is not waited for.
+    if let Ok(runtime) = Rc::try_unwrap(runtime) {
+        runtime.shutdown_background();
+    }
+    ended
 }
 
-/// The resource's name. An anonymous clone's instances share it; the number that some tools append is left out.
-fn instance_name(environment: &Environment) -> String {
-    let name = environment.text("OCF_RESOURCE_INSTANCE").unwrap_or("default");
-    name.split(':').next().unwrap_or(name).to_owned()
+/// The resource's name, if the caller is Pacemaker or a tool that knows one. An anonymous clone's instances share it; the
+/// number that some tools append is left out.
+fn instance_name(environment: &Environment) -> Option<String> {
+    let name = environment.get("OCF_RESOURCE_INSTANCE")?.to_string_lossy();
+    let name = name.split(':').next().unwrap_or_default().trim();
+    (!name.is_empty()).then(|| name.to_owned())
 }
 
 /// The node's name: as Pacemaker passed it, as its tool says, or as the machine is called where there is no cluster.
@@ -241,11 +323,15 @@ fn meta(environment: &Environment) -> Meta {
         promoted_max: environment
             .text_of_any(&["OCF_RESKEY_CRM_meta_promoted_max", "OCF_RESKEY_CRM_meta_master_max"])
             .map(|most| most.chars().take(20).collect()),
+        clone_max: environment.text("OCF_RESKEY_CRM_meta_clone_max").and_then(|most| most.parse().ok()),
     }
 }
 
 /// A monitor without an interval is a probe.
 fn asked(environment: &Environment) -> status::Asked {
+    if instance_name(environment).is_none() {
+        return status::Asked::ByHand;
+    }
     match environment.milliseconds("OCF_RESKEY_CRM_meta_interval") {
         Some(interval) if !interval.is_zero() => status::Asked::Recurring,
         _ => status::Asked::Probe,

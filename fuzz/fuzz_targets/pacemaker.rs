@@ -3,8 +3,8 @@
 
 use libfuzzer_sys::fuzz_target;
 use pgsqlms::node::NodeName;
+use pgsqlms::pacemaker::attributes;
 use pgsqlms::pacemaker::cib::Cib;
-use pgsqlms::pacemaker::tools::attributes_in;
 use pgsqlms::score::Score;
 
 /// As Pacemaker does: what would end the value or begin markup is written as an entity.
@@ -39,13 +39,24 @@ fn check_values(node: &str, name: &str, value: &str) {
     let xml = format!(
         "<pacemaker-result><attribute name=\"n\" value=\"{xml_value}\" host=\"{xml_node}\"/></pacemaker-result>"
     );
-    let attributes = attributes_in(&xml).unwrap();
-    assert_eq!(attributes.get(&node).map(String::as_str), (!value.is_empty()).then_some(value));
+    let expected = (!value.is_empty()).then_some(value);
+    let read = attributes::in_xml(&xml).unwrap();
+    assert_eq!(read.get(&node).map(String::as_str), expected);
+    // Before Pacemaker 2.1.3 nothing is escaped but a line break; a node's name has no quotation marks.
+    if !node.as_str().is_empty()
+        && ![node.as_str(), name, value].concat().contains(['\n', '\r'])
+        && !node.as_str().contains('"')
+    {
+        let line = format!("name=\"{name}\" host=\"{node}\" value=\"{value}\"\n");
+        let read = attributes::in_text(&line, name).unwrap();
+        assert_eq!(read.get(&node).map(String::as_str), expected);
+    }
 }
 
 fuzz_target!(|bytes: &[u8]| {
     let text = String::from_utf8_lossy(bytes);
-    let _ = attributes_in(&text);
+    let _ = attributes::in_xml(&text);
+    let _ = attributes::in_text(&text, "n");
     if let Ok(cib) = Cib::parse(&text) {
         assert!(cib.permanent.keys().chain(cib.transient.keys()).all(|node| cib.nodes.contains(node)));
     }

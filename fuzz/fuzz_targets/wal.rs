@@ -7,7 +7,7 @@ use std::io::{self, Cursor};
 use libfuzzer_sys::fuzz_target;
 use pgsqlms::location::{Lsn, Timeline};
 use pgsqlms::postgres::history::TimelineHistory;
-use pgsqlms::postgres::wal::{Geometry, SegmentFile, Segments, Why, find_end};
+use pgsqlms::postgres::wal::{Geometry, SegmentFile, Segments, Why, find_end, holds, record_at};
 
 const PAGE: usize = 8192;
 const SEGMENT: usize = 2 * PAGE;
@@ -97,6 +97,8 @@ fuzz_target!(|input: &[u8]| {
         assert!(found.last.is_some() == (found.records > 0) && found.why != Why::Interrupted);
         if let Some(last) = &found.last {
             assert!(last.start >= start && last.start < last.end && last.end == found.end);
+            assert_eq!(record_at(&segments, geometry, &history, last.start).unwrap().as_ref(), Some(last));
+            assert!(holds(&segments, geometry, &history, last.end).unwrap());
         }
         if found.records > 0 {
             let again = find_end(&segments, geometry, &history, start, &mut || true);

@@ -11,7 +11,7 @@ for unit in \
     console-getty.service getty@.service getty.target getty-static.service remote-fs.target nfs-client.target \
     run-lock.mount dev-hugepages.mount dev-mqueue.mount sys-fs-fuse-connections.mount sys-kernel-config.mount \
     systemd-hostnamed.socket systemd-creds.socket systemd-sysext.socket systemd-initctl.socket \
-    logd.service postgresql.service nftables.service; do
+    logd.service postgresql.service nftables.service pcsd.service pcsd-ruby.service; do
     ln -sf /dev/null "/etc/systemd/system/$unit"
 done
 # A log that survives a power cut.

@@ -11,12 +11,13 @@ use nix::mount::{MsFlags, mount};
 
 use crate::cgroup::Cgroup;
 use crate::command::Command;
+use crate::disk::Disks;
 use crate::hypervisor::{self, Hypervisor};
 use crate::interrupt::{self, Mine};
 use crate::lab::{Agent, Lab, Owner, lock};
 use crate::layout::Layout;
 use crate::node::Node;
-use crate::provision::{self, Script, on_all};
+use crate::provision::{self, Membership, Script, on_all};
 use crate::state::{Phase, State};
 use crate::tree::Tree;
 use crate::{env, host, progress, teardown};
@@ -24,9 +25,6 @@ use crate::{env, host, progress, teardown};
 const PCS: Script = Script { name: "3nodes-vip.sh", text: include_str!("../../pcs-examples/3nodes-vip.sh") };
 const CRMSH: Script =
     Script { name: "3nodes-vip-crmsh.sh", text: include_str!("../../pcs-examples/3nodes-vip-crmsh.sh") };
-
-/// A node's disk takes memory only for what is on it.
-const DISK_SIZE: &str = "size=4G,mode=755";
 
 /// How long a cluster may take until it has a primary.
 const PRIMARY_LIMIT: Duration = Duration::from_secs(90);
@@ -52,6 +50,8 @@ pub struct Builder {
     agent_binary: Option<PathBuf>,
     autostart: bool,
     fenced_stay_off: bool,
+    disks: Disks,
+    membership: Option<Membership>,
     configurator: Configurator,
     leave_failed: bool,
 }
@@ -66,6 +66,8 @@ impl Default for Builder {
             agent_binary: None,
             autostart: true,
             fenced_stay_off: false,
+            disks: Disks::default(),
+            membership: None,
             configurator: Configurator::Pcs,
             leave_failed: false,
         }
@@ -119,6 +121,20 @@ impl Builder {
     #[must_use]
     pub fn fenced_stay_off(mut self, stay_off: bool) -> Self {
         self.fenced_stay_off = stay_off;
+        self
+    }
+
+    /// Where the nodes' disks are; in memory by default.
+    #[must_use]
+    pub fn disks(mut self, disks: Disks) -> Self {
+        self.disks = disks;
+        self
+    }
+
+    /// How long a silent node is waited for; by default as in the steady profile of `vagrant/provision/corosync.sh`.
+    #[must_use]
+    pub fn membership(mut self, membership: Membership) -> Self {
+        self.membership = Some(membership);
         self
     }
 
@@ -183,6 +199,7 @@ impl Builder {
             agent_binary,
             autostart: self.autostart,
             fenced_stay_off: self.fenced_stay_off,
+            disks: self.disks,
         };
         Ok(Lab::assemble(layout, state, Some(Owner { hypervisor: None, lock })))
     }
@@ -195,7 +212,7 @@ impl Builder {
     fn start_cluster(&self, lab: &Lab) -> Result<()> {
         let (layout, nodes) = (lab.layout(), lab.nodes());
         thread::scope(|scope| {
-            let cluster = scope.spawn(|| provision::cluster(layout, nodes, self.autostart));
+            let cluster = scope.spawn(|| provision::cluster(layout, nodes, self.autostart, self.membership));
             let postgres = provision::postgres(layout, nodes);
             let cluster = cluster.join().unwrap_or_else(|_| Err(anyhow!("starting the cluster panicked")));
             postgres.and(cluster)
@@ -262,9 +279,8 @@ impl Lab {
 /// A node's disk: the tree below, a layer of its own above, and in it what differs from node to node.
 fn make_disk(layout: &Layout, state: &State, node: &Node, all: &[Node]) -> Result<()> {
     let (disk, root, log) = (layout.disk(node.name()), layout.root(node.name()), layout.node_log_dir(node.name()));
-    fs::create_dir_all(&disk)?;
     fs::create_dir_all(&root)?;
-    mount(Some("tmpfs"), &disk, Some("tmpfs"), MsFlags::empty(), Some(DISK_SIZE))?;
+    state.disks.mount_new(layout, node.name())?;
     let (upper, work) = (disk.join("upper"), disk.join("work"));
     fs::create_dir(&upper)?;
     fs::create_dir(&work)?;

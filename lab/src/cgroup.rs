@@ -1,7 +1,7 @@
 //! Control groups: one per node, to cut its power and to freeze it.
 //!
 //! systemd inside a node gets the unified hierarchy. Machines that mount the old hierarchies beside it (hybrid) get a
-//! group in `systemd` as well, because systemd-nspawn asks for one.
+//! group in `systemd` as well, because systemd-nspawn asks for one, and in `blkio`, which limits how fast a disk is read.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -19,14 +19,14 @@ fn unified() -> PathBuf {
     if hybrid.join("cgroup.procs").exists() { hybrid } else { ROOT.into() }
 }
 
+/// One of the old hierarchies, where it is mounted.
+fn old(name: &str) -> Option<PathBuf> {
+    Some(Path::new(ROOT).join(name)).filter(|dir| dir.join("cgroup.procs").exists() && *dir != unified())
+}
+
 /// Every hierarchy that a node needs a group in, the unified one first.
 fn hierarchies() -> Vec<PathBuf> {
-    let named = Path::new(ROOT).join("systemd");
-    let mut all = vec![unified()];
-    if named.join("cgroup.procs").exists() {
-        all.push(named);
-    }
-    all
+    [Some(unified()), old("systemd"), old("blkio")].into_iter().flatten().collect()
 }
 
 /// Fails with one sentence when this kernel's control groups are no use.
@@ -95,6 +95,19 @@ impl Cgroup {
         fs::read_to_string(self.dir().join("cgroup.events")).is_ok_and(|events| events.contains("frozen 1"))
     }
 
+    /// Has its processes read at most so many bytes a second from a device such as `7:0`; none for as many as they can.
+    pub fn limit_reading(&self, device: &str, rate: Option<u64>) -> Result<()> {
+        if let Some(blkio) = old("blkio") {
+            let file = blkio.join(&self.path).join("blkio.throttle.read_bps_device");
+            return set(&file, &format!("{device} {}", rate.unwrap_or(0)));
+        }
+        let parents: Vec<&Path> = self.path.ancestors().skip(1).collect();
+        for parent in parents.into_iter().rev() {
+            set(&unified().join(parent).join("cgroup.subtree_control"), "+io")?;
+        }
+        self.write("io.max", &format!("{device} rbps={}", rate.map_or("max".to_owned(), |rate| rate.to_string())))
+    }
+
     /// Processes directly in it.
     pub fn processes(&self) -> Vec<u32> {
         let listed = fs::read_to_string(self.dir().join("cgroup.procs")).unwrap_or_default();
@@ -136,9 +149,12 @@ impl Cgroup {
     }
 
     fn write(&self, file: &str, value: &str) -> Result<()> {
-        let path = self.dir().join(file);
-        fs::write(&path, value).with_context(|| format!("cannot write {value} to {}", path.display()))
+        set(&self.dir().join(file), value)
     }
+}
+
+fn set(file: &Path, value: &str) -> Result<()> {
+    fs::write(file, value).with_context(|| format!("cannot write {value} to {}", file.display()))
 }
 
 /// Groups can only be removed one by one, the innermost first; the files in them are no obstacle.

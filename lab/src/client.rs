@@ -49,7 +49,8 @@ const SETUP_LIMIT: Duration = Duration::from_secs(30);
 pub struct WriterConfig {
     /// How to reach any server from the client.
     pub access: Access,
-    /// The address that clients use: the virtual IP.
+    /// The address that clients use: the virtual IP, or those of all nodes, separated by commas, of which clients use the one
+    /// that accepts writes.
     pub host: String,
     /// The nodes by their own addresses: those that are asked again and again whether they accept writes.
     pub nodes: Vec<NodeAddress>,
@@ -79,7 +80,8 @@ impl WriterConfig {
             nodes: Vec::new(),
             journal: journal.into(),
             clients: 2,
-            pace: Duration::from_millis(5),
+            // Three servers and the clients share the processors with what is watched.
+            pace: Duration::from_millis(20),
             reconnect_pause: Duration::from_millis(10),
             connect_limit: Duration::from_secs(1),
             ack_limit: Duration::from_secs(2),
@@ -168,6 +170,11 @@ impl Writer {
     /// Notes in the journal that a fault is over.
     pub fn fault_ends(&self, text: impl Into<String>) {
         self.note(MarkKind::End, text.into());
+    }
+
+    /// When its record begins, in microseconds since 1970.
+    pub fn began(&self) -> u64 {
+        self.journal.began()
     }
 
     /// How many commits have been acknowledged so far: to wait until writing works again.

@@ -39,7 +39,12 @@ impl Deadline {
 
 /// Milliseconds since 1970, to write down.
 pub fn unix_millis() -> u64 {
+    unix_micros() / 1000
+}
+
+/// Microseconds since 1970, to hold against what others have written down.
+pub fn unix_micros() -> u64 {
     #[expect(clippy::disallowed_methods, reason = "the one place that meets real time")]
     let now = std::time::SystemTime::now();
-    now.duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
+    now.duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_micros() as u64)
 }

@@ -7,6 +7,8 @@ use anyhow::{Context, Result};
 use quick_xml::events::{BytesStart, Event};
 use quick_xml::reader::Reader;
 
+use crate::lab::{RESOURCE, VIP_RESOURCE};
+
 /// What a resource does on a node. Versions before 2.1 say Master and Slave.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Role {
@@ -67,6 +69,8 @@ pub struct Instance {
     pub managed: bool,
     /// It can be neither stopped nor recovered.
     pub blocked: bool,
+    /// The operator wants it to run nowhere.
+    pub disabled: bool,
 }
 
 /// Something the cluster asked for did not end as it should have.
@@ -139,6 +143,18 @@ impl Cluster {
         self.instances.iter().find(there).map_or(Role::Stopped, |instance| instance.role)
     }
 
+    /// Whether the virtual address is to be anywhere.
+    pub fn has_address(&self) -> bool {
+        self.instances.iter().any(|instance| instance.resource == VIP_RESOURCE && !instance.disabled)
+    }
+
+    /// The only primary, once it has the virtual address if there is to be one.
+    pub fn primary(&self) -> Option<&str> {
+        let primaries = self.nodes_with(RESOURCE, Role::Promoted);
+        let [primary] = primaries[..] else { return None };
+        (!self.has_address() || self.nodes_with(VIP_RESOURCE, Role::Started) == primaries).then_some(primary)
+    }
+
     /// The coordinator's name.
     pub fn dc(&self) -> Option<&str> {
         self.members.iter().find(|(_, member)| member.dc).map(|(name, _)| name.as_str())
@@ -178,6 +194,7 @@ impl Cluster {
                 failed: flag("failed"),
                 managed: flag("managed"),
                 blocked: flag("blocked"),
+                disabled: text("target_role").as_deref() == Some("Stopped"),
             }),
             "node" if within("resources") => {
                 if let Some(instance) = self.instances.last_mut() {

@@ -2,7 +2,6 @@
 //! with its time, and in the end what the client's record proves.
 
 mod comeback;
-mod journal;
 mod proof;
 mod show;
 mod steps;

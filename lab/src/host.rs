@@ -8,7 +8,7 @@ use crate::command::Command;
 use crate::env;
 
 /// Programs the lab starts, each with the Debian package that has it.
-const PROGRAMS: [(&str, &str); 10] = [
+const PROGRAMS: [(&str, &str); 12] = [
     ("debootstrap", "debootstrap"),
     ("systemd-nspawn", "systemd-container"),
     ("ip", "iproute2"),
@@ -17,6 +17,8 @@ const PROGRAMS: [(&str, &str); 10] = [
     ("setsid", "util-linux"),
     ("mount", "mount"),
     ("umount", "mount"),
+    ("losetup", "mount"),
+    ("mkfs.ext4", "e2fsprogs"),
     ("cp", "coreutils"),
     ("chroot", "coreutils"),
 ];

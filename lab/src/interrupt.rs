@@ -5,7 +5,10 @@ use std::sync::{Mutex, Once, OnceLock, PoisonError};
 use std::thread::{self, ThreadId};
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
+use nix::errno::Errno;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
 use crate::cgroup::Cgroup;
 use crate::eventually::eventually;
@@ -27,6 +30,8 @@ const LAST_GASP: Duration = Duration::from_millis(300);
 pub enum Mine {
     /// A lab.
     Lab(Layout),
+    /// A process that removes what it has made when it is told to end.
+    Process(Pid),
     /// A distribution tree that is not finished, and the processes that make it.
     Tree(PathBuf, Cgroup),
 }
@@ -40,6 +45,11 @@ impl Mine {
                 let _ = std::fs::remove_file(layout.lock());
                 Ok(())
             }
+            Self::Process(pid) => {
+                // Its parent waits for it all the time.
+                ensure!(kill(*pid, Signal::SIGTERM) == Err(Errno::ESRCH), "process {pid} has not ended");
+                Ok(())
+            }
             Self::Tree(dir, makers) => teardown::tree(dir, makers),
         }
     }
@@ -47,6 +57,7 @@ impl Mine {
     fn name(&self) -> String {
         match self {
             Self::Lab(layout) => format!("the lab `{}`", layout.name()),
+            Self::Process(pid) => format!("what process {pid} has made"),
             Self::Tree(..) => "the unfinished tree".into(),
         }
     }

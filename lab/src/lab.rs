@@ -202,15 +202,12 @@ impl Lab {
         })
     }
 
-    /// Waits until there is one primary with the virtual address and this many standbys, and all of them stream and go on
-    /// doing so: one that has left the primary's history connects again and again.
+    /// Waits until there is one primary, with the virtual address if that is not disabled, and this many standbys, and all of
+    /// them stream and go on doing so: one that has left the primary's history connects again and again.
     pub fn wait_for_primary(&self, limit: Duration, standbys: usize) -> Result<&Node> {
         let what = format!("one primary with the virtual address and {standbys} standbys");
         self.wait_for(limit, &what, |cluster| {
-            let primary = cluster.nodes_with(RESOURCE, Role::Promoted);
-            primary.len() == 1
-                && cluster.nodes_with(VIP_RESOURCE, Role::Started) == primary
-                && cluster.nodes_with(RESOURCE, Role::Unpromoted).len() == standbys
+            cluster.primary().is_some() && cluster.nodes_with(RESOURCE, Role::Unpromoted).len() == standbys
         })?;
         let primary = self.primary()?;
         let mut before = String::new();

@@ -7,6 +7,7 @@
 //! |---|---|
 //! | [`lab`] | [`Lab`], its builder, bringing it up and down |
 //! | [`node`] | one node: run something in it, power, freezer |
+//! | [`disk`] | where the nodes' disks are |
 //! | [`cluster`] | what Pacemaker says, from `crm_mon` |
 //! | [`mod@eventually`] | the only ways to wait |
 //! | [`hypervisor`] | switches nodes off and on for the fence agent, and remembers it |
@@ -15,6 +16,7 @@
 //! | [`tree`] | the distribution tree that all nodes share, built once |
 //! | [`client`] | writes through the virtual IP and records every acknowledged commit |
 //! | [`history`] | what that record proves |
+//! | [`journal`], [`stages`] | what the nodes wrote meanwhile, and where the time of an outage went |
 //! | [`mod@demo`] | shows people a switchover and a failover |
 //! | [`host`] | what the machine must offer |
 //! | [`layout`] | the names and places of everything, all derived from the lab's name |
@@ -29,12 +31,14 @@ pub mod clock;
 pub mod cluster;
 pub mod command;
 pub mod demo;
+pub mod disk;
 pub mod env;
 pub mod eventually;
 pub mod history;
 pub mod host;
 pub mod hypervisor;
 pub mod interrupt;
+pub mod journal;
 pub mod lab;
 pub mod layout;
 pub mod logs;
@@ -42,6 +46,7 @@ pub mod network;
 pub mod node;
 pub mod progress;
 pub mod provision;
+pub mod stages;
 pub mod state;
 pub mod teardown;
 pub mod tree;

@@ -11,6 +11,7 @@ use nix::fcntl::{Flock, FlockArg};
 
 use crate::cgroup::Cgroup;
 use crate::command::{Command, Output};
+use crate::disk;
 use crate::eventually::eventually;
 use crate::layout::{HYPERVISOR_IN_NODE, Layout};
 use crate::network::Network;
@@ -233,6 +234,15 @@ impl Node {
     /// Whether it is frozen.
     pub fn is_frozen(&self) -> bool {
         self.cgroup().frozen()
+    }
+
+    /// Has it read at most so many bytes a second from its disk until it loses its power; none for as many as it can. Its
+    /// disk must be one.
+    pub fn read_slowly(&self, rate: Option<u64>) -> Result<()> {
+        let device = disk::device_of(&self.layout.disk(&self.name))?;
+        self.cgroup()
+            .limit_reading(&device, rate)
+            .with_context(|| format!("cannot slow down the disk of {}", self.name))
     }
 
     /// Its control group.

@@ -19,8 +19,22 @@ const POSTGRESQL_PRIMARY: Script =
 const POSTGRESQL_STANDBY: Script =
     Script { name: "postgresql-standby.sh", text: include_str!("../../vagrant/provision/postgresql-standby.sh") };
 
+/// How long a silent node is waited for, in milliseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Membership {
+    /// Until the others ask for it.
+    pub token: u32,
+    /// That it then has to answer.
+    pub consensus: u32,
+}
+
+impl Membership {
+    /// For a machine that is so busy that a node may have to wait for a processor.
+    pub const PATIENT: Self = Self { token: 1650, consensus: 1980 };
+}
+
 /// Scripts copy whole databases.
-const SCRIPT_LIMIT: Duration = Duration::from_secs(180);
+const SCRIPT_LIMIT: Duration = Duration::from_secs(600);
 
 /// A script that runs inside a node.
 #[derive(Debug, Clone, Copy)]
@@ -63,15 +77,18 @@ pub fn on_all(nodes: &[Node], what: impl Fn(&Node) -> Result<()> + Sync) -> Resu
     })
 }
 
-/// Corosync's and Pacemaker's configuration on every node, and both started.
-pub fn cluster(layout: &Layout, nodes: &[Node], autostart: bool) -> Result<()> {
+/// Corosync's and Pacemaker's configuration on every node, and both started. Without a `membership` the script has its own.
+pub fn cluster(layout: &Layout, nodes: &[Node], autostart: bool, membership: Option<Membership>) -> Result<()> {
     progress::step("starting Corosync and Pacemaker");
     let members: Vec<String> = nodes.iter().map(|node| format!("{}={}", node.name(), node.address())).collect();
-    let variables = [
+    let mut variables = vec![
         ("CLUSTER", layout.name().to_owned()),
         ("NODES", members.join(" ")),
         ("SECRET", format!("lab {}", layout.name())),
     ];
+    if let Some(Membership { token, consensus }) = membership {
+        variables.extend([("TOKEN", token.to_string()), ("CONSENSUS", consensus.to_string())]);
+    }
     on_all(nodes, |node| {
         COROSYNC.run(node, &[], &variables)?;
         if autostart {

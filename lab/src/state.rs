@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
+use crate::disk::Disks;
 use crate::lab::Agent;
 use crate::layout::Layout;
 
@@ -42,6 +43,9 @@ pub struct State {
     pub autostart: bool,
     /// Whether fencing leaves a node off instead of switching it on again.
     pub fenced_stay_off: bool,
+    /// Where the nodes' disks are.
+    #[serde(default)]
+    pub disks: Disks,
 }
 
 impl State {

@@ -6,7 +6,7 @@ use crate::failure::Failure;
 use crate::rules::status::{self, Role, Status};
 use crate::rules::steps::{self, Demote};
 
-use super::{primary, start, stop};
+use super::{start, stop, unelected};
 
 /// The checkpoint before the shutdown gets this share of the time: clients are still served while it is written.
 const CHECKPOINT: f64 = 0.3;
@@ -33,28 +33,27 @@ pub fn run(agent: &mut Agent) -> Result<Outcome, Failure> {
             start::standby(agent, deadline)
         }
         Demote::Stop => {
-            if shut_down(agent, &status, deadline.share(agent.clock, STOP))? == Status::Stopped {
-                // It will not be there to vote with its shutdown checkpoint.
-                if let Err(error) = primary::publish_end(agent) {
-                    log::warn!("where its WAL ended is not recorded: {error}");
-                }
-            }
+            // The stop that follows says where its WAL ended.
+            shut_down(agent, &status, deadline.share(agent.clock, STOP))?;
             Ok(Outcome::SUCCESS)
         }
     }
 }
 
-/// Ends the primary; what it left behind.
-fn shut_down(agent: &mut Agent, status: &Status, deadline: Deadline) -> Result<Status, Failure> {
+/// Ends the primary.
+fn shut_down(agent: &mut Agent, status: &Status, deadline: Deadline) -> Result<(), Failure> {
     if status.runs_as(Role::Primary) {
         checkpoint(agent, deadline);
     }
     stop::until_gone(agent, deadline)?;
+    if status.runs_as(Role::Primary) {
+        unelected::note_namesake(agent);
+    }
     let left = status::status(&agent.postgres.evidence());
     if left != Status::Stopped {
         log::warn!("the primary did not shut down cleanly: {left}");
     }
-    Ok(left)
+    Ok(())
 }
 
 /// Makes the shutdown short. Not having done so only makes it longer.

@@ -4,19 +4,31 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::agent::Agent;
+use crate::clock::Deadline;
 use crate::failure::Failure;
 use crate::node::NodeName;
 use crate::notification::Transition;
 use crate::pacemaker::cib::Cib;
-use crate::pacemaker::{Attribute, NO_FAILOVER, PRIORITY, Property, Reach};
+use crate::pacemaker::{Attribute, MAINTENANCE, NO_FAILOVER, PRIORITY, Property, STANDBY};
 use crate::parameters::Follow;
 use crate::record::Record;
+use crate::rules::bars::{self, Bar, Said};
 use crate::rules::cold_start::{self, Claim, Patience};
 use crate::rules::follow;
-use crate::rules::promotion::{Bar, Facts, Refusal};
+use crate::rules::memory::Recalled;
+use crate::rules::promotion::{self, Facts, Refusal};
+use crate::rules::status::{Phase, Role};
 use crate::rules::synchronous::Published;
 use crate::score::Score;
-use crate::vote::Ballot;
+use crate::vote::{Ballot, Extent};
+
+use super::{candidates, fitness, lasting, monitor, recall, score, stopped, unelected};
+
+/// The share of an action's time that is spent on reading WAL where the vote is what the action is for.
+const READING: f64 = 0.7;
+
+/// The share where more is to be done.
+const READING_BESIDE: f64 = 0.4;
 
 /// Publishes how far this node's WAL reaches, and sees that it can be read.
 ///
@@ -24,8 +36,26 @@ use crate::vote::Ballot;
 ///
 /// When the vote cannot be cast.
 pub fn vote(agent: &mut Agent) -> Result<(), Failure> {
-    let record = record(agent)?;
-    cast(agent, &record)
+    let cib = agent.pacemaker.cib()?;
+    let facts = circumstances(agent, &cib)?;
+    recall::give_back(agent, &facts)?;
+    cast(agent, &facts.record, READING)
+}
+
+/// Votes anew if the vote that this node has cast was not exact: the others may wait for one that is. A node that recovers
+/// votes also where nobody has asked: without its vote the others would take each other for the best, and fail to be promoted.
+///
+/// # Errors
+///
+/// When the vote cannot be cast.
+pub fn read_on(agent: &mut Agent) -> Result<(), Failure> {
+    let cast = agent.pacemaker.attributes(&agent.attribute(Attribute::Vote))?;
+    let ballot = cast.get(&agent.request.me).and_then(|text| text.parse::<Ballot>().ok());
+    let is_due = match ballot {
+        Some(ballot) => ballot.vote.extent != Extent::Exact,
+        None => agent.postgres.phase() == Some(Phase::Starting),
+    };
+    if is_due { vote(agent) } else { Ok(()) }
 }
 
 /// The promotions so far.
@@ -52,26 +82,40 @@ pub fn record_and_primary(agent: &mut Agent, transition: &Transition) -> Result<
 
 /// Votes, given the promotions so far. An older vote must not stand in for one that cannot be cast, nor for one that is
 /// still on its way.
-fn cast(agent: &mut Agent, record: &Record) -> Result<(), Failure> {
-    let name = agent.attribute(Attribute::Vote);
+fn cast(agent: &mut Agent, record: &Record, reading: f64) -> Result<(), Failure> {
     let me = agent.request.me.clone();
-    let vote = match agent.postgres.vote() {
-        Ok(vote) => {
-            let room = agent.postgres.room().is_none_or(|room| room.is_enough());
-            Ballot { vote, after: record.newest_timeline(), room }.to_string()
-        }
+    let until = agent.request.deadline.share(agent.clock, reading);
+    let vote = match ballot(agent, record, until) {
+        Ok(ballot) => ballot.to_string(),
         Err(error) => {
-            agent.pacemaker.delete_attribute(&name, &me)?;
-            return Err(error.into());
+            let why: String = error.to_string().chars().take(200).collect();
+            agent.set(Attribute::Vote, &me, &format!("{UNKNOWN}{why}"))?;
+            return Err(error);
         }
     };
     log::info!("votes with {vote}");
-    agent.pacemaker.set_attribute(&name, &me, &vote, Reach::Private)?;
+    agent.set(Attribute::Vote, &me, &vote)?;
     let deadline = agent.request.deadline.share(agent.clock, 0.5);
+    let name = agent.attribute(Attribute::Vote);
     agent.wait_for("its own vote to be readable", deadline, |agent| {
         let votes = agent.pacemaker.attributes(&name)?;
         Ok((votes.get(&me) == Some(&vote)).then_some(()))
     })
+}
+
+/// What this node votes, given the promotions so far, after reading its WAL until `until` at most.
+///
+/// # Errors
+///
+/// When it cannot tell how far its WAL reaches.
+pub fn ballot(agent: &mut Agent, record: &Record, until: Deadline) -> Result<Ballot, Failure> {
+    let vote = agent.postgres.vote(until)?;
+    let room = agent.postgres.room().is_none_or(|room| room.is_enough());
+    let settings_too_low = fitness::has_too_low_settings(agent);
+    let recovering = agent.postgres.phase() == Some(Phase::Starting);
+    let primary = monitor::runs_as(agent, Role::Primary);
+    let forked = agent.postgres.forked().is_some();
+    Ok(Ballot { vote, after: record.newest_timeline(), room, settings_too_low, recovering, primary, forked })
 }
 
 /// Withdraws this node's vote.
@@ -80,30 +124,55 @@ fn cast(agent: &mut Agent, record: &Record) -> Result<(), Failure> {
 ///
 /// When the cluster does not take it.
 pub fn withdraw(agent: &mut Agent) -> Result<(), Failure> {
-    let name = agent.attribute(Attribute::Vote);
-    Ok(agent.pacemaker.delete_attribute(&name, &agent.request.me)?)
+    let me = agent.request.me.clone();
+    Ok(agent.clear(Attribute::Vote, &me)?)
 }
 
 /// What stands in the place of the vote of a node whose instance was stopped: it will not vote, and its score, which is
 /// there for when it is started again, makes nobody a candidate.
-const STOPPED: &str = "stopped";
+pub const STOPPED: &str = "stopped";
 
-/// Says that this node's instance has stopped.
+/// Says that this node's instance has stopped, and how far its WAL reaches if that was `clean`.
 ///
 /// # Errors
 ///
 /// When the cluster does not take it.
-pub fn abstain(agent: &mut Agent) -> Result<(), Failure> {
-    let name = agent.attribute(Attribute::Vote);
-    Ok(agent.pacemaker.set_attribute(&name, &agent.request.me, STOPPED, Reach::Private)?)
+pub fn abstain(agent: &mut Agent, clean: bool) -> Result<(), Failure> {
+    let me = &agent.request.me.clone();
+    if let Err(error) = stopped::leave(agent, clean) {
+        log::debug!("how far the WAL of this node reaches is not known to the others: {error}");
+    }
+    Ok(agent.set(Attribute::Vote, me, STOPPED)?)
 }
 
-/// Those of `nodes` whose instance was not stopped.
-fn not_stopped(agent: &mut Agent, nodes: &BTreeSet<NodeName>) -> Result<BTreeSet<NodeName>, Failure> {
-    let name = agent.attribute(Attribute::Vote);
-    let cast = agent.pacemaker.attributes(&name)?;
-    let stopped = |node: &&NodeName| cast.get(*node).is_some_and(|vote| vote == STOPPED);
-    Ok(nodes.iter().filter(|node| !stopped(node)).cloned().collect())
+/// What the vote of a node begins with that is there and does not even know its own database; the reason follows.
+const UNKNOWN: &str = "unknown: ";
+
+/// Which of the nodes that are there run an instance.
+#[derive(Debug, Clone, Default)]
+pub struct Presence {
+    /// Those that run one, as far as known: they have a vote or a score.
+    pub running: BTreeSet<NodeName>,
+    /// Those that have stopped it.
+    pub stopped: BTreeSet<NodeName>,
+}
+
+/// Which of the nodes that are `online` run an instance.
+///
+/// # Errors
+///
+/// When the cluster does not answer.
+pub fn presence(
+    agent: &mut Agent,
+    online: &BTreeSet<NodeName>,
+    scores: &BTreeMap<NodeName, Score>,
+) -> Result<Presence, Failure> {
+    let cast = agent.pacemaker.attributes(&agent.attribute(Attribute::Vote))?;
+    let is_stopped = |node: &NodeName| cast.get(node).is_some_and(|vote| vote == STOPPED);
+    let (stopped, others): (BTreeSet<_>, BTreeSet<_>) = online.iter().cloned().partition(is_stopped);
+    let runs = |node: &NodeName| cast.contains_key(node) || scores.contains_key(node);
+    let running = others.into_iter().filter(|node| *node != agent.request.me && runs(node)).collect();
+    Ok(Presence { running, stopped })
 }
 
 /// What `voters` have voted since the last promotion, added to the votes of `facts`. That one cannot be read now is no
@@ -121,9 +190,10 @@ pub fn read_votes(agent: &mut Agent, voters: &BTreeSet<NodeName>, facts: &mut Fa
     for node in voters {
         let text = cast.get(node).filter(|text| *text != STOPPED);
         let ballot = text.and_then(|text| text.parse().map_err(|error| log::warn!("{node}: {error}")).ok());
-        match ballot.filter(|ballot: &Ballot| ballot.counts(&facts.record)) {
-            Some(ballot) => facts.count(node, ballot),
-            None => _ = facts.votes.entry(node.clone()).or_default(),
+        if let Some(ballot) = ballot {
+            facts.read(node, ballot);
+        } else {
+            facts.votes.entry(node.clone()).or_default();
         }
     }
     Ok(())
@@ -131,50 +201,67 @@ pub fn read_votes(agent: &mut Agent, voters: &BTreeSet<NodeName>, facts: &mut Fa
 
 /// The promotion scores in `cib`. What is no number counts as 0, as it does for Pacemaker.
 pub fn scores(agent: &Agent, cib: &Cib) -> BTreeMap<NodeName, Score> {
-    let values = cib.transient(&agent.attribute(Attribute::Score)).into_iter();
+    scores_of(&agent.request.instance, cib)
+}
+
+fn scores_of(instance: &str, cib: &Cib) -> BTreeMap<NodeName, Score> {
+    let values = cib.transient(&Attribute::Score.of(instance)).into_iter();
     values.map(|(node, value)| (node, value.parse().unwrap_or(Score(0)))).collect()
 }
 
-/// What an operator has said about nodes: who must not be promoted, and whom to prefer.
-fn wishes(cib: &Cib) -> (BTreeSet<NodeName>, BTreeMap<NodeName, i32>) {
-    let no_failover = cib.permanent(NO_FAILOVER).into_iter();
-    let no_failover = no_failover.filter(|(_, value)| !matches!(*value, "false" | "no" | "off" | "0" | ""));
-    let priority = cib.permanent(PRIORITY).into_iter();
-    let priority = priority.filter_map(|(node, value)| Some((node, value.parse().ok()?)));
-    (no_failover.map(|(node, _)| node).collect(), priority.collect())
+/// Who must not be promoted, as far as the cluster says so.
+fn barred(instance: &str, cib: &Cib) -> BTreeMap<NodeName, Bar> {
+    bars::bars(&Said {
+        no_failover: cib.permanent(NO_FAILOVER),
+        maintenance: cib.attribute(MAINTENANCE),
+        standby: cib.attribute(STANDBY),
+        banned: cib.banned.get(instance).cloned().unwrap_or_default(),
+        scores: scores_of(instance, cib),
+    })
 }
 
 /// What the choice of a primary depends on, apart from the votes.
 ///
 /// # Errors
 ///
-/// When the record of promotions cannot be understood: nobody can tell whose history counts.
-pub fn circumstances(agent: &Agent, cib: &Cib) -> Result<Facts, Failure> {
-    let property = |property: Property| cib.properties.get(&property.of(&agent.request.instance));
-    let record = property(Property::Promotions).map(|text| text.parse()).transpose()?;
-    let published = match property(Property::Synchronous) {
+/// When the record of promotions cannot be understood: then nothing tells whose history counts.
+pub fn circumstances(agent: &mut Agent, cib: &Cib) -> Result<Facts, Failure> {
+    let recalled = recall::recall(agent, cib)?;
+    Ok(stated(&agent.request.instance, cib, recalled, agent.clock.unix_time()))
+}
+
+/// What the choice of a primary depends on, by the cluster's configuration and status, where this is what counts of the past.
+pub fn stated(instance: &str, cib: &Cib, recalled: Recalled, now: u64) -> Facts {
+    let property = |property: Property| cib.properties.get(&property.of(instance)).map(String::as_str);
+    let ordered = promotion::in_force(property(Property::Order), property(Property::OrderedAt), now);
+    let published = match recalled.synchronous {
         None => Some(Published::default()),
         Some(text) => text.parse().map_err(|error| log::error!("{error}")).ok(),
     };
-    let (no_failover, priority) = wishes(cib);
-    let too_far = scores(agent, cib).into_iter().filter(|(_, score)| score.is_too_far_behind());
-    let too_far = too_far.map(|(node, _)| (node, Bar::TooFarBehind));
-    Ok(Facts {
-        votes: BTreeMap::new(),
+    let priority = cib.permanent(PRIORITY).into_iter();
+    let priority = priority.filter_map(|(node, value)| Some((node, value.parse().ok()?)));
+    Facts {
         members: cib.nodes.clone(),
-        record: record.unwrap_or_default(),
+        record: recalled.promotions,
+        is_news: recalled.is_news,
         published,
-        barred: too_far.chain(no_failover.into_iter().map(|node| (node, Bar::NoFailover))).collect(),
-        priority,
-        ordered: property(Property::Order).map(NodeName::new),
-    })
+        barred: barred(instance, cib),
+        priority: priority.collect(),
+        ordered: ordered.map(NodeName::new),
+        ..Facts::default()
+    }
 }
 
 /// How the search for a candidate ended.
 #[derive(Debug, Clone)]
 pub enum Search {
-    /// There is one already; these were the circumstances.
-    NotNeeded(Box<Facts>),
+    /// There is one already, or even a primary; these were the circumstances.
+    NotNeeded {
+        /// The circumstances.
+        facts: Box<Facts>,
+        /// Whether there is a primary.
+        has_primary: bool,
+    },
     /// There is one now, or another node makes itself one.
     Done,
     /// No node may become one.
@@ -193,13 +280,28 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub fn find_candidate(agent: &mut Agent, voters: &BTreeSet<NodeName>) -> Result<Search, Failure> {
     let (clock, me, deadline) = (agent.clock, agent.request.me.clone(), agent.request.deadline);
     let cib = agent.pacemaker.cib()?;
-    let mut facts = circumstances(agent, &cib)?;
-    let voters = &not_stopped(agent, voters)?;
-    if let Some(node) = cold_start::promotable(&scores(agent, &cib), voters) {
-        log::debug!("{node} is promotable");
-        return Ok(Search::NotNeeded(Box::new(facts)));
+    if agent.is_tried(&cib) {
+        return Ok(Search::Done);
     }
-    cast(agent, &facts.record)?;
+    let mut facts = circumstances(agent, &cib)?;
+    recall::give_back(agent, &facts)?;
+    let scores = scores(agent, &cib);
+    let presence = presence(agent, voters, &scores)?;
+    let voters = &voters.difference(&presence.stopped).cloned().collect();
+    candidates::bar(agent, &scores, voters, &mut facts);
+    let promotable = cold_start::promotable(&scores, &facts.barred, voters).next();
+    if let Some(node) = promotable {
+        log::debug!("{node} is promotable");
+        unelected::answer(agent, &facts.record)?;
+        let has_primary = follow::primary(&Transition::default(), &facts.record, &scores).is_some();
+        return Ok(Search::NotNeeded { facts: Box::new(facts), has_primary });
+    }
+    // A primary that no election made has no score either, and waits for the answer.
+    if let Err(error) = unelected::answer(agent, &facts.record) {
+        log::warn!("{error}");
+    }
+    stopped::count(agent, &cib, voters, &mut facts)?;
+    cast(agent, &facts.record, READING_BESIDE)?;
     let until = deadline.share(clock, 0.6).or_after(clock, PATIENCE);
     let claim = agent.wait_for("the votes of the other instances", deadline, |agent| {
         let patience = if until.has_passed(clock) { Patience::Spent } else { Patience::Left };
@@ -209,33 +311,31 @@ pub fn find_candidate(agent: &mut Agent, voters: &BTreeSet<NodeName>) -> Result<
             claim => Some(claim),
         })
     })?;
+    let claim = match claim {
+        Claim::Nobody(Refusal::Unfinished(node, _)) if lasting::waited_long_enough(agent, &node) => {
+            facts.passed_over.insert(node);
+            cold_start::claim(&me, &facts, Patience::Spent)
+        }
+        claim => claim,
+    };
+    make_candidate(agent, &facts, claim)
+}
+
+/// Makes the node the candidate that is to be promoted, or leaves that to it.
+fn make_candidate(agent: &mut Agent, facts: &Facts, claim: Claim) -> Result<Search, Failure> {
     match claim {
         Claim::Claim => {
             log::info!("no node is promotable and this one should be promoted: it becomes the candidate");
-            set_score(agent, &me, Score::CANDIDATE)?;
+            score::set(agent, &agent.request.me.clone(), Score::CANDIDATE)?;
         }
-        Claim::Leave(node) if agent.request.config.follow == Follow::Node => {
+        Claim::Leave(node) if agent.request.config.follow == Follow::Node && !facts.recovering.contains(&node) => {
             log::info!("no node is promotable and {node} should be promoted: it becomes the candidate");
             // It may stream from here, and then it does not look for one.
-            set_score(agent, &node, Score::CANDIDATE)?;
+            score::set(agent, &node, Score::CANDIDATE)?;
         }
         Claim::Leave(node) => log::info!("no node is promotable and {node} should be promoted: leaving it to {node}"),
         Claim::Nobody(refusal) => return Ok(Search::Refused(refusal)),
         Claim::Wait(_) => {}
     }
     Ok(Search::Done)
-}
-
-/// Tells Pacemaker what `node` is worth, where the CIB does not say so yet.
-///
-/// # Errors
-///
-/// When the cluster does not take it.
-pub fn set_score(agent: &mut Agent, node: &NodeName, score: Score) -> Result<(), Failure> {
-    let (name, value) = (agent.attribute(Attribute::Score), score.to_string());
-    if agent.pacemaker.attributes(&name).is_ok_and(|held| held.get(node) == Some(&value)) {
-        log::info!("the promotion score of {node} is set and not in the CIB: having it written again");
-        return Ok(agent.pacemaker.resend_attributes()?);
-    }
-    Ok(agent.pacemaker.set_attribute(&name, node, &value, Reach::Scheduler)?)
 }

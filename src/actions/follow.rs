@@ -9,39 +9,71 @@ use crate::pacemaker::{ADDRESS, PORT};
 use crate::parameters::{Follow, Slots};
 use crate::postgres::conninfo::Conninfo;
 use crate::postgres::managed::Setting;
+use crate::postgres::{About, Links};
 use crate::rules::follow::{self, Leader, Place};
 
 use super::setting::bring_into_force;
 use super::{election, logical, slots};
 
-/// Whom this standby follows after the transition, and from which slot; what a person should know, if anything. Where it
-/// streams and has done so for a while, it costs one question to the server.
+/// Whom this standby, which has these links, follows after the transition, and from which slot; what a person should know, if
+/// anything. Where it streams and has done so for a while, it asks nobody.
 ///
 /// # Errors
 ///
 /// When PostgreSQL or the cluster does not answer.
-pub fn look_after(agent: &mut Agent, streams: bool, transition: &Transition) -> Result<Option<String>, Failure> {
-    let (links, managed) = (agent.postgres.links()?, agent.postgres.managed()?);
+pub fn look_after(
+    agent: &mut Agent,
+    links: &Links,
+    streams: bool,
+    transition: &Transition,
+) -> Result<Option<String>, Failure> {
+    let managed = agent.postgres.managed()?;
     let written = managed.get(Setting::PrimaryConninfo);
     let follows = agent.request.config.follow == Follow::Node;
     let is_due = follows && follow::is_due(streams, links.just_connected, &links.conninfo, written);
     let trouble = if is_due { switch(agent, transition)? } else { None };
-    let trouble = slots::mirror(agent, &links, streams)?.or(trouble);
-    if let Err(error) = logical::look_after(agent, &links) {
+    let trouble = slots::mirror(agent, links, streams)?.or(trouble);
+    if let Err(error) = logical::look_after(agent, links) {
         log::warn!("logical slots: {error}");
     }
     Ok(trouble)
 }
 
-/// Points this standby at the primary that the transition leaves. Repeating it does nothing.
+/// Another node was promoted: points this standby at the primary that the transition leaves, has it connect now if it waits for its next
+/// attempt, and remembers what the cluster has recorded. Repeating it does no harm.
 ///
 /// # Errors
 ///
 /// When PostgreSQL or the cluster does not answer.
 pub fn primary_of(agent: &mut Agent, transition: &Transition) -> Result<Option<String>, Failure> {
+    agent.postgres.pass_on(About::Promotion, Some(""));
     match agent.request.config.follow {
-        Follow::None => Ok(None),
-        Follow::Node => switch(agent, transition),
+        Follow::None => {
+            // First of all: an address may be still to come, and TCP repeats an attempt that meets none.
+            try_now(agent);
+            election::record(agent).map(|_| None)
+        }
+        Follow::Node => {
+            let trouble = switch(agent, transition)?;
+            try_now(agent);
+            Ok(trouble)
+        }
+    }
+}
+
+/// Whether a standby that waited for its next attempt was made to try now.
+fn try_now(agent: &mut Agent) -> bool {
+    agent.postgres.try_now().unwrap_or_else(|error| {
+        log::warn!("{error}");
+        false
+    })
+}
+
+/// There is a primary, and this standby does not stream: if that one was promoted since it did, it tries to connect now. Once only:
+/// where that does not help, PostgreSQL tries in its own time.
+pub fn has_primary(agent: &mut Agent) {
+    if agent.postgres.passing_note(About::Promotion).is_some() && try_now(agent) {
+        agent.postgres.pass_on(About::Promotion, None);
     }
 }
 
@@ -80,7 +112,7 @@ fn leader(agent: &mut Agent) -> Leader {
 }
 
 /// Where the primary is; none if that is this node, or nobody knows.
-fn place(agent: &Agent, transition: &Transition, cib: &Cib) -> Result<Option<Place>, Failure> {
+fn place(agent: &mut Agent, transition: &Transition, cib: &Cib) -> Result<Option<Place>, Failure> {
     let record = election::circumstances(agent, cib)?.record;
     let primary =
         follow::primary(transition, &record, &election::scores(agent, cib)).filter(|node| *node != agent.request.me);

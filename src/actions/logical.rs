@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use crate::agent::Agent;
 use crate::failure::Failure;
 use crate::node::NodeName;
+use crate::pacemaker::Attribute;
 use crate::pacemaker::cib::Cib;
-use crate::pacemaker::{Attribute, Reach};
 use crate::parameters::Slots;
 use crate::postgres::Links;
 use crate::rules::logical::{self, Told};
@@ -29,9 +29,9 @@ pub fn publish(agent: &mut Agent, cib: &Cib, links: &Links) -> Result<BTreeSet<N
         (Some(text), Some(before)) if text == *before => {}
         (Some(text), _) => {
             log::info!("logical slots: {text}");
-            agent.pacemaker.set_attribute(&name, &me, &text, Reach::Scheduler)?;
+            agent.set(Attribute::Logical, &me, &text)?;
         }
-        (None, Some(_)) => agent.pacemaker.delete_attribute(&name, &me)?,
+        (None, Some(_)) => agent.clear(Attribute::Logical, &me)?,
         (None, None) => {}
     }
     Ok(losses.into_keys().collect())
@@ -56,7 +56,7 @@ pub fn look_after(agent: &mut Agent, links: &Links) -> Result<(), Failure> {
     let text = logical::on_standby(&me, &links.logical, &told);
     if told.get(&me) != Some(&text.as_str()) {
         log::info!("logical slots: {text}");
-        agent.pacemaker.set_attribute(&name, &me, &text, Reach::Scheduler)?;
+        agent.set(Attribute::Logical, &me, &text)?;
     }
     Ok(())
 }

@@ -6,11 +6,12 @@ use crate::agent::{Agent, Outcome};
 use crate::failure::Failure;
 use crate::hooks;
 use crate::notification::Transition;
+use crate::postgres::About;
 use crate::rules::status::{Phase, Role};
 use crate::rules::steps::{self, Part};
 
 use super::election::{self, Search};
-use super::{follow, monitor, primary};
+use super::{follow, monitor, stopped};
 
 /// How long the end of the new primary's first checkpoint is waited for.
 const CHECKPOINT_PATIENCE: Duration = Duration::from_millis(200);
@@ -25,18 +26,26 @@ pub fn run(agent: &mut Agent) -> Result<Outcome, Failure> {
         log::debug!("a notification of a kind that means nothing to this agent");
         return Ok(Outcome::SUCCESS);
     };
-    let played = match steps::part(notification) {
+    let played = match steps::part(notification, &agent.request.me) {
         Part::None => Ok(()),
         Part::Vote => election::vote(agent),
         Part::Forget => after_promotion(agent),
         Part::FindCandidate => find_candidate(agent, &notification.transition),
+        Part::NoteStopped => stopped::look(agent),
+        // Nothing that reaches the CIB: Pacemaker would stop and compute its transition again.
+        Part::NotePrimaryLost => {
+            agent.postgres.pass_on(About::PrimaryLost, Some(""));
+            Ok(())
+        }
     };
     hooks::after_action(agent);
     played.map(|()| Outcome::SUCCESS)
 }
 
-/// The promotion is over: standbys turn to the new primary, the vote is void, and the new primary tells the cluster what it is.
+/// The promotion is over: standbys turn to the new primary, and the vote is void. What the new primary is, its first monitor tells the
+/// cluster, in the same transition: the address may be waiting for this notification.
 fn after_promotion(agent: &mut Agent) -> Result<(), Failure> {
+    agent.postgres.pass_on(About::PrimaryLost, None);
     let (me, transition) = (&agent.request.me, &agent.request.transition);
     if !transition.promote.contains(me) {
         match follow::primary_of(agent, transition) {
@@ -46,9 +55,6 @@ fn after_promotion(agent: &mut Agent) -> Result<(), Failure> {
     }
     election::withdraw(agent)?;
     if transition.promote.contains(me) && monitor::runs_as(agent, Role::Primary) {
-        if let Some(trouble) = primary::publish(agent)? {
-            log::warn!("{trouble}");
-        }
         // Until the first checkpoint on the new timeline, which PostgreSQL takes its time for, pg_control names the old
         // one, and a node that has diverged cannot be rewound. The server goes on with it when we do not wait.
         if let Err(error) = agent.postgres.checkpoint(CHECKPOINT_PATIENCE) {
@@ -60,8 +66,8 @@ fn after_promotion(agent: &mut Agent) -> Result<(), Failure> {
 
 fn find_candidate(agent: &mut Agent, transition: &Transition) -> Result<(), Failure> {
     if agent.postgres.phase() == Some(Phase::Starting) {
-        // Its monitor does it when it has recovered: before, it cannot be promoted.
-        return Ok(());
+        // Its monitor does it when it has recovered: before, it cannot be promoted. Its vote says so to the others.
+        return election::read_on(agent);
     }
     if let Search::Refused(refusal) = election::find_candidate(agent, &transition.voters())? {
         log::warn!("no primary: {refusal}");

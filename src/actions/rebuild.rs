@@ -6,13 +6,18 @@ use crate::failure::Failure;
 use crate::notification::Transition;
 use crate::parameters::Rejoin;
 use crate::postgres::Place;
+use crate::rules::primary_wal::{self, PrimaryWal};
 use crate::rules::rebuild::{self, MOST_RESTARTS, Order, Plight, Stage, Standing, Step, Unattended};
-use crate::rules::rejoin;
+use crate::rules::{lineage, rejoin};
+use crate::vote::Vote;
 
 use super::election;
 
 /// More than there are steps.
 const MOST_STEPS: u32 = 5;
+
+/// Reading this node's WAL gets this share of the time that is left.
+const READING: f64 = 0.3;
 
 /// Gives an instance that does not run the copy that an operator has ordered, if there is one. It may be killed between any
 /// two steps: the next start sees from what is there how far it came.
@@ -76,8 +81,13 @@ fn standing(agent: &mut Agent, order: &Order, has_primary: Option<bool>) -> Stan
     let has_primary = has_primary.unwrap_or_else(|| node.is_some_and(|node| node != agent.request.me));
     // Data that is broken, or half rewound, has no end that counts.
     let is_half = agent.postgres.notes().is_ok_and(|notes| notes.stage == rejoin::Stage::Rewinding);
-    let vote = agent.postgres.vote().map_err(|error| log::debug!("{error}")).ok().filter(|_| !is_half);
-    let own_end = vote.filter(|vote| rejoin::divergence(vote, &record).is_none()).map(|vote| vote.lsn());
+    let until = agent.request.deadline.share(agent.clock, READING);
+    let vote = agent.postgres.vote(until).map_err(|error| log::debug!("{error}")).ok().filter(|_| !is_half);
+    let me = &agent.request.me;
+    // Nor has another database.
+    let counts =
+        |vote: &Vote| lineage::foreign(vote, &record).is_none() && rejoin::divergence(me, vote, &record).is_none();
+    let own_end = vote.filter(counts).map(|vote| vote.lsn());
     rebuild::standing(order, record.last_switch(), has_primary, own_end)
 }
 
@@ -130,16 +140,27 @@ pub fn unattended(agent: &mut Agent, why: &str) -> Result<String, Failure> {
     }
 }
 
-/// The same for a node that has not diverged, and lacks WAL. Where there is an archive it may still come from there.
+/// The same for a node that has not diverged, and for which the primary holds `wal`.
 ///
 /// # Errors
 ///
 /// See [`unattended`].
-pub fn without_wal(agent: &mut Agent) -> Result<Option<String>, Failure> {
-    if agent.postgres.has_archive()? {
+pub fn without_wal(agent: &mut Agent, wal: &PrimaryWal) -> Result<Option<String>, Failure> {
+    if *wal != PrimaryWal::Removed || primary_wal::hindrance(wal, agent.postgres.has_archive()?).is_some() {
         return Ok(None);
     }
     unattended(agent, "the primary has removed WAL that it needs").map(Some)
+}
+
+/// Why a node that has not diverged is not copied over without a person, if so: the primary is asked once more, for the copy may
+/// begin long after the monitor has asked.
+///
+/// # Errors
+///
+/// When this node cannot tell.
+pub fn hindrance(agent: &mut Agent) -> Result<Option<String>, Failure> {
+    let wal = agent.postgres.primary_wal()?;
+    Ok(primary_wal::hindrance(&wal, agent.postgres.has_archive()?))
 }
 
 /// Has the old data removed on a node that follows, if nobody was left to see to it.

@@ -5,15 +5,21 @@ use crate::clock::Deadline;
 use crate::exit::OcfExitCode;
 use crate::failure::Failure;
 use crate::hooks;
+use crate::notification::Transition;
 use crate::parameters::Rejoin;
+use crate::rules;
+use crate::rules::lineage::{self, Foreign};
 use crate::rules::promotion::Facts;
 use crate::rules::rejoin::{self, BeforeLaunch, Diverged, Divergence, Half, Notes, Stage};
 use crate::score::Score;
 
-use super::{election, follow, rebuild, start};
+use super::{election, follow, rebuild, score, start, unelected};
 
 /// The rewind gets this share of the time that is left; the rest is for PostgreSQL to come up.
 const SHARE: f64 = 0.8;
+
+/// Reading this node's WAL gets this share. Where that is too little it is not known to have diverged.
+const READING: f64 = 0.3;
 
 /// Makes this instance, which does not run, one that may be launched as a standby.
 ///
@@ -40,8 +46,8 @@ pub fn before_launch(agent: &mut Agent, deadline: Deadline) -> Result<(), Failur
 /// Why an instance that was launched has ended: one that has diverged does not start once it has met the new history.
 pub fn why_it_died(agent: &mut Agent) -> Failure {
     let words = start::last_words(agent);
-    // "requested timeline 4 is not a child of this server's history", "… does not contain minimum recovery point".
-    if agent.request.config.rejoin == Rejoin::None || !words.contains("requested timeline") {
+    // What it says depends on its language and on where it logs; its WAL does not.
+    if agent.request.config.rejoin == Rejoin::None {
         return Failure::Died(words);
     }
     let Some(divergence) = divergence(agent) else { return Failure::Died(words) };
@@ -68,8 +74,10 @@ fn step_back(agent: &mut Agent) {
         if !rejoin::steps_back(&me, ordered.as_ref(), score) {
             return Ok(());
         }
-        log::info!("this node has diverged: it must not be promoted until it follows a primary");
-        election::set_score(agent, &me, Score::NEVER)
+        log::info!(
+            "this node has diverged, or has another database: it must not be promoted until it follows a primary"
+        );
+        score::set(agent, &me, Score::NEVER)
     });
     if let Err(error) = done {
         log::warn!("{error}");
@@ -109,12 +117,29 @@ fn divergence(agent: &mut Agent) -> Option<Divergence> {
 ///
 /// # Errors
 ///
-/// When nobody can tell.
+/// When nobody can tell, or its database is another one.
 pub fn look(agent: &mut Agent) -> Result<Option<Divergence>, Failure> {
-    let vote = agent.postgres.vote()?;
+    let vote = agent.postgres.vote(agent.request.deadline.share(agent.clock, READING))?;
     let cib = agent.pacemaker.cib()?;
     let facts = election::circumstances(agent, &cib)?;
-    Ok(rejoin::divergence(&vote, &facts.record))
+    if let Some(foreign) = lineage::foreign(&vote, &facts.record) {
+        return Err(Failure::OtherDatabase(foreign.told(&agent.request.instance, true)));
+    }
+    Ok(rejoin::divergence(&agent.request.me, &vote, &facts.record))
+}
+
+/// The same about one with another database than on record. It is not rebuilt without being asked: it may be the right one.
+fn with_another_database(agent: &mut Agent, foreign: &Foreign) -> Result<Outcome, Failure> {
+    step_back(agent);
+    let cib = agent.pacemaker.cib()?;
+    let mut facts = election::circumstances(agent, &cib)?;
+    let primary = rules::follow::primary(&Transition::default(), &facts.record, &election::scores(agent, &cib));
+    let primary = primary.filter(|primary| *primary != agent.request.me);
+    // Its score may be that of its former life.
+    election::read_votes(agent, &primary.iter().cloned().collect(), &mut facts)?;
+    let has_primary = primary.is_some_and(|primary| !facts.foreign.contains_key(&primary));
+    let reason = Some(foreign.told(&agent.request.instance, has_primary));
+    Ok(Outcome { code: OcfExitCode::Degraded, reason })
 }
 
 /// What is to be said and done about a running standby that receives nothing although there is a primary.
@@ -127,8 +152,16 @@ pub fn while_running(agent: &mut Agent, facts: &Facts) -> Result<Option<Outcome>
         log::info!("an operator has ordered its promotion");
         return Ok(None);
     }
-    let vote = agent.postgres.vote()?;
-    let Some(divergence) = rejoin::divergence(&vote, &facts.record) else { return Ok(None) };
+    if let Some(primary) = agent.postgres.forked() {
+        step_back(agent);
+        let namesake = Failure::Namesake { advice: unelected::advice(agent, &primary)?, primary };
+        return Ok(Some(Outcome { code: OcfExitCode::Degraded, reason: Some(namesake.to_string()) }));
+    }
+    let vote = agent.postgres.vote(agent.request.deadline.share(agent.clock, READING))?;
+    if let Some(foreign) = lineage::foreign(&vote, &facts.record) {
+        return with_another_database(agent, &foreign).map(Some);
+    }
+    let Some(divergence) = rejoin::divergence(&agent.request.me, &vote, &facts.record) else { return Ok(None) };
     step_back(agent);
     // How much is at stake may change; that is no news.
     hooks::after_divergence(agent, &format!("diverged from timeline {} ({})", divergence.timeline, divergence.node));

@@ -6,8 +6,8 @@ use crate::agent::Agent;
 use crate::failure::Failure;
 use crate::location::Timeline;
 use crate::node::NodeName;
+use crate::pacemaker::Attribute;
 use crate::pacemaker::cib::Cib;
-use crate::pacemaker::{Attribute, Reach};
 use crate::parameters::Slots;
 use crate::postgres::Links;
 use crate::postgres::managed::{self, Setting};
@@ -38,8 +38,7 @@ pub fn keep(agent: &mut Agent, cib: &Cib, timeline: Timeline, mut links: Links) 
     }
     let now = Positions::new(&me, timeline, links.setup.redo, &cib.nodes, &links.setup.slots);
     if now.is_news(published(agent)?.get(&me)) {
-        let name = agent.attribute(Attribute::Slots);
-        agent.pacemaker.set_attribute(&name, &me, &now.to_string(), Reach::Private)?;
+        agent.set(Attribute::Slots, &me, &now.to_string())?;
     }
     Ok(())
 }
@@ -89,6 +88,22 @@ pub fn mirror(agent: &mut Agent, links: &Links, streams: bool) -> Result<Option<
     }
 }
 
+/// Has a standby stream from no slot that lets no session in and does not stream: the primary sends no WAL for a slot that it lacks,
+/// and what keeps sessions out may last until WAL comes. A slot that the primary has keeps the WAL all the same, and is taken up
+/// again by the next monitor with a session.
+///
+/// # Errors
+///
+/// When the file cannot be read or written.
+pub fn go_without(agent: &mut Agent) -> Result<(), Failure> {
+    let managed = agent.postgres.managed()?;
+    if managed.get(Setting::PrimarySlotName).is_some_and(slots::is_ours) {
+        log::info!("streams from no slot, as long as no session gets in");
+        agent.postgres.write_managed(&managed.with(Setting::PrimarySlotName, None))?;
+    }
+    Ok(())
+}
+
 /// Has the server read our file, if it is included; what is in the way, if it is not.
 fn include(agent: &mut Agent) -> Result<String, Failure> {
     let managed = agent.postgres.managed()?;
@@ -103,7 +118,7 @@ fn declare(agent: &mut Agent, wish: Wish) -> Result<(), Failure> {
     let cib = agent.pacemaker.cib()?;
     let told = cib.transient(&name).get(&me).copied().and_then(Wish::read);
     if told != Some(wish) && (wish == Wish::Slot || told.is_some()) {
-        agent.pacemaker.set_attribute(&name, &me, wish.as_str(), Reach::Scheduler)?;
+        agent.set(Attribute::Slot, &me, wish.as_str())?;
     }
     Ok(())
 }

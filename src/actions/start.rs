@@ -5,12 +5,14 @@ use std::time::Duration;
 use crate::agent::{Agent, Outcome};
 use crate::clock::Deadline;
 use crate::failure::Failure;
+use crate::postgres::About;
 use crate::rules::progress::Progress;
+use crate::rules::setup;
 use crate::rules::status::{self, Phase, Role, Status};
 use crate::rules::steps::{self, Start};
 use crate::score::Score;
 
-use super::{election, follow, rebuild, rejoin, stop, validate};
+use super::{election, follow, rebuild, rejoin, score, stop, stopped, unelected, validate};
 
 /// Waiting for recovery gets this share of the time.
 const RECOVERY: f64 = 0.85;
@@ -24,13 +26,19 @@ pub fn run(agent: &mut Agent) -> Result<Outcome, Failure> {
     validate::check_parameters(agent)?;
     rebuild::before_start(agent)?;
     validate::check_node(agent)?;
+    stopped::forget(agent)?;
+    agent.postgres.pass_on(About::Score, None);
     let mut outcome = standby(agent, agent.request.deadline)?;
     if agent.pacemaker.cib().is_ok_and(|cib| cib.without_fencing) {
         // Nothing else can be done about it, and nobody must be able to say that it was not known.
         let warning = "fencing is disabled: there may be two primaries; `pcs property set stonith-enabled=true`";
         outcome.reason = Some(outcome.reason.map_or(warning.to_owned(), |reason| format!("{reason}; {warning}")));
     }
-    match follow::look_after(agent, false, &agent.request.transition) {
+    if let Some(warning) = setup::oom_warning(agent.pacemaker.oom_policy().as_deref()) {
+        log::warn!("{warning}");
+    }
+    let links = agent.postgres.links().map_err(Failure::from);
+    match links.and_then(|links| follow::look_after(agent, &links, false, &agent.request.transition)) {
         Ok(trouble) => trouble.iter().for_each(|trouble| log::warn!("{trouble}")),
         Err(error) => log::warn!("{error}"),
     }
@@ -64,6 +72,7 @@ pub fn standby(agent: &mut Agent, deadline: Deadline) -> Result<Outcome, Failure
 }
 
 fn launch(agent: &mut Agent, found: &Status, deadline: Deadline) -> Result<(), Failure> {
+    unelected::refuse_namesake(agent)?;
     rejoin::before_launch(agent, deadline)?;
     if let Status::Crashed(role) = found {
         log::warn!("the instance was left by a crash, as a {role}: PostgreSQL recovers it as a standby");
@@ -114,7 +123,7 @@ fn look_at(agent: &mut Agent, progress: &mut Progress) {
 /// the candidate, it is not to be promoted.
 fn still_recovering(agent: &mut Agent, progress: &Progress, after: Duration) -> Outcome {
     let me = agent.request.me.clone();
-    if let Err(error) = election::set_score(agent, &me, Score::NEVER) {
+    if let Err(error) = score::set(agent, &me, Score::NEVER) {
         log::warn!("{error}");
     }
     let reason =

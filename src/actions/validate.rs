@@ -3,7 +3,9 @@
 
 use crate::agent::{Agent, Outcome};
 use crate::failure::Failure;
-use crate::rules::setup;
+use crate::parameters::Follow;
+use crate::rules::names;
+use crate::rules::setup::{self, Unfit};
 
 /// From this level on, `validate-all` may look at the node it runs on (OCF 1.1, `OCF_CHECK_LEVEL`).
 const LOCAL: u32 = 10;
@@ -15,10 +17,11 @@ const LOCAL: u32 = 10;
 /// The first thing that is wrong.
 pub fn run(agent: &mut Agent) -> Result<Outcome, Failure> {
     if agent.request.check_level >= LOCAL {
-        check_node(agent)?
-    } else {
-        check_parameters(agent)?
+        check_node(agent)?;
+        let reason = setup::oom_warning(agent.pacemaker.oom_policy().as_deref()).map(str::to_owned);
+        return Ok(Outcome { reason, ..Outcome::SUCCESS });
     }
+    check_parameters(agent)?;
     Ok(Outcome::SUCCESS)
 }
 
@@ -43,5 +46,23 @@ pub fn check_node(agent: &mut Agent) -> Result<(), Failure> {
     check_parameters(agent)?;
     let node = agent.postgres.setup()?;
     setup::check_node(&node)?;
-    Ok(setup::check_follow(&node, agent.request.config.follow, agent.request.config.slots)?)
+    setup::check_follow(&node, agent.request.config.follow, agent.request.config.slots)?;
+    check_name(agent)
+}
+
+/// Checks by which name the primary would know this node. What cannot be read speaks against nothing, and outside a cluster any
+/// name will do.
+fn check_name(agent: &mut Agent) -> Result<(), Failure> {
+    // The agent gives it this node's.
+    if agent.request.config.follow == Follow::Node || !agent.pacemaker.is_running() {
+        return Ok(());
+    }
+    let Some(name) = agent.postgres.known_as() else { return Ok(()) };
+    match agent.pacemaker.cib() {
+        Ok(cib) => Ok(names::check(name, &agent.request.me, &cib.nodes).map_err(Unfit::Name)?),
+        Err(error) => {
+            log::debug!("{error}");
+            Ok(())
+        }
+    }
 }

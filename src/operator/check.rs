@@ -9,21 +9,30 @@ use std::time::Duration;
 
 use clap::{Args, Parser, ValueEnum};
 
+use crate::accounts::Lookup;
 use crate::clock::{Clock, Deadline, SystemClock};
 use crate::env::Environment;
 use crate::exit::OcfExitCode;
+use crate::failure::Failure;
+use crate::pacemaker::tools::Tools;
 use crate::parameters::Config;
 use crate::postgres::Postgres;
 use crate::postgres::instance::Instance;
 use crate::privileges::SystemUser;
 use crate::rules::check::{self, Health, MaxLag};
 use crate::rules::status::{self, Role};
+use crate::rules::synchronous::waiting::Waiting;
+
+use super::{Needs, subject};
 
 /// Within how long the instance must have answered.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// After this many seconds the kernel ends the check, whatever it is waiting for: a client, or a disk that hangs.
 const LONGEST_LIFE: u32 = 3;
+
+/// So many seconds a client may take to ask.
+const LONGEST_REQUEST: u32 = 1;
 
 /// Tells a proxy whether to send clients to this node.
 ///
@@ -43,14 +52,17 @@ pub struct Check {
     /// Answer HAProxy's agent-check: up, or down and why. The exit code is 0.
     #[arg(long)]
     agent: bool,
+    /// The resource whose parameters count, where no data directory is given. Not needed where this agent has only one.
+    #[arg(long)]
+    resource: Option<String>,
     #[command(flatten)]
     parameters: Parameters,
 }
 
 /// The agent's parameters by which the instance is found.
 #[derive(Debug, Clone, Args)]
-struct Parameters {
-    /// The data directory.
+pub struct Parameters {
+    /// The data directory. If not given, the cluster is asked for it.
     #[arg(long)]
     pgdata: Option<OsString>,
     /// Where the data is, if not in pgdata.
@@ -101,9 +113,9 @@ pub fn run(check: &Check, environment: &Environment) -> OcfExitCode {
     code
 }
 
-/// HAProxy takes what follows the sharp for a description.
+/// HAProxy takes what follows the sharp for a description. A server's message may have several lines.
 fn line(health: &Health, agent: bool) -> String {
-    match (health, agent) {
+    match (&health.clone().on_one_line(), agent) {
         (Health::Up(_), true) => "up\n".to_owned(),
         (Health::Down(why), true) => format!("down # {why}\n"),
         (Health::Up(why), false) => format!("up: {why}\n"),
@@ -112,6 +124,8 @@ fn line(health: &Health, agent: bool) -> String {
 }
 
 fn answer_request(check: &Check, role: Option<Role>, environment: &Environment) -> String {
+    // Whoever asks slowly must not keep others from asking.
+    nix::unistd::alarm::set(LONGEST_REQUEST);
     let mut request = Vec::new();
     let mut part = [0; 1024];
     let mut client = std::io::stdin().lock();
@@ -121,9 +135,10 @@ fn answer_request(check: &Check, role: Option<Role>, environment: &Environment) 
             Ok(length) => request.extend_from_slice(&part[..length]),
         }
     }
+    nix::unistd::alarm::set(LONGEST_LIFE);
     let asked = http::read(&request);
     match asked.map(|asked| (asked.role.or(role), asked.head_only)) {
-        Ok((Some(role), head_only)) => http::answer(&health(check, role, environment), head_only),
+        Ok((Some(role), head_only)) => http::answer(&health(check, role, environment).on_one_line(), head_only),
         Ok((None, _)) => http::refusal((404, "Not Found")),
         Err(refused) => http::refusal(refused),
     }
@@ -131,11 +146,16 @@ fn answer_request(check: &Check, role: Option<Role>, environment: &Environment) 
 
 /// Looks at the instance as the PostgreSQL user. What cannot be looked at is down.
 fn health(check: &Check, role: Role, environment: &Environment) -> Health {
-    let (config, bad_parameters) = Config::read(&check.parameters.over(environment));
+    let environment = match check.parameters.complete(check.resource.as_deref(), environment) {
+        Ok(environment) => environment,
+        Err(why) => return Health::Down(why),
+    };
+    let (config, bad_parameters) = Config::read(&environment);
     if let Some(bad) = bad_parameters.first() {
         return Health::Down(bad.to_string());
     }
-    let looked = SystemUser::find(&config.system_user).and_then(|user| user.act(|| look(config, role, check.max_lag)));
+    let user = SystemUser::find(&config.system_user, Lookup::Once);
+    let looked = user.and_then(|user| user.act(|| look(config, role, check.max_lag)));
     looked.unwrap_or_else(|error| Health::Down(error.to_string()))
 }
 
@@ -149,12 +169,41 @@ fn look(config: Config, role: Role, max_lag: Option<MaxLag>) -> Health {
     let status = status::status(&instance.evidence());
     let following =
         if role == Role::Standby && status.runs_as(Role::Standby) { instance.following().ok() } else { None };
-    check::health(role, max_lag, &status, following.as_ref())
+    let waiting = match role == Role::Primary && status.runs_as(Role::Primary) {
+        true => instance.waiting().unwrap_or_default(),
+        false => Waiting::default(),
+    };
+    check::health(role, max_lag, &status, following.as_ref(), waiting)
 }
 
 impl Parameters {
+    /// The environment with all parameters. Those of the cluster's resource count where the data directory is not given.
+    ///
+    /// # Errors
+    ///
+    /// When nobody tells where the data is: the default is most often another place.
+    pub fn complete(&self, resource: Option<&str>, environment: &Environment) -> Result<Environment, String> {
+        let own = self.over(environment);
+        if own.get("OCF_RESKEY_pgdata").is_some() {
+            return Ok(own);
+        }
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = Rc::new(runtime.map_err(|error| error.to_string())?);
+        let clock: Rc<dyn Clock> = Rc::new(SystemClock::start());
+        let tools = Tools::new(runtime, clock, Deadline::within(PATIENCE));
+        match subject::find(resource, Needs::Resource, environment, &tools) {
+            Ok((_, found)) => Ok(self.over(&found)),
+            Err(failure @ Failure::Pacemaker(_)) => {
+                log::debug!("{failure}");
+                Err("where the data is, is not known: say --pgdata, or run this as root while Pacemaker runs"
+                    .to_owned())
+            }
+            Err(failure) => Err(failure.to_string()),
+        }
+    }
+
     /// The environment with what the command line says instead.
-    fn over(&self, environment: &Environment) -> Environment {
+    pub fn over(&self, environment: &Environment) -> Environment {
         let Parameters { pgdata, datadir, system_user, pghost, pgport } = self;
         let given = [
             ("pgdata", pgdata),

@@ -4,21 +4,24 @@ use std::collections::BTreeSet;
 
 use clap::Args;
 
-use crate::actions::election;
+use crate::actions::{self, election, score};
 use crate::agent::Agent;
+use crate::env;
 use crate::failure::Failure;
 use crate::node::NodeName;
 use crate::pacemaker::Property;
-use crate::rules::promotion::{self, Choice, Facts};
+use crate::rules::office;
+use crate::rules::promotion::{self, Facts, Refusal};
 use crate::score::Score;
-use crate::vote::Vote;
+
+use super::Which;
 
 /// Promotes a node although the agent refuses to, accepting the loss of what it does not hold.
 #[derive(Debug, Clone, Args)]
 pub struct PromoteAnyway {
-    /// The resource, as it is called in the cluster: that of the primitive, not of its clone.
-    #[arg(long)]
-    pub resource: String,
+    /// The resource.
+    #[command(flatten)]
+    pub which: Which,
     /// The node to promote; this one if not given.
     #[arg(long)]
     pub node: Option<String>,
@@ -29,52 +32,63 @@ pub struct PromoteAnyway {
 
 /// Tells what the promotion would lose and, if that is accepted, orders it; what to tell the operator.
 ///
-/// The order is a cluster property: the election obeys it, and the new primary removes it.
+/// The order is a cluster property: the election obeys it for some minutes, and the new primary removes it.
 ///
 /// # Errors
 ///
-/// When the cluster does not answer.
+/// When it is refused, or the cluster does not answer.
 pub fn run(agent: &mut Agent, command: &PromoteAnyway) -> Result<String, Failure> {
     let node = command.node.as_ref().map_or_else(|| agent.request.me.clone(), NodeName::new);
     let cib = agent.pacemaker.cib()?;
     if !cib.nodes.contains(&node) {
         return Err(Failure::NoSuchNode(node));
     }
-    let members: BTreeSet<NodeName> = agent.pacemaker.members()?;
+    let online: BTreeSet<NodeName> = agent.pacemaker.members()?;
     let mut facts = election::circumstances(agent, &cib)?;
-    election::read_votes(agent, &members, &mut facts)?;
-    let told = loss(&facts, &node);
+    let scores = election::scores(agent, &cib);
+    let stopped = election::presence(agent, &online, &scores)?.stopped;
+    let running = online.difference(&stopped).cloned().collect();
+    election::read_votes(agent, &running, &mut facts)?;
+    actions::stopped::count(agent, &cib, &running, &mut facts)?;
+    let voted = facts.votes.iter().filter(|(_, vote)| vote.is_some()).map(|(node, _)| node.clone());
+    let are_none = voted.chain(facts.foreign.keys().cloned()).chain(stopped).collect();
+    let primary = office::primary(&online, &scores, &are_none);
+    let is_quorate = agent.pacemaker.is_quorate()?;
+    let told = promotion::account(&facts, &node);
+    let refused = promotion::refused(&facts, &node, &online, primary.as_ref(), is_quorate);
+    if let Some(refusal) = hopeless(&facts, &node) {
+        return Err(Failure::NotPromotable(Box::new(refusal)));
+    }
+    if let Some(refused) = refused {
+        let told = if command.yes { String::new() } else { told };
+        return Err(Failure::NotOrdered { refused, told });
+    }
     if !command.yes {
         return Ok(format!(
             "{told}\nNothing has been done. To promote {node} all the same, run this again with --yes."
         ));
     }
-    let order = Property::Order.of(&agent.request.instance);
-    agent.pacemaker.set_property(&order, Some(node.as_str()))?;
-    agent.pacemaker.clean_up(&agent.request.instance)?;
-    election::set_score(agent, &node, Score::CANDIDATE)?;
-    Ok(format!("{told}\nThe promotion of {node} is ordered: watch it with `crm_mon`."))
+    order(agent, &node, &told)?;
+    Ok(format!(
+        "{told}\nThe promotion of {node} is ordered, and {} minutes from now no longer: watch it with `crm_mon`.",
+        promotion::LASTS / 60
+    ))
 }
 
-/// What is known of the node, and what speaks against promoting it.
-fn loss(facts: &Facts, node: &NodeName) -> String {
-    let vote = facts.votes.get(node).and_then(Option::as_ref);
-    let reach = |vote: &Vote| format!("its WAL reaches {} on timeline {}", vote.lsn(), vote.timeline());
-    let mut lines =
-        vec![format!("{node}: {}", vote.map_or("it has not told how far its WAL reaches".to_owned(), reach))];
-    let ordered = Facts { ordered: Some(node.clone()), ..facts.clone() };
-    if let Choice::Node { warnings, .. } = promotion::choose(&ordered, None) {
-        lines.extend(warnings.iter().map(|warning| format!("{node} would be {warning}.")));
-    }
-    if let (Some(last), Some(vote)) = (facts.record.last(), vote) {
-        if vote.timeline() < last.timeline {
-            let known = last.end.unwrap_or(last.switch).bytes_after(vote.lsn());
-            lines.push(format!(
-                "{} was promoted to timeline {} at {}: what was written on that timeline is lost, and {known} bytes of WAL \
-                 before that.",
-                last.node, last.timeline, last.switch
-            ));
-        }
-    }
-    lines.join("\n")
+/// The time goes first: alone it orders nothing, and an order without one would count for ever.
+fn order(agent: &mut Agent, node: &NodeName, told: &str) -> Result<(), Failure> {
+    let instance = &agent.request.instance;
+    let by = format!("by {} on {}", env::person(), agent.request.me);
+    log::warn!("the promotion of {node} is ordered {by}: {}", told.replace('\n', " "));
+    let at = format!("{} {by}", agent.clock.unix_time());
+    agent.pacemaker.set_property(&Property::OrderedAt.of(instance), Some(&at))?;
+    agent.pacemaker.set_property(&Property::Order.of(instance), Some(node.as_str()))?;
+    agent.pacemaker.clean_up(instance)?;
+    score::set(agent, node, Score::CANDIDATE)
+}
+
+/// What no order of an operator overcomes.
+fn hopeless(facts: &Facts, node: &NodeName) -> Option<Refusal> {
+    let bar = facts.barred.get(node).filter(|bar| bar.is_final())?;
+    Some(Refusal::AllBarred([(node.clone(), *bar)].into()))
 }

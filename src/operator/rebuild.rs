@@ -1,19 +1,24 @@
 //! `pgsqlms rebuild`: an operator replaces a node's data by a copy of the primary's. Pacemaker does the restarting; start puts
 //! the copy in its place.
 
+mod loss;
+
 use std::time::Duration;
 
 use clap::Parser;
 
+use super::Which;
 use super::rejoin::tell;
-use crate::actions::{election, rejoin};
+use crate::actions::{election, rebuild};
 use crate::agent::Agent;
 use crate::clock::Deadline;
 use crate::failure::Failure;
 use crate::node::NodeName;
 use crate::postgres::{Outlook, Place};
 use crate::record::Record;
-use crate::rules::rebuild::{Facts, MOST_TRIES, Order, PAUSE, Progress, Stage, lacks_room, progress, refusal};
+use crate::rules::rebuild::{
+    AtStake, Facts, MOST_TRIES, Order, PAUSE, Progress, Stage, Wish, lacks_room, progress, refusal, unkept,
+};
 use crate::rules::rejoin::divergence;
 use crate::rules::status::{self, Role, Status};
 
@@ -30,21 +35,28 @@ const WATCH: Duration = Duration::from_secs(3600);
 #[derive(Debug, Clone, Parser)]
 #[command(name = "pgsqlms rebuild")]
 pub struct Rebuild {
-    /// The resource, as it is called in the cluster: that of the primitive, not of its clone.
-    #[arg(long)]
-    pub resource: String,
+    /// The resource.
+    #[command(flatten)]
+    pub which: Which,
     /// Do it.
     #[arg(long)]
     pub yes: bool,
     /// Leave the old data beside the new.
     #[arg(long)]
     pub keep_old: bool,
+    /// Drop what only this node holds even if it cannot be kept in evidence_dir first.
+    #[arg(long)]
+    pub without_evidence: bool,
     /// The policy wants it, and nobody watches.
-    #[arg(long, hide = true, requires = "yes", conflicts_with = "keep_old")]
+    #[arg(long, hide = true, requires = "yes", conflicts_with_all = ["keep_old", "without_evidence"])]
     pub unattended: bool,
 }
 
 impl Rebuild {
+    fn wish(&self) -> Wish {
+        Wish { keep_old: self.keep_old, without_evidence: self.without_evidence }
+    }
+
     /// Tells the person who waits, or the log.
     fn tell(&self, line: &str) {
         if self.unattended { log::info!("{line}") } else { tell(line) }
@@ -142,44 +154,39 @@ fn by_hand(agent: &mut Agent, command: &Rebuild) -> Result<String, Failure> {
     if let Some(why) = refusal(&facts) {
         return Err(Failure::NotRebuilt(why));
     }
+    let (at_stake, divergence) = loss::at_stake(agent)?;
     if !command.unattended {
-        describe(agent, command, &outlook, primary.as_ref());
+        describe(command, &outlook, primary.as_ref());
+        loss::describe(agent, &at_stake, divergence.as_ref());
+    }
+    if let Some(why) = unkept(&at_stake, command.wish()) {
+        return Err(Failure::NotRebuilt(why));
     }
     if !command.yes {
         return Ok("Nothing has been done. To do this, run it again with --yes.".to_owned());
     }
     agent.postgres.claim_job()?;
-    keep(agent, command)?;
-    copy(agent, command, &outlook, &record)?;
-    watch(agent, command)
-}
-
-/// Keeps what this node alone holds, before anything becomes of it. An operator has been told what would be lost, and
-/// accepted that; without one nothing is dropped that is not kept.
-fn keep(agent: &mut Agent, command: &Rebuild) -> Result<(), Failure> {
-    let kept = rejoin::look(agent)
-        .and_then(|divergence| Ok(divergence.map(|divergence| agent.postgres.keep(&divergence)).transpose()?));
-    match kept {
-        Ok(Some(place)) => command.tell(&format!("What is dropped is kept in {}.", place.display())),
-        Ok(None) => {}
-        Err(error) if command.unattended => return Err(error),
-        Err(error) => command.tell(&format!("What is dropped is not kept: {error}")),
+    if command.unattended && at_stake == AtStake::Nothing {
+        if let Some(why) = rebuild::hindrance(agent)? {
+            return Err(Failure::NotRebuilt(why));
+        }
     }
-    Ok(())
+    let is_kept = loss::keep(agent, command, &at_stake, divergence.as_ref())?;
+    copy(agent, command, &outlook, &record, is_kept)?;
+    watch(agent, command)
 }
 
 /// Whether the instance is a primary, or runs and does not say what it is.
 fn may_be_primary(agent: &mut Agent) -> bool {
     match status::status(&agent.postgres.evidence()) {
         Status::Running { role, .. } | Status::Starting(role) => role == Role::Primary,
-        Status::Obscure { .. } | Status::Unresponsive { .. } => true,
+        Status::Unclear(_) | Status::Obscure { .. } | Status::StorageHangs { .. } | Status::Unresponsive { .. } => true,
         Status::Stopped | Status::Crashed(_) | Status::Orphaned { .. } | Status::Stopping => false,
     }
 }
 
 /// Tells what would happen, and what would be lost.
-fn describe(agent: &mut Agent, command: &Rebuild, outlook: &Outlook, primary: Option<&NodeName>) {
-    let me = agent.request.me.clone();
+fn describe(command: &Rebuild, outlook: &Outlook, primary: Option<&NodeName>) {
     let Outlook { source, beside, old, free, size, .. } = outlook;
     let primary = primary.map_or(String::new(), ToString::to_string);
     tell(&format!("The primary is {primary}. It would be copied from: {source}"));
@@ -191,36 +198,35 @@ fn describe(agent: &mut Agent, command: &Rebuild, outlook: &Outlook, primary: Op
     if let Some(lack) = lacks_room(outlook.free, outlook.size, 0) {
         tell(&format!("That may not be enough: {lack}. It is not begun if the primary's is too large."));
     }
-    match rejoin::look(agent) {
-        Ok(Some(divergence)) => {
-            tell(&format!("{me} has {divergence}. That would be dropped:"));
-            match agent.postgres.at_stake(&divergence) {
-                Ok(transactions) => tell(transactions.trim_end()),
-                Err(error) => tell(&format!("Its transactions cannot be listed: {error}")),
-            }
-        }
-        Ok(None) => tell(&format!("{me} is on the cluster's history: it holds nothing that the primary lacks.")),
-        Err(error) => {
-            tell(&format!("What {me} holds that the primary lacks cannot be told, and would be lost: {error}"))
-        }
-    }
     let fate = if command.keep_old { "stays" } else { "stays until the copy follows the primary, then it is removed" };
     tell(&format!("The old data is put aside as {}, and {fate}.", old.display()));
 }
 
 /// Copies the primary and orders the exchange.
-fn copy(agent: &mut Agent, command: &Rebuild, outlook: &Outlook, record: &Record) -> Result<(), Failure> {
+fn copy(
+    agent: &mut Agent,
+    command: &Rebuild,
+    outlook: &Outlook,
+    record: &Record,
+    is_kept: bool,
+) -> Result<(), Failure> {
     command.tell(&format!("Copying to {} ...", outlook.beside.display()));
+    let own = agent.postgres.system();
     let vote = agent.postgres.copy(&mut |line| command.tell(line))?;
     let now = election::record(agent)?;
+    if vote.system.zip(record.system().or(own)).is_some_and(|(copied, wanted)| copied != wanted) {
+        agent.postgres.change_place(Place::DropCopy)?;
+        return Err(Failure::NotRebuilt("primary_conninfo leads to another database: correct it".to_owned()));
+    }
     let is_behind = now.last_switch().is_some_and(|(timeline, _)| vote.timeline() < timeline);
-    if now.last_switch() != record.last_switch() || is_behind || divergence(&vote, &now).is_some() {
+    if now.last_switch() != record.last_switch() || is_behind || divergence(&agent.request.me, &vote, &now).is_some() {
         agent.postgres.change_place(Place::DropCopy)?;
         let why = "what was copied is not the present primary: see primary_conninfo, then run this again";
         return Err(Failure::NotRebuilt(why.to_owned()));
     }
     let order = if command.unattended { agent.postgres.order()? } else { Order::default() };
-    let order = Order { stage: Stage::Copied, about: now.last_switch(), end: vote.lsn(), ..order };
+    let unkept = !is_kept && !command.without_evidence;
+    let order = Order { stage: Stage::Copied, about: now.last_switch(), end: vote.lsn(), unkept, ..order };
     agent.postgres.put_order(&order)?;
     if agent.postgres.phase().is_none() {
         agent.pacemaker.clean_up(&agent.request.instance)?;
@@ -271,7 +277,8 @@ fn watch(agent: &mut Agent, command: &Rebuild) -> Result<String, Failure> {
     })?;
     agent.pacemaker.clean_up(&agent.request.instance)?;
     let me = agent.request.me.clone();
-    if !command.keep_old {
+    let stays = command.keep_old || (agent.postgres.order()?.unkept && !command.without_evidence);
+    if !stays {
         if let Err(error) = agent.postgres.change_place(Place::DropOld) {
             command.tell(&format!("The old data is left over: remove it. {error}"));
         }
@@ -279,6 +286,6 @@ fn watch(agent: &mut Agent, command: &Rebuild) -> Result<String, Failure> {
     let order = if command.unattended { agent.postgres.order()?.finished() } else { Order::default() };
     agent.postgres.put_order(&order)?;
     let data = agent.request.config.datadir().display();
-    let old = if command.keep_old { format!(" Its old data is in {data}.pgsqlms-old.") } else { String::new() };
+    let old = if stays { format!(" Its old data is in {data}.pgsqlms-old.") } else { String::new() };
     Ok(format!("{me} follows the primary.{old}"))
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::Parser;
 
+use super::Which;
 use crate::actions::rejoin;
 use crate::agent::Agent;
 use crate::failure::Failure;
@@ -20,9 +21,9 @@ pub const TIMEOUT: Duration = Duration::from_secs(3600);
 #[derive(Debug, Clone, Parser)]
 #[command(name = "pgsqlms rejoin")]
 pub struct Rejoin {
-    /// The resource, as it is called in the cluster: that of the primitive, not of its clone.
-    #[arg(long)]
-    pub resource: String,
+    /// The resource.
+    #[command(flatten)]
+    pub which: Which,
     /// Only tell what would be dropped, and what hinders it; this is what happens without --yes.
     #[arg(long, conflicts_with = "yes")]
     pub dry_run: bool,
@@ -45,9 +46,13 @@ pub fn run(agent: &mut Agent, command: &Rejoin) -> Result<String, Failure> {
     let Some(divergence) = rejoin::look(agent)? else {
         let on_it = format!("{me} is on the cluster's history: there is nothing to rewind");
         // Something else may keep it from following.
-        let trouble = if matches!(agent.postgres.follows(), Ok(false)) { agent.postgres.cut_off(false) } else { None };
-        return match trouble {
-            Some(trouble) => Err(Failure::NotRejoined(format!("{trouble} ({on_it})"))),
+        let cut_off = if matches!(agent.postgres.follows(), Ok(false)) { agent.postgres.cut_off(false) } else { None };
+        return match cut_off {
+            Some(cut_off) => {
+                let wal = agent.postgres.primary_wal()?;
+                let trouble = cut_off.told(&wal, &agent.request.instance);
+                Err(Failure::NotRejoined(format!("{trouble} ({on_it})")))
+            }
             None => Ok(format!("{on_it}.")),
         };
     };
@@ -57,11 +62,14 @@ pub fn run(agent: &mut Agent, command: &Rejoin) -> Result<String, Failure> {
         Err(error) => tell(&format!("Its transactions cannot be listed: {error}")),
     }
     if let Some(obstacle) = agent.postgres.obstacle() {
-        let resource = &command.resource;
+        let resource = &agent.request.instance;
         return Err(Failure::NotRejoined(format!("run `pgsqlms rebuild --resource {resource}`: {obstacle}")));
     }
+    if let Some(hindrance) = agent.postgres.hindrance(&divergence)? {
+        return Err(Failure::NotRejoined(hindrance));
+    }
     if !command.yes {
-        let kept = agent.request.config.evidence_dir.join(&command.resource);
+        let kept = agent.request.config.evidence_dir.join(&agent.request.instance);
         return Ok(format!(
             "Nothing has been done. To keep this in {} and then drop it, run this again with --yes.",
             kept.display()

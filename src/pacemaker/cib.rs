@@ -2,17 +2,24 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use quick_xml::escape::escape;
 use quick_xml::events::{BytesStart, Event};
 
-use super::PacemakerError;
+use super::{PacemakerError, constraints};
+use crate::boolean::is_no;
 use crate::node::NodeName;
+pub use constraints::ByCommand;
 
 /// The set of cluster properties in which the agent keeps what must outlive every node.
 pub const PROPERTY_SET: &str = "pgsqlms";
 
-/// What [`Cib::parse`] understands: the nodes with their permanent attributes, their transient ones, and our properties.
+/// What [`Cib::parse`] understands: the nodes with their permanent attributes, their transient ones, our properties, and
+/// the location constraints of clones with those clones, and our resources.
 pub const XPATH: &str = "//nodes|//transient_attributes|//cluster_property_set[@id='pgsqlms']\
-     |//crm_config//nvpair[@name='stonith-enabled' or @name='fencing-enabled']";
+     |//crm_config//nvpair[@name='stonith-enabled' or @name='fencing-enabled']\
+     |//rsc_location[@rsc=(//clone|//master)/descendant-or-self::*/@id]\
+     |(//clone|//master)[descendant-or-self::*/@id=//rsc_location/@rsc]\
+     |//primitive[@type='pgsqlms' or @template]";
 
 /// The properties by which fencing is turned off; the second is Pacemaker 3's name for it.
 const FENCING: [&str; 2] = ["stonith-enabled", "fencing-enabled"];
@@ -30,50 +37,24 @@ pub struct Cib {
     pub properties: BTreeMap<String, String>,
     /// Fencing is turned off.
     pub without_fencing: bool,
+    /// The nodes on which a plain location constraint keeps a resource from being promoted, by the primitive's name.
+    pub banned: BTreeMap<String, BTreeSet<NodeName>>,
+    /// The resources that this agent may manage.
+    pub resources: BTreeSet<String>,
+    /// The primitives for which a lasting location constraint prefers some node as the primary.
+    pub preferring: BTreeSet<String>,
+    /// The constraints on where it runs that people's commands have left, by the primitive's name.
+    pub by_command: BTreeMap<String, BTreeSet<ByCommand>>,
 }
 
-/// What [`parameters`] understands: all resources.
-pub const RESOURCES: &str = "//resources";
-
-/// The parameters of the primitive `resource`; none if there is no such resource. Those that hold under a rule only, and
-/// those of a template, are not known.
-///
-/// # Errors
-///
-/// When it is no XML.
-pub fn parameters(xml: &str, resource: &str) -> Result<Option<BTreeMap<String, String>>, PacemakerError> {
-    let unreadable = |why: String| PacemakerError::Output { tool: "cibadmin", why };
-    let mut reader = quick_xml::Reader::from_str(xml);
-    let (mut found, mut path): (Option<BTreeMap<String, String>>, Vec<Vec<u8>>) = (None, Vec::new());
-    let mut inside = false;
-    loop {
-        let event = reader.read_event().map_err(|error| unreadable(error.to_string()))?;
-        match &event {
-            Event::Eof => return Ok(found),
-            Event::End(_) => {
-                inside &= path.pop().is_some_and(|name| name != b"primitive");
-            }
-            Event::Start(element) | Event::Empty(element) => {
-                let text = |name: &str| text(element, name).map_err(unreadable);
-                let name = element.name().as_ref().to_vec();
-                if name == b"primitive" {
-                    inside = text("id")?.as_deref() == Some(resource);
-                    found = if inside { Some(BTreeMap::new()) } else { found };
-                }
-                let parents = path.iter().rev().map(Vec::as_slice).take(2);
-                let is_parameter = parents.eq([b"instance_attributes".as_slice(), b"primitive".as_slice()]);
-                if let (true, b"nvpair", Some(found)) = (inside && is_parameter, name.as_slice(), &mut found) {
-                    if let (Some(name), Some(value)) = (text("name")?, text("value")?) {
-                        found.insert(name, value);
-                    }
-                }
-                if matches!(event, Event::Start(_)) {
-                    path.push(name);
-                }
-            }
-            _ => {}
-        }
-    }
+/// The set of the agent's own properties with these, for `cibadmin --modify`: under the ids that `crm_attribute` gives them.
+pub fn property_set(properties: &[(String, String)]) -> String {
+    let property = |(name, value): &(String, String)| {
+        let (name, value) = (escape(name.as_str()), escape(value.as_str()));
+        format!(r#"<nvpair id="{PROPERTY_SET}-{name}" name="{name}" value="{value}"/>"#)
+    };
+    let properties: String = properties.iter().map(property).collect();
+    format!(r#"<cluster_property_set id="{PROPERTY_SET}">{properties}</cluster_property_set>"#)
 }
 
 /// Whose name-value pairs are being read.
@@ -84,6 +65,11 @@ enum Owner {
 }
 
 impl Cib {
+    /// Whether the cluster manages the resource `name`, as far as is known: ocf-tester makes up another one.
+    pub fn manages(&self, name: &str) -> bool {
+        self.resources.is_empty() || self.resources.contains(name)
+    }
+
     /// Reads the output of `cibadmin --query --xpath=`[`XPATH`].
     ///
     /// # Errors
@@ -113,9 +99,13 @@ impl Cib {
                 }
                 b"transient_attributes" => owner = Some(Owner::Transient(text("id")?.unwrap_or_default())),
                 b"cluster_property_set" => owner = Some(Owner::Properties),
+                b"clone" | b"master" => owner = None,
+                b"primitive" => {
+                    owner = None;
+                    cib.resources.extend(text("id")?);
+                }
                 b"nvpair" if text("name")?.is_some_and(|name| FENCING.contains(&name.as_str())) => {
-                    let no = ["false", "off", "no", "n", "0"];
-                    cib.without_fencing |= text("value")?.is_some_and(|it| no.contains(&it.to_lowercase().as_str()));
+                    cib.without_fencing |= text("value")?.is_some_and(|value| is_no(&value));
                 }
                 b"nvpair" => {
                     if let (Some(owner), Some(name), Some(value)) = (&owner, text("name")?, text("value")?) {
@@ -132,13 +122,30 @@ impl Cib {
         }
         let named = by_id.into_iter().filter_map(|(id, pairs)| Some((ids.get(&id)?.clone(), pairs)));
         cib.transient = named.collect();
+        let locations = constraints::locations(xml).map_err(unreadable)?;
+        (cib.banned, cib.preferring) = (cib.banned(&locations.banned), locations.preferring);
+        cib.by_command = locations.by_command;
         Ok(cib)
+    }
+
+    /// The banned nodes by their own names: in a constraint, Pacemaker ignores case.
+    fn banned(&self, spelled: &BTreeMap<String, BTreeSet<String>>) -> BTreeMap<String, BTreeSet<NodeName>> {
+        let is_one_of = |names: &BTreeSet<String>, node: &NodeName| {
+            names.iter().any(|name| node.as_str().eq_ignore_ascii_case(name))
+        };
+        let nodes = |names| self.nodes.iter().filter(|node| is_one_of(names, node)).cloned().collect();
+        spelled.iter().map(|(resource, names)| (resource.clone(), nodes(names))).collect()
     }
 
     /// The transient attribute `name` of each node that has one.
     pub fn transient(&self, name: &str) -> BTreeMap<NodeName, &str> {
         let values = self.transient.iter();
         values.filter_map(|(node, pairs)| Some((node.clone(), pairs.get(name)?.as_str()))).collect()
+    }
+
+    /// The attribute `name` of each node that has one: of two, Pacemaker takes the transient one.
+    pub fn attribute(&self, name: &str) -> BTreeMap<NodeName, &str> {
+        self.permanent(name).into_iter().chain(self.transient(name)).collect()
     }
 
     /// The permanent attribute `name` of each node that has one.
@@ -197,18 +204,27 @@ mod tests {
     }
 
     #[test]
-    fn the_parameters_of_one_resource_are_read() {
-        let xml = r#"<resources><clone id="pgsqld-clone"><primitive id="pgsqld" class="ocf">
-            <instance_attributes id="a"><nvpair id="b" name="pgdata" value="/d"/><nvpair id="c" name="rejoin" value="none"/>
-            </instance_attributes><meta_attributes id="m"><nvpair id="d" name="notify" value="true"/></meta_attributes>
-            <operations><op id="o"><instance_attributes id="x"><nvpair id="e" name="OCF_CHECK_LEVEL" value="1"/>
-            </instance_attributes></op></operations></primitive></clone><primitive id="vip"><instance_attributes id="v">
-            <nvpair id="f" name="ip" value="10.0.0.1"/></instance_attributes></primitive></resources>"#;
-        let expected = [("pgdata", "/d"), ("rejoin", "none")].map(|(name, value)| (name.to_owned(), value.to_owned()));
-        assert_eq!(parameters(xml, "pgsqld").unwrap(), Some(expected.into_iter().collect()));
-        assert_eq!(parameters(xml, "vip").unwrap().unwrap().len(), 1);
-        assert_eq!(parameters(xml, "pgsqld-clone").unwrap(), None);
-        assert!(parameters("<a", "pgsqld").is_err());
+    fn a_clone_and_its_bans_are_read_beside_the_rest() {
+        let xml = r#"<xpath-query><nodes><node id="1" uname="srv1"/><node id="2" uname="Srv2"><instance_attributes id="i">
+            <nvpair id="j" name="maintenance" value="on"/></instance_attributes></node></nodes><clone id="c"><meta_attributes id="m">
+            <nvpair id="n" name="notify" value="true"/></meta_attributes><primitive id="pgsqld"/></clone>
+            <rsc_location id="l" rsc="c" node="srv2" score="-INFINITY"/><rsc_location id="k" rsc="c" node="gone" score="-INFINITY"/>
+            <transient_attributes id="1"><instance_attributes id="s"><nvpair id="t" name="a" value="b"/></instance_attributes>
+            </transient_attributes></xpath-query>"#;
+        let cib = Cib::parse(xml).unwrap();
+        assert_eq!(cib.banned, [("pgsqld".to_owned(), [NodeName::new("Srv2")].into())].into());
+        assert_eq!(cib.permanent("maintenance"), [(NodeName::new("Srv2"), "on")].into());
+        let told: Vec<&BTreeMap<String, String>> = cib.permanent.values().chain(cib.transient.values()).collect();
+        assert_eq!(format!("{told:?}"), r#"[{"maintenance": "on"}, {"a": "b"}]"#);
+    }
+
+    #[test]
+    fn properties_are_read_as_they_were_written() {
+        let properties = [("a", "1 < 2 & \"3\""), ("b", "ANY 1 (srv1, 'srv2')")];
+        let properties = properties.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let xml = property_set(&properties);
+        assert!(xml.contains(r#"id="pgsqlms-a" name="a""#), "{xml}");
+        assert_eq!(Cib::parse(&xml).unwrap().properties, properties.into_iter().collect());
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::{Follow, Kind, NOWHERE, OnCrash, Parameter, Rejoin, Slots, Unset, value};
 
 /// All parameters, in the order in which tools show them. Names, types, defaults and units are PAF's.
-pub static PARAMETERS: [Parameter; 21] = [
+pub static PARAMETERS: [Parameter; 22] = [
     Parameter {
         name: "pgdata",
         kind: Kind::String,
@@ -136,6 +136,17 @@ pub static PARAMETERS: [Parameter; 21] = [
                primary_conninfo. It needs no more than EXECUTE on four functions (see README), and what primary_conninfo has \
                to be let in: a passfile, or a certificate.",
         read: |value, config| value::user(value).map(|user| config.rejoin_user = Some(user)),
+    },
+    Parameter {
+        name: "copy_max_rate",
+        kind: Kind::String,
+        unset: Unset::Found("as fast as it goes"),
+        unique: false,
+        reloadable: true,
+        short: "How fast pg_basebackup may read from the primary when a node is rebuilt",
+        long: "The most that a rebuild reads from the primary in a second, as in pg_basebackup --max-rate: a number of kB, or \
+               of MB with M after it, from 32 kB to 1024 MB. The WAL that is written meanwhile is not held back.",
+        read: |value, config| value::rate(value).map(|rate| config.copy_max_rate = Some(rate)),
     },
     Parameter {
         name: "evidence_dir",

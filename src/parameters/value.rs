@@ -62,6 +62,10 @@ pub(super) fn host(value: &OsStr) -> Result<Host, Expected> {
     if value.as_bytes().starts_with(b"/") {
         return path(value).map(Host::Directory);
     }
+    // An abstract socket, as PostgreSQL writes it.
+    if value.as_bytes().starts_with(b"@") {
+        return Ok(Host::Directory(value.into()));
+    }
     let text = value.to_str().ok_or(EXPECTED)?;
     let label = |label: &str| {
         (1..=63).contains(&label.len())
@@ -104,6 +108,20 @@ pub(super) fn bytes(value: &OsStr) -> Result<Option<u64>, Expected> {
     count.map(|count| (count != 0).then_some(count)).ok_or(EXPECTED)
 }
 
+/// A rate in kB a second, as `pg_basebackup --max-rate` takes it: `512`, `512k`, `10M`.
+pub(super) fn rate(value: &OsStr) -> Result<u32, Expected> {
+    const EXPECTED: Expected = "kB a second such as 10240, 10240k or 10M, from 32 to 1024M";
+    let text = value.to_str().ok_or(EXPECTED)?;
+    let (digits, unit) = match (text.strip_suffix('k'), text.strip_suffix('M')) {
+        (Some(digits), _) => (digits, 1),
+        (_, Some(digits)) => (digits, 1024),
+        _ => (text, 1),
+    };
+    let digits = Some(digits).filter(|digits| digits.bytes().all(|b| b.is_ascii_digit()));
+    let rate = digits.and_then(|digits| digits.parse::<u32>().ok()?.checked_mul(unit));
+    rate.filter(|rate| (32..=1024 * 1024).contains(rate)).ok_or(EXPECTED)
+}
+
 /// `1E8`, `1.5e3`: a number in scientific notation that is whole, not negative, and small enough to be exact.
 fn whole_number(text: &str) -> Option<u64> {
     let notation = text.bytes().all(|b| b.is_ascii_digit() || b"+-.eE".contains(&b)) && !text.starts_with('-');
@@ -116,4 +134,28 @@ fn whole_number(text: &str) -> Option<u64> {
 pub(super) fn words(value: &OsStr) -> Result<Vec<String>, Expected> {
     let text = value.to_str().ok_or("arguments in UTF-8")?;
     shlex::split(text).ok_or("arguments with balanced quotes")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rules::table;
+
+    fn kilobytes(text: &str) -> Option<u32> {
+        rate(OsStr::new(text)).ok()
+    }
+
+    table! { kilobytes;
+        a_number: "512" => Some(512);
+        with_its_unit: "512k" => Some(512);
+        megabytes: "10M" => Some(10240);
+        the_least: "32" => Some(32);
+        too_little: "31" => None;
+        the_most: "1024M" => Some(1 << 20);
+        too_much: "1025M" => None;
+        far_too_much: "4294967295M" => None;
+        another_unit: "1G" => None;
+        a_sign: "+512" => None;
+        nothing: "M" => None;
+    }
 }

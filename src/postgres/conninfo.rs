@@ -2,6 +2,7 @@
 //!
 //! Only [`Conninfo::text`] shows secrets.
 
+pub(super) mod passfile;
 mod uri;
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ mod text;
 use std::fmt;
 
 use crate::location::{Lsn, Timeline};
+use crate::rules::fitness::TooLow;
 
 /// Bytes of `pg_control` that matter: the rest of its 8 KB is zeros.
 ///
@@ -225,18 +226,22 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// The names in `postgresql.conf` of those settings that are lower here than `required`.
-    pub fn below(&self, required: &Limits) -> Vec<&'static str> {
+    /// Those settings that are lower here than `required`.
+    pub fn below(&self, required: &Limits) -> Vec<TooLow> {
+        let all = self.named().into_iter().zip(required.named());
+        let low = all.filter(|((_, own), (_, least))| own < least);
+        low.map(|((name, own), (_, least))| TooLow { name: name.to_owned(), own, least }).collect()
+    }
+
+    /// With their names in `postgresql.conf`.
+    fn named(&self) -> [(&'static str, u32); 5] {
         [
-            ("max_connections", self.max_connections, required.max_connections),
-            ("max_worker_processes", self.max_worker_processes, required.max_worker_processes),
-            ("max_wal_senders", self.max_wal_senders, required.max_wal_senders),
-            ("max_prepared_transactions", self.max_prepared_transactions, required.max_prepared_transactions),
-            ("max_locks_per_transaction", self.max_locks_per_transaction, required.max_locks_per_transaction),
+            ("max_connections", self.max_connections),
+            ("max_worker_processes", self.max_worker_processes),
+            ("max_wal_senders", self.max_wal_senders),
+            ("max_prepared_transactions", self.max_prepared_transactions),
+            ("max_locks_per_transaction", self.max_locks_per_transaction),
         ]
-        .into_iter()
-        .filter_map(|(name, own, least)| (own < least).then_some(name))
-        .collect()
     }
 }
 

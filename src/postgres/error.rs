@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::command::CommandError;
 use crate::privileges::PrivilegeError;
+use crate::rules::status::Unclear;
 
 /// PostgreSQL, or something on the way to it, did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -36,6 +37,9 @@ pub enum PostgresError {
     /// The primary was not copied.
     #[error("the primary is not copied: {0}")]
     Copy(String),
+    /// What a node alone holds cannot be kept.
+    #[error("what would be dropped cannot be kept: {0}")]
+    NotKept(String),
     /// No connection.
     #[error("cannot ask PostgreSQL: {0}")]
     NoSession(String),
@@ -63,6 +67,9 @@ pub enum PostgresError {
         /// Why.
         source: nix::Error,
     },
+    /// A process cannot be looked at.
+    #[error("{0}")]
+    Hidden(Unclear),
     /// There is no process to ask.
     #[error("no postmaster uses the data directory")]
     NoPostmaster,

@@ -4,7 +4,7 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::ErrorKind;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -12,17 +12,24 @@ use nix::fcntl::{Flock, FlockArg, OFlag};
 
 use super::{PostgresError, layout};
 use crate::privileges::SystemUser;
+use crate::rules::memory::Memory;
 use crate::rules::rebuild::Order;
 use crate::rules::rejoin::Notes;
 
 /// The file of notes.
 pub const NOTES: &str = "rewind";
 
+/// The file with what the node remembers of the cluster.
+const MEMORY: &str = "memory";
+
 /// The file with what was ordered about a rebuild.
 const REBUILD: &str = "rebuild";
 
 /// The file that whoever rebuilds has locked.
 const LOCK: &str = "rebuild.lock";
+
+/// As many links as a path may have.
+const MOST_LINKS: usize = 20;
 
 /// The directory of one resource.
 #[derive(Debug, Clone)]
@@ -58,6 +65,10 @@ impl EvidenceDirectory {
             Err(error) if error.kind() == ErrorKind::PermissionDenied => {}
             made => return made.map_err(failed),
         }
+        if !is_roots_alone(&self.path, MOST_LINKS) {
+            let why = "somebody but root could lead it elsewhere: create it by hand, for the PostgreSQL user";
+            return Err(failed(std::io::Error::new(ErrorKind::PermissionDenied, why)));
+        }
         let above: Vec<&Path> = self.path.ancestors().skip(1).collect();
         for directory in above.into_iter().rev().filter(|directory| directory.symlink_metadata().is_err()) {
             let made = DirBuilder::new().create(directory).and_then(|()| open_directory(directory));
@@ -78,6 +89,25 @@ impl EvidenceDirectory {
     /// When there are notes that cannot be read or understood: then nobody knows what state the data directory is in.
     pub fn notes(&self) -> Result<Notes, PostgresError> {
         self.read(NOTES)
+    }
+
+    /// What the node remembers of the cluster; nothing if there is no such file. The caller acts as the PostgreSQL user.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read.
+    pub fn memory(&self) -> Result<Memory, PostgresError> {
+        self.read(MEMORY)
+    }
+
+    /// Remembers this, so that it survives a loss of power. The caller acts as the PostgreSQL user.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be written.
+    pub fn remember(&self, memory: &Memory) -> Result<(), PostgresError> {
+        layout::replace(&self.path.join(MEMORY), &memory.to_string())?;
+        sync(&self.path)
     }
 
     /// What is ordered about a rebuild; nothing if nobody has. The caller acts as the PostgreSQL user.
@@ -165,6 +195,31 @@ impl EvidenceDirectory {
     }
 }
 
+/// Whether nobody but root decides where a path leads: what is there of it is root's, and nobody else may write to it.
+fn is_roots_alone(path: &Path, most_links: usize) -> bool {
+    let mut above: Vec<&Path> = path.ancestors().skip(1).collect();
+    above.reverse();
+    let mut may_be_made_by_anybody = false;
+    for place in above {
+        let Ok(found) = place.symlink_metadata() else { return !may_be_made_by_anybody };
+        if found.uid() != 0 {
+            return false;
+        }
+        if found.is_symlink() {
+            let Ok(target) = fs::read_link(place) else { return false };
+            // What comes after the link is looked at there.
+            let (Some(parent), Ok(rest)) = (place.parent(), path.strip_prefix(place)) else { return false };
+            return most_links > 0 && is_roots_alone(&parent.join(target).join(rest), most_links - 1);
+        }
+        may_be_made_by_anybody = found.mode() & 0o022 != 0;
+        // In a directory like /tmp nobody else replaces what is root's.
+        if may_be_made_by_anybody && found.mode() & 0o1000 == 0 {
+            return false;
+        }
+    }
+    !may_be_made_by_anybody
+}
+
 /// Opens a directory, never through a link.
 fn open_directory(path: &Path) -> std::io::Result<File> {
     OpenOptions::new().read(true).custom_flags((OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW).bits()).open(path)
@@ -192,6 +247,29 @@ mod tests {
         assert_eq!(name("../etc"), "/e/.._etc");
         assert_eq!(name(".."), "/e/_");
         assert_eq!(name(""), "/e/_");
+    }
+
+    /// Root's tests only: what an ordinary user has made is never root's.
+    #[test]
+    fn root_makes_nothing_where_somebody_else_could_lead_it() {
+        if !nix::unistd::geteuid().is_root() {
+            return;
+        }
+        let here = tempfile::tempdir_in("/root").or_else(|_| tempfile::tempdir_in("/var/lib")).unwrap();
+        let [theirs, ours, link] = ["theirs", "ours", "link"].map(|name| here.path().join(name));
+        fs::create_dir(&theirs).unwrap();
+        fs::create_dir(&ours).unwrap();
+        std::os::unix::fs::symlink("/etc", theirs.join("evidence")).unwrap();
+        std::os::unix::fs::chown(&theirs, Some(65534), None).unwrap();
+        std::os::unix::fs::symlink("theirs", &link).unwrap();
+        let is_safe = |path: &Path| is_roots_alone(&path.join("evidence/pgsqld"), MOST_LINKS);
+        assert!(is_safe(&ours) && !is_safe(&theirs) && !is_safe(&link));
+        fs::set_permissions(&ours, Permissions::from_mode(0o777)).unwrap();
+        assert!(!is_safe(&ours));
+        fs::set_permissions(&ours, Permissions::from_mode(0o1777)).unwrap();
+        assert!(!is_safe(&ours));
+        fs::create_dir(ours.join("evidence")).unwrap();
+        assert!(is_safe(&ours));
     }
 
     #[test]

@@ -64,6 +64,11 @@ impl TimelineHistory {
         TimelineHistory { timeline, switches: Vec::new(), is_whole: true }
     }
 
+    /// The history of a timeline of which no more than its number is known.
+    pub fn forgotten(timeline: Timeline) -> TimelineHistory {
+        TimelineHistory { is_whole: false, ..TimelineHistory::first(timeline) }
+    }
+
     /// Reads the contents of `timeline`'s history file.
     ///
     /// As PostgreSQL does: one switch per line, its reason after it, blank lines and `#` comments skipped. More

@@ -2,22 +2,32 @@
 
 use std::fs;
 use std::io::{Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use super::PostgresError;
 use super::control::{CONTROL_LEN, ControlData, ControlError};
 use super::pid_file::PidFile;
+use crate::location::DirectoryId;
 
-/// The directories in which the programs of PostgreSQL `major` are looked for: Debian's, PGDG's for Red Hat, the
+/// The directories in which the programs of PostgreSQL `major` are looked for: Debian's, PGDG's for Red Hat, SUSE's, the
 /// distribution's own, and where `make install` puts them.
-fn usual_bindirs(major: &str) -> [PathBuf; 4] {
+fn usual_bindirs(major: &str) -> [PathBuf; 5] {
     [
         format!("/usr/lib/postgresql/{major}/bin").into(),
         format!("/usr/pgsql-{major}/bin").into(),
+        format!("/usr/lib/postgresql{major}/bin").into(),
         "/usr/bin".into(),
         "/usr/local/pgsql/bin".into(),
     ]
+}
+
+/// A path as the name of a file, another one for each path: `/srv/pg-a/b` and `/srv/pg/a-b` are not the same.
+pub fn as_file_name(path: &Path) -> String {
+    let path = path.to_string_lossy();
+    let path = path.trim_matches('/');
+    path.replace('%', "%25").replace('-', "%2d").replace('/', "-")
 }
 
 /// The files of one data directory.
@@ -62,6 +72,14 @@ impl DataDirectory {
         Ok(version.to_owned())
     }
 
+    /// Which directory this is, by a file that PostgreSQL writes once, when the directory is made.
+    pub fn identity(&self) -> Option<DirectoryId> {
+        let made = fs::metadata(self.file("PG_VERSION")).ok()?;
+        let since_1970 = made.created().ok().and_then(|time| time.duration_since(SystemTime::UNIX_EPOCH).ok());
+        let time = since_1970.map_or(0, |time| time.as_secs() ^ u64::from(time.subsec_nanos()).rotate_left(32));
+        Some(DirectoryId(made.ino().rotate_left(20) ^ time))
+    }
+
     /// The bytes that an ordinary user may still write where the directory `name` in it is; none if no file can be made.
     ///
     /// # Errors
@@ -98,6 +116,22 @@ impl DataDirectory {
         files.into_iter().flatten().filter(same).try_for_each(|path| {
             fs::remove_file(&path).map_err(|source| PostgresError::File { doing: "remove", path, source })
         })
+    }
+
+    /// Removes what a restore has left: beside `standby.signal` it counts for nothing, but a promotion leaves it alone, and the
+    /// next crash of the primary would make it recover from the archive.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be removed.
+    pub fn forget_recovery_signal(&self) -> Result<(), PostgresError> {
+        let path = self.file("recovery.signal");
+        match fs::remove_file(&path) {
+            Ok(()) => log::warn!("recovery.signal, which a restore has left, is removed: this is a standby"),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(source) => return Err(PostgresError::File { doing: "remove", path, source }),
+        }
+        Ok(())
     }
 
     /// Its `pg_control`.
@@ -197,6 +231,16 @@ mod tests {
         fs::write(directory.path().join("PG_VERSION"), pg_version).unwrap();
         let data = DataDirectory::new(directory.path());
         (directory, data)
+    }
+
+    #[test]
+    fn no_two_directories_have_the_same_file_name() {
+        assert_eq!(as_file_name(Path::new("/var/lib/postgresql/17/main")), "var-lib-postgresql-17-main");
+        let names: std::collections::BTreeSet<String> =
+            ["/srv/pg-a/b", "/srv/pg/a-b", "/srv/pg/a%2db", "/srv/pg%2da/b"]
+                .map(|path| as_file_name(Path::new(path)))
+                .into();
+        assert_eq!(names.len(), 4, "{names:?}");
     }
 
     #[test]

@@ -31,6 +31,16 @@ impl PidFile {
         Some(self.socket_directory.as_ref()?.join(format!(".s.PGSQL.{}.lock", self.port?)))
     }
 
+    /// What a server's first Unix socket tells of it where the file is gone.
+    pub fn from_socket(socket: PathBuf) -> Self {
+        let name = socket.file_name().and_then(OsStr::to_str);
+        Self {
+            port: name.and_then(|name| name.strip_prefix(".s.PGSQL.")?.parse().ok()),
+            socket_directory: socket.parent().map(PathBuf::from),
+            ..Self::parse(b"")
+        }
+    }
+
     /// Reads the file, whose paths need not be text.
     pub fn parse(bytes: &[u8]) -> Self {
         let lines: Vec<&[u8]> = bytes.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii).collect();
@@ -71,6 +81,12 @@ mod tests {
             phase: Phase::Ready,
         };
         assert_eq!(PidFile::parse(text.as_bytes()), expected);
+    }
+
+    #[test]
+    fn a_socket_tells_where_a_server_is() {
+        let file = PidFile::from_socket("/run/postgresql/.s.PGSQL.5433".into());
+        assert_eq!((file.pid, file.port, file.socket_directory), (None, Some(5433), Some("/run/postgresql".into())));
     }
 
     #[test]

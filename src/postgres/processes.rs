@@ -1,25 +1,19 @@
 //! The processes that use a data directory, as /proc shows them.
 
+mod directory;
+mod process;
+mod rewind;
+mod sockets;
+
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use directory::Directory;
+pub use process::{Kind, ServerProcess, shares_our_namespace, state_and_parent};
+pub use sockets::socket;
 
 use crate::rules::progress::Mark;
-
-/// A process that uses the data directory.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ServerProcess {
-    /// Its number.
-    pub pid: i32,
-    parent: i32,
-    /// It was stopped by a signal or a debugger.
-    pub frozen: bool,
-    /// It is no server: a `pg_rewind` that rewrites the data directory.
-    rewinds: bool,
-}
+use crate::rules::status::Unclear;
 
 /// All processes that use the data directory.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -28,58 +22,71 @@ pub struct Processes {
     pub postmaster: Option<ServerProcess>,
     /// Those whose postmaster is gone; empty while there is one.
     pub orphans: Vec<ServerProcess>,
-}
-
-/// The data directory as the kernel knows it.
-#[derive(Debug)]
-struct Directory {
-    path: PathBuf,
-    inode: Option<(u64, u64)>,
+    /// What keeps us from telling whether there is a server.
+    pub unclear: Option<Unclear>,
 }
 
 /// Looks for the processes of the instance in `datadir`, whose server is started with `-D` and `pgdata`.
 ///
 /// A process belongs to it when it is PostgreSQL by its executable and works in that directory: every PostgreSQL
-/// process does (`ChangeToDataDir`, `src/backend/utils/init/miscinit.c`), and so does the `pg_rewind` that the agent starts.
+/// process does (`ChangeToDataDir`, `src/backend/utils/init/miscinit.c`), and so does the `pg_rewind` that the agent starts; one that a
+/// person starts may work elsewhere, and names the directory.
 /// That cannot be mistaken for a recycled process number, and needs no readable `postmaster.pid`. Where nobody works there,
 /// the directory may have been renamed or unmounted under its server: then one counts that was started with its path, and whoever works where that one does.
 /// `hint` is where to look first; a hit there saves looking at all processes.
 pub fn of_instance(datadir: &Path, pgdata: &Path, hint: Option<i32>) -> Processes {
-    let directory = Directory::of(datadir);
+    let directory = Directory::of(datadir, pgdata, hint);
     if let Some(process) = hint.and_then(|pid| directory.process(pid)) {
-        if !process.rewinds && directory.process(process.parent).is_none() {
-            return Processes { postmaster: Some(process), orphans: Vec::new() };
+        if process.kind == Kind::Server && directory.process(process.parent).is_none() {
+            return Processes { postmaster: Some(process), ..Processes::default() };
         }
     }
-    let found = all_of(datadir, pgdata);
+    let found = found_by(directory, datadir, pgdata);
     // Orphans end up below init or a reaper; a postmaster was started by somebody else and has children or a pid file.
     let leads = |process: &&ServerProcess| {
-        !process.rewinds && (Some(process.pid) == hint || found.iter().any(|other| other.parent == process.pid))
+        process.kind == Kind::Server
+            && (Some(process.pid) == hint || found.iter().any(|other| other.parent == process.pid))
     };
-    match found.iter().find(leads).or(lone_postmaster(&found)) {
-        Some(postmaster) => Processes { postmaster: Some(*postmaster), orphans: Vec::new() },
-        None => Processes { postmaster: None, orphans: found },
+    if let Some(postmaster) = found.iter().find(leads).or(lone_postmaster(&found)) {
+        return Processes { postmaster: Some(*postmaster), ..Processes::default() };
     }
+    let by_hand = found.iter().find(|process| process.kind == Kind::SingleUser);
+    let unclear = match by_hand {
+        Some(process) => Some(Unclear::SingleUser { pid: process.pid }),
+        None if found.is_empty() => hidden(datadir, pgdata, hint).map(|pid| Unclear::Hidden { pid }),
+        None => None,
+    };
+    Processes { postmaster: None, orphans: found, unclear }
 }
 
 /// All processes of the instance; see [`of_instance`].
 pub fn all_of(datadir: &Path, pgdata: &Path) -> Vec<ServerProcess> {
+    found_by(Directory::of(datadir, pgdata, None), datadir, pgdata)
+}
+
+fn found_by(directory: Directory, datadir: &Path, pgdata: &Path) -> Vec<ServerProcess> {
     let all =
-        |directory: Directory| -> Vec<ServerProcess> { all_pids().filter_map(|pid| directory.process(pid)).collect() };
-    let here = all(Directory::of(datadir));
+        |directory: &Directory| -> Vec<ServerProcess> { all_pids().filter_map(|pid| directory.process(pid)).collect() };
+    let here = all(&directory);
     if !here.is_empty() {
         return here;
     }
-    let started_with =
-        |process: &PathBuf| is_server(process) && shares(process, "mnt") && names(process, &[datadir, pgdata]);
-    let elsewhere = all_pids().map(|pid| PathBuf::from(format!("/proc/{pid}"))).find(started_with);
-    elsewhere.map(|process| all(Directory::that_of(&process))).unwrap_or_default()
+    let started_with = |process: &PathBuf| {
+        process::is_server(process) && process::shares(process, "mnt") && names(process, &[datadir, pgdata])
+    };
+    let elsewhere = all_pids().map(process::path).find(started_with);
+    elsewhere.and_then(|process| directory.moved_to(&process)).map(|moved| all(&moved)).unwrap_or_default()
+}
+
+/// A process that may be the instance's and that the kernel does not let us look at. One of a container is another instance's.
+fn hidden(datadir: &Path, pgdata: &Path, hint: Option<i32>) -> Option<i32> {
+    let directory = Directory::of(datadir, pgdata, hint);
+    all_pids().find(|pid| directory.may_hide(*pid) && !process::is_nested(*pid))
 }
 
 /// Whether a server was started with `-D` and one of these directories.
 fn names(process: &Path, directories: &[&Path]) -> bool {
-    let command_line = std::fs::read(process.join("cmdline")).unwrap_or_default();
-    serves(&command_line, directories)
+    serves(&process::command_line(process), directories)
 }
 
 /// Whether that is the command line of a server in one of these directories. With `-C` it only tells a setting and ends.
@@ -89,41 +96,46 @@ fn serves(command_line: &[u8], directories: &[&Path]) -> bool {
     arguments.windows(2).any(|pair| pair[0] == b"-D" && given(pair[1])) && !arguments.contains(&b"-C".as_slice())
 }
 
-/// Whether a server works in `datadir`, also one that only a container sees: its process numbers are not ours.
+/// Whether a server works in `datadir`, also one that only a container sees: its process numbers are not ours. One that cannot be
+/// looked at may.
 pub fn is_in_use_anywhere(datadir: &Path) -> bool {
-    let directory = Directory::of(datadir);
-    all_pids().map(|pid| PathBuf::from(format!("/proc/{pid}"))).any(|it| is_server(&it) && directory.has_inode(&it))
+    let directory = Directory::of(datadir, datadir, None);
+    all_pids().any(|pid| directory.is_cwd_of_server(pid) || directory.may_hide(pid))
 }
 
 /// A `pg_basebackup` that was started in `directory`.
 pub fn copies_into(directory: &Path) -> Option<i32> {
-    let directory = Directory::of(directory);
-    let copies = |pid: &i32| {
-        let process = PathBuf::from(format!("/proc/{pid}"));
-        program(&process).is_some_and(|name| name == "pg_basebackup") && directory.has_inode(&process)
-    };
-    all_pids().find(copies)
+    let directory = Directory::of(directory, directory, None);
+    all_pids().find(|pid| {
+        let process = process::path(*pid);
+        process::program(&process).is_ok_and(|name| name == "pg_basebackup") && directory.is_cwd_of(&process)
+    })
 }
 
 /// How far the recovery of the instance has come: what its startup process shows in its title, and its processor time.
 pub fn recovery(datadir: &Path, pgdata: &Path) -> Option<Mark> {
-    let found = all_of(datadir, pgdata).into_iter().filter_map(|process| Some((process.pid, title(process.pid)?)));
-    let (pid, title) = found.into_iter().find(|(_, title)| title.split(' ').any(|word| word == "startup"))?;
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let found = titled(datadir, pgdata).into_iter();
+    let (process, title) = found.into_iter().find(|(_, title)| title.split(' ').any(|word| word == "startup"))?;
+    let stat = std::fs::read_to_string(process::path(process.pid).join("stat")).ok()?;
     let is_file = |word: &&str| word.len() == 24 && word.bytes().all(|byte| byte.is_ascii_hexdigit());
     Some(Mark { file: title.split(' ').find(is_file).map(str::to_owned), work: processor_time(&stat) })
 }
 
 /// What the processes of the instance say about themselves, such as `archiver archiving 000000010000000000000002`.
 pub fn titles(datadir: &Path, pgdata: &Path) -> Vec<String> {
-    all_of(datadir, pgdata).into_iter().filter_map(|process| title(process.pid)).collect()
+    titled(datadir, pgdata).into_iter().map(|(_, title)| title).collect()
 }
 
-/// The title that a child of a postmaster has given itself (`update_process_title`).
-fn title(pid: i32) -> Option<String> {
-    let command_line = std::fs::read(format!("/proc/{pid}/cmdline")).ok()?;
-    let command_line = String::from_utf8_lossy(&command_line);
-    Some(command_line.strip_prefix("postgres: ")?.trim_end_matches(['\0', ' ']).to_owned())
+/// The processes of the instance that say something about themselves, each with what it says.
+pub fn titled(datadir: &Path, pgdata: &Path) -> Vec<(ServerProcess, String)> {
+    all_of(datadir, pgdata).into_iter().filter_map(|process| Some((process, process::title(process.pid)?))).collect()
+}
+
+/// How often a process has been put to run, by itself or by the kernel. One that is frozen is not.
+pub fn switches(pid: i32) -> Option<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let counted = status.lines().filter(|line| line.contains("voluntary_ctxt_switches:"));
+    Some(counted.filter_map(|line| line.rsplit('\t').next()?.parse::<u64>().ok()).sum())
 }
 
 /// User and system time from `/proc/PID/stat`, whose second field may hold anything.
@@ -134,106 +146,16 @@ fn processor_time(stat: &str) -> u64 {
 
 /// A single process whose command line has the postmaster's arguments: children overwrite theirs with a title.
 fn lone_postmaster(found: &[ServerProcess]) -> Option<&ServerProcess> {
-    found.iter().find(|process| !process.rewinds && title(process.pid).is_none())
+    found.iter().find(|process| process.kind == Kind::Server && process::title(process.pid).is_none())
 }
 
 fn all_pids() -> impl Iterator<Item = i32> {
     std::fs::read_dir("/proc").into_iter().flatten().filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
 }
 
-impl Directory {
-    fn of(datadir: &Path) -> Self {
-        let path = datadir.canonicalize().unwrap_or_else(|_| datadir.to_owned());
-        let inode = std::fs::metadata(&path).ok().map(|found| (found.dev(), found.ino()));
-        Self { path, inode }
-    }
-
-    /// The one that a process works in. Its path says nothing where it is not mounted any more.
-    fn that_of(process: &Path) -> Self {
-        let inode = std::fs::metadata(process.join("cwd")).ok().map(|found| (found.dev(), found.ino()));
-        Self { path: PathBuf::new(), inode }
-    }
-
-    /// The process `pid`, if it is a living part of the instance.
-    fn process(&self, pid: i32) -> Option<ServerProcess> {
-        let process = PathBuf::from(format!("/proc/{pid}"));
-        let name = program(&process)?;
-        let rewinds = name == "pg_rewind";
-        let is_ours = rewinds || name == "postgres";
-        if !is_ours || !shares_our_namespace(&process) || !self.is_cwd_of(&process) {
-            return None;
-        }
-        let (state, parent) = state_and_parent(&std::fs::read(process.join("stat")).ok()?)?;
-        (state != 'Z' && state != 'X').then_some(ServerProcess {
-            pid,
-            parent,
-            frozen: matches!(state, 'T' | 't'),
-            rewinds,
-        })
-    }
-
-    fn is_cwd_of(&self, process: &Path) -> bool {
-        self.has_inode(process) || std::fs::read_link(process.join("cwd")).is_ok_and(|path| path == self.path)
-    }
-
-    fn has_inode(&self, process: &Path) -> bool {
-        let same = |found: std::fs::Metadata| self.inode == Some((found.dev(), found.ino()));
-        std::fs::metadata(process.join("cwd")).is_ok_and(same)
-    }
-}
-
-/// Whether a process is one of PostgreSQL's server.
-fn is_server(process: &Path) -> bool {
-    program(process).is_some_and(|name| name == "postgres")
-}
-
-/// The name of a process's executable. After an upgrade that is "postgres (deleted)".
-fn program(process: &Path) -> Option<String> {
-    let executable = std::fs::read_link(process.join("exe")).ok()?;
-    executable.file_name()?.to_str()?.split(' ').next().map(str::to_owned)
-}
-
-/// Whether the process is in the agent's PID namespace: the instance of a container, or of a nested machine, may work in a
-/// directory of the same name.
-pub fn shares_our_namespace(process: &Path) -> bool {
-    shares(process, "pid")
-}
-
-fn shares(process: &Path, kind: &str) -> bool {
-    let namespace = |process: &Path| std::fs::read_link(process.join("ns").join(kind)).ok();
-    namespace(process) == namespace(Path::new("/proc/self"))
-}
-
-/// State and parent from `/proc/PID/stat`, whose second field may hold anything, blanks and brackets included.
-pub fn state_and_parent(stat: &[u8]) -> Option<(char, i32)> {
-    let after_name = stat.rsplit(|byte| *byte == b')').next().filter(|rest| rest.len() < stat.len())?;
-    let mut fields = std::str::from_utf8(after_name).ok()?.split_whitespace();
-    Some((fields.next()?.chars().next()?, fields.next()?.parse().ok()?))
-}
-
-/// Sends `signal` to a process; one that is already gone is no error.
-///
-/// # Errors
-///
-/// When the agent may not signal it.
-pub fn signal(pid: i32, signal: Signal) -> Result<(), nix::Error> {
-    match kill(Pid::from_raw(pid), signal) {
-        Err(nix::Error::ESRCH) => Ok(()),
-        result => result,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_process_name_cannot_confuse() {
-        assert_eq!(state_and_parent(b"12 (a) R 1) S 7 12 12 0"), Some(('S', 7)));
-        assert_eq!(state_and_parent(b"12 (\xFF\n) S 7 12 12 0"), Some(('S', 7)));
-        assert_eq!(state_and_parent(b"12 (postgres) T 1 12"), Some(('T', 1)));
-        assert_eq!(state_and_parent(b"12 (postgres"), None);
-    }
 
     #[test]
     fn who_only_tells_a_setting_is_no_server() {
@@ -246,7 +168,5 @@ mod tests {
     fn a_process_that_is_not_postgresql_is_none_of_ours() {
         let here = tempfile::tempdir().unwrap();
         assert_eq!(of_instance(here.path(), here.path(), Some(std::process::id() as i32)), Processes::default());
-        let nowhere = Path::new("/nonexistent");
-        assert_eq!(of_instance(nowhere, nowhere, None), Processes::default());
     }
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use super::PostgresError;
 use crate::clock::Deadline;
+use crate::rules::primary_wal::PrimaryWal;
 use crate::rules::rebuild::{Job, Order, Sites};
 use crate::rules::rejoin::{Divergence, Notes};
 use crate::vote::Vote;
@@ -32,6 +33,24 @@ pub trait Returning {
     /// What makes it impossible to rewind it, whatever the source is.
     fn obstacle(&mut self) -> Option<String> {
         None
+    }
+
+    /// What keeps it from being rewound until somebody helps, as far as that is seen before pg_rewind is asked.
+    ///
+    /// # Errors
+    ///
+    /// When that cannot be seen.
+    fn hindrance(&mut self, _divergence: &Divergence) -> Result<Option<String>, PostgresError> {
+        Ok(None)
+    }
+
+    /// Why what it holds since it diverged cannot be kept, if so: there is no room, or no place.
+    ///
+    /// # Errors
+    ///
+    /// When that cannot be seen.
+    fn lacks_room(&mut self, _divergence: &Divergence) -> Result<Option<String>, PostgresError> {
+        Ok(None)
     }
 
     /// What it holds since it diverged: a list of transactions for people.
@@ -125,7 +144,16 @@ pub trait Returning {
         Err(PostgresError::NoPostmaster)
     }
 
-    /// Whether WAL may come from an archive. It must run.
+    /// Whether the primary still has the WAL that this node needs next: the primary itself is asked, for a few seconds at most.
+    ///
+    /// # Errors
+    ///
+    /// When this node cannot tell what it needs, or whom to ask.
+    fn primary_wal(&mut self) -> Result<PrimaryWal, PostgresError> {
+        Ok(PrimaryWal::default())
+    }
+
+    /// Whether WAL may come from an archive.
     ///
     /// # Errors
     ///

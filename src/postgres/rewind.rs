@@ -7,7 +7,11 @@ mod dropped;
 mod hindered;
 mod keep;
 mod output;
-pub(super) mod rebuild;
+mod own;
+pub(super) mod places;
+mod rebuild;
+mod source;
+mod surroundings;
 mod waldir;
 
 use std::fs;
@@ -106,10 +110,11 @@ impl Rewind<'_> {
                 let remove = format!("remove {} if it is a fresh copy of the primary", notes.display());
                 return Err(Hindered::Lasting(format!("{remove}; {mismatch}")));
             }
+            self.check_surroundings()?;
             log::warn!("going on with a rewind that was interrupted: {}", kept.place.display());
             kept.put_back()?;
         } else {
-            self.check_owner()?;
+            self.check_surroundings()?;
             self.recover()?;
         }
         let (source, password) = self.source()?;
@@ -133,13 +138,6 @@ impl Rewind<'_> {
         Ok(())
     }
 
-    /// pg_rewind stops half-way at a file that it may not replace.
-    fn check_owner(&self) -> Result<(), Hindered> {
-        let foreign = keep::foreign(self.data)?.map(|path| path.display().to_string());
-        let user = &self.config.system_user;
-        foreign.map_or(Ok(()), |path| Err(Hindered::Lasting(format!("{path} does not belong to {user}"))))
-    }
-
     /// Lets an instance that crashed recover, without becoming a standby or anything else: pg_rewind wants that. The WAL
     /// from before is kept; the checkpoint at the end would remove what leads to the fork.
     fn recover(&self) -> Result<(), Hindered> {
@@ -155,7 +153,9 @@ impl Rewind<'_> {
             _ => evidence::sync(self.data.path())?,
         }
         let keep = if self.version()? >= 13 { "wal_keep_size=2147483647" } else { "wal_keep_segments=2147483647" };
-        let server = self.postgres(&["--single"])?.arg("-c").arg(keep).arg("template1");
+        let options = [keep, "log_destination=stderr", "lc_messages=C"];
+        let server = options.iter().fold(self.postgres(&["--single"])?, |server, option| server.arg("-c").arg(*option));
+        let server = server.arg("template1");
         log::info!("the instance was left by a crash: PostgreSQL recovers it first");
         let said = server.listen(self.runtime, self.left()).map_err(PostgresError::from)?;
         if !said.status.success() {
@@ -187,40 +187,6 @@ impl Rewind<'_> {
         Ok(self.config.start_opts.iter().fold(server, |server, word| server.arg(word)))
     }
 
-    /// What a setting will be.
-    fn setting(&self, name: &str) -> Result<String, PostgresError> {
-        let server = self.postgres(&[])?;
-        Ok(server.arg("-C").arg(name).run(self.runtime, self.left())?.trim_end_matches('\n').to_owned())
-    }
-
-    /// Where to rewind from: whoever this node replicates from, and the password, which goes another way.
-    fn source(&self) -> Result<(Conninfo, Option<Password>), Hindered> {
-        let (mut source, password) = self.upstream("pg_rewind")?;
-        source.set("dbname", "postgres");
-        if let Some(user) = &self.config.rejoin_user {
-            source.set("user", user.as_str());
-        }
-        Ok((source, password))
-    }
-
-    /// How `program` connects to whoever this node replicates from, and the password, which goes another way.
-    fn upstream(&self, program: &str) -> Result<(Conninfo, Option<Password>), Hindered> {
-        let conninfo: Conninfo = self
-            .setting("primary_conninfo")?
-            .parse()
-            .map_err(|error| Hindered::Lasting(format!("primary_conninfo: {error}")))?;
-        if conninfo.iter().next().is_none() {
-            return Err(Hindered::Lasting("primary_conninfo is not set: there is nobody to copy from".to_owned()));
-        }
-        let (mut source, password) = conninfo.split();
-        source.remove("replication");
-        source.set("application_name", program);
-        if source.get("connect_timeout").is_none() {
-            source.set("connect_timeout", "5");
-        }
-        Ok((source, password))
-    }
-
     fn pg_rewind(
         &self,
         program: &Path,
@@ -237,11 +203,9 @@ impl Rewind<'_> {
         if self.version()? >= 13 {
             rewind = rewind.arg("--no-ensure-shutdown");
             if !self.setting("restore_command")?.is_empty() {
-                rewind = rewind.arg("--restore-target-wal");
                 let config = self.setting("config_file")?;
-                if self.version()? >= 15 && Path::new(&config).parent() != Some(self.data.path()) {
-                    rewind = rewind.option("config-file", config);
-                }
+                rewind =
+                    restoring(self.version()?, self.data.path(), &config).into_iter().fold(rewind, Invocation::arg);
             }
         }
         let rewind = more.iter().fold(rewind, |rewind, word| rewind.arg(*word));
@@ -293,8 +257,7 @@ impl Rewind<'_> {
             format!("{}-{}.{}", plan.fork_timeline, plan.fork.to_string().replace('/', "-"), self.clock.unix_time());
         let kept = Kept { data: self.data, place: self.evidence.begin(&name)? };
         let wal = kept.wal_from(&self.segment(from)?)?;
-        let size = wal.iter().filter_map(|file| Some(file.metadata().ok()?.len())).sum();
-        has_room(&kept.place, size, "to keep what is dropped")?;
+        self.check_room_for(&kept.place, &wal)?;
         has_room(self.data.path(), plan.bytes, "for what is copied from the primary")?;
         self.describe(divergence, plan.fork, &kept.place)?;
         kept.save(&wal, &|| !self.until.has_passed(self.clock))?;
@@ -312,9 +275,7 @@ impl Rewind<'_> {
         );
         let kept = Kept { data: self.data, place: self.evidence.begin(&name)? };
         let wal = kept.wal_from(&self.segment(fork)?)?;
-        let size = wal.iter().filter_map(|file| Some(file.metadata().ok()?.len())).sum();
-        has_room(&kept.place, size, "to keep what is dropped")
-            .map_err(|hindered| PostgresError::Copy(hindered.why()))?;
+        self.check_room_for(&kept.place, &wal).map_err(|hindered| PostgresError::NotKept(hindered.why()))?;
         self.describe(Some(divergence), fork, &kept.place)?;
         kept.save(&wal, &|| !self.until.has_passed(self.clock))?;
         evidence::sync(self.evidence.path())?;
@@ -340,11 +301,38 @@ impl Rewind<'_> {
 
     /// Makes a standby of the rewound data, with the node's own configuration.
     fn finish(&self, kept: &Kept, plan: &Plan) -> Result<(), Hindered> {
-        kept.put_config_back(&[])?;
+        own::put_back(self.data, &kept.place, &[])?;
         let fork = self.segment(plan.fork)?;
         kept.put_common_wal_back(&fork)?;
         layout::create(&self.data.file("standby.signal"))?;
         evidence::sync(self.data.path())?;
         Ok(())
+    }
+}
+
+/// With which arguments pg_rewind of this version has WAL restored that this node lacks. It runs the server to learn the
+/// restore_command, and before PostgreSQL 15 cannot be told where the configuration is, if that is not in the data directory.
+fn restoring(version: u32, data: &Path, config: &str) -> Vec<String> {
+    let restore = "--restore-target-wal".to_owned();
+    match (Path::new(config).parent() == Some(data), version >= 15) {
+        (true, _) => vec![restore],
+        (false, true) => vec![restore, format!("--config-file={config}")],
+        (false, false) => Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rules::table;
+
+    fn restores((version, config): (u32, &str)) -> String {
+        restoring(version, Path::new("/d"), config).join(" ")
+    }
+
+    table! { restores;
+        the_configuration_is_in_the_data_directory: (13, "/d/postgresql.conf") => "--restore-target-wal";
+        it_is_elsewhere: (15, "/etc/p.conf") => "--restore-target-wal --config-file=/etc/p.conf";
+        it_is_elsewhere_and_cannot_be_named: (14, "/etc/p.conf") => "";
     }
 }

@@ -4,8 +4,8 @@
 //! the start of a segment or nothing, `pg_last_wal_replay_lsn()` may be kept back by `recovery_min_apply_delay`. The
 //! truth is what PostgreSQL would replay: record after record, until one is not valid. This reads WAL by the rules of
 //! `src/backend/access/transam/xlogreader.c` and picks segment files by those of `xlogrecovery.c`, for PostgreSQL 12 to
-//! 18; for any other, [`WalError::UnknownMagic`] sends the caller to `pg_waldump`. It never writes, holds one page at a
-//! time, and asks `keep_going` at every segment and every megabyte.
+//! 18; any other is [`WalError::UnknownMagic`]. It never writes, holds one page at a time, and asks `keep_going` at every
+//! segment and every megabyte.
 
 mod geometry;
 mod page;
@@ -14,7 +14,7 @@ mod record;
 mod segments;
 
 #[cfg(test)]
-mod builder;
+pub(super) mod builder;
 #[cfg(test)]
 mod tests;
 
@@ -56,35 +56,76 @@ impl WalEnd {
 
 /// Finds the end of valid WAL, reading from `start` along `history`.
 ///
-/// `start` must be a record boundary: the redo position of `pg_control`, a checkpoint's, or what an instance has replayed
-/// (`pg_last_wal_replay_lsn()`). A received or flushed position is none: it may be within a record. `history` is that of
-/// the timeline which the instance follows: WAL past the point where an older timeline of it was left does not count.
+/// `start` must be where a record starts: the redo position of `pg_control`, a checkpoint's, that of a record that was read
+/// earlier. What an instance has replayed is the end of one: see [`record_at`]. A received or flushed position is neither: it
+/// may be within a record. `history` is that of the timeline which the instance follows: WAL past the point where an older
+/// timeline of it was left does not count.
 ///
 /// # Errors
 ///
-/// [`WalError`]: what the end is could not be found out. Not for damaged WAL: that is where it ends.
+/// [`Broken`]: what the end is could not be found out. Not for damaged WAL: that is where it ends.
 pub fn find_end(
     segments: &dyn Segments,
     geometry: Geometry,
     history: &TimelineHistory,
     start: Lsn,
     keep_going: &mut dyn FnMut() -> bool,
-) -> Result<WalEnd, WalError> {
-    let mut reader = WalReader::new(segments, geometry, history, start, keep_going)?;
+) -> Result<WalEnd, Broken> {
     let (mut last, mut records): (Option<Record>, u64) = (None, 0);
+    let mut reader =
+        WalReader::new(segments, geometry, history, start, keep_going).map_err(|error| Broken { last: None, error })?;
     loop {
-        match reader.next_record()? {
-            Next::Record(record) => {
+        match reader.next_record() {
+            Err(error) => return Err(Broken { last, error }),
+            Ok(Next::Record(record)) => {
                 last = Some(record);
                 records += 1;
             }
-            Next::End { at, why } => {
+            Ok(Next::End { at, why }) => {
                 let end = last.as_ref().map_or(start, |record| record.end);
                 let timeline = history.timeline_at(Lsn(end.0.saturating_sub(1)));
                 return Ok(WalEnd { end, timeline, last, records, stopped_at: at, why });
             }
         }
     }
+}
+
+/// The valid record that starts at `at`, if there is one; see [`find_end`] for the rest.
+///
+/// Where one has only ended before `at`, as where an instance has replayed up to there, what follows may be what the file
+/// held before it was recycled: valid in itself, and linked to another place.
+///
+/// # Errors
+///
+/// [`WalError`]: it could not be found out.
+pub fn record_at(
+    segments: &dyn Segments,
+    geometry: Geometry,
+    history: &TimelineHistory,
+    at: Lsn,
+) -> Result<Option<Record>, WalError> {
+    match WalReader::new(segments, geometry, history, at, &mut || true)?.next_record()? {
+        Next::Record(record) => Ok(Some(record)),
+        Next::End { .. } => Ok(None),
+    }
+}
+
+/// Whether the byte before `at` is on disk, on the timeline that `history` says.
+///
+/// An instance that has replayed up to `at` and follows `history` has it: what was replayed since the last checkpoint stays
+/// in `pg_wal`.
+///
+/// # Errors
+///
+/// [`WalError`]: it could not be found out.
+pub fn holds(
+    segments: &dyn Segments,
+    geometry: Geometry,
+    history: &TimelineHistory,
+    at: Lsn,
+) -> Result<bool, WalError> {
+    let page = geometry.page_start(Lsn(at.0.saturating_sub(1)));
+    WalReader::new(segments, geometry, history, page, &mut || true)?.holds(at)
 }
 
 /// Why reading stopped: what was found where the next record should be.
@@ -164,4 +205,14 @@ pub enum WalError {
         #[source]
         error: io::Error,
     },
+}
+
+/// Reading failed on the way.
+#[derive(Debug, thiserror::Error)]
+#[error("{error}")]
+pub struct Broken {
+    /// The last record before.
+    pub last: Option<Record>,
+    /// How.
+    pub error: WalError,
 }

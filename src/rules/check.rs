@@ -5,6 +5,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use crate::rules::status::{Role, Status, Trouble};
+use crate::rules::synchronous::waiting::Waiting;
 
 /// How far a standby may be behind and still be read from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,13 +48,22 @@ pub enum Health {
     Down(String),
 }
 
-/// Whether clients that want `role` may be sent to an instance that does `status` and, as a standby, follows so.
-pub fn health(role: Role, max_lag: Option<MaxLag>, status: &Status, following: Option<&Following>) -> Health {
+/// Whether clients that want `role` may be sent to an instance that does `status` and, as a standby, follows so. Commits that wait
+/// on a primary are said, and no reason to send clients elsewhere: no other node would take them.
+pub fn health(
+    role: Role,
+    max_lag: Option<MaxLag>,
+    status: &Status,
+    following: Option<&Following>,
+    waiting: Waiting,
+) -> Health {
     match (role, status) {
-        // Refusing the check is not refusing everybody: it may be full, and there is no other primary to send clients to.
-        (Role::Primary, Status::Running { role: Role::Primary, trouble: None | Some(Trouble::Refused(_)) }) => {
-            Health::Up(status.to_string())
-        }
+        // Not letting the check in is not refusing everybody: it may be full, or one database be locked, and there is no other
+        // primary to send clients to.
+        (
+            Role::Primary,
+            Status::Running { role: Role::Primary, trouble: None | Some(Trouble::Refused(_) | Trouble::Hangs(_)) },
+        ) => Health::Up(if waiting.is_long() { format!("{status}; {waiting}") } else { status.to_string() }),
         (Role::Standby, Status::Running { role: Role::Standby, trouble: None }) => standby(max_lag, following),
         _ => Health::Down(status.to_string()),
     }
@@ -88,6 +98,16 @@ impl Health {
     /// Whether clients may be sent.
     pub fn is_up(&self) -> bool {
         matches!(self, Health::Up(_))
+    }
+
+    /// The same without line breaks and the like.
+    #[must_use]
+    pub fn on_one_line(self) -> Health {
+        let one_line = |text: String| text.split(char::is_control).map(str::trim).collect::<Vec<_>>().join(" ");
+        match self {
+            Health::Up(why) => Health::Up(one_line(why)),
+            Health::Down(why) => Health::Down(one_line(why)),
+        }
     }
 
     /// Why.
@@ -138,6 +158,12 @@ impl FromStr for MaxLag {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_answer_is_one_line() {
+        let health = Health::Down("no: FATAL\r\nDETAIL: x\n\tHINT: y".to_owned());
+        assert_eq!(health.on_one_line(), Health::Down("no: FATAL  DETAIL: x  HINT: y".to_owned()));
+    }
     use crate::rules::table;
 
     const ANY: &str = "";
@@ -157,7 +183,7 @@ mod tests {
 
     fn up((role, max_lag, status, following): (Role, &str, Status, Option<Following>)) -> bool {
         let max_lag = (!max_lag.is_empty()).then(|| max_lag.parse().unwrap());
-        health(role, max_lag, &status, following.as_ref()).is_up()
+        health(role, max_lag, &status, following.as_ref(), Waiting::default()).is_up()
     }
 
     use Role::{Primary, Standby};
@@ -215,7 +241,15 @@ mod tests {
     #[test]
     fn what_is_told_is_how_far_it_is_behind() {
         let following = following(Source::Stream, Some(5), Some(2));
-        let told = health(Standby, None, &runs(Standby, None), following.as_ref());
+        let told = health(Standby, None, &runs(Standby, None), following.as_ref(), Waiting::default());
         assert_eq!(told.reason(), "it is a standby, 5 bytes behind, 2.0 s behind");
+    }
+
+    #[test]
+    fn a_primary_whose_commits_wait_is_up_and_says_so() {
+        let waiting = Waiting { sessions: 2, longest: Duration::from_secs(12) };
+        let told = health(Primary, None, &runs(Primary, None), None, waiting);
+        let words = "PostgreSQL runs as a primary; commits wait for a synchronous standby (2, for up to 12 s)";
+        assert_eq!(told, Health::Up(words.to_owned()));
     }
 }

@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::node::NodeName;
+use crate::rules::bars::Bar;
 use crate::rules::promotion::{self, Choice, Facts, Refusal};
 use crate::score::Score;
 
@@ -23,9 +24,14 @@ pub enum Claim {
     Nobody(Refusal),
 }
 
-/// A node among `voters` that may be promoted already.
-pub fn promotable<'a>(scores: &BTreeMap<NodeName, Score>, voters: &'a BTreeSet<NodeName>) -> Option<&'a NodeName> {
-    voters.iter().find(|node| scores.get(node).is_some_and(|score| score.allows_promotion()))
+/// The nodes among `voters` that may be promoted already. Whoever is barred would only make the others wait.
+pub fn promotable<'a>(
+    scores: &'a BTreeMap<NodeName, Score>,
+    barred: &'a BTreeMap<NodeName, Bar>,
+    voters: &'a BTreeSet<NodeName>,
+) -> impl Iterator<Item = &'a NodeName> {
+    let allowed = |node: &&NodeName| scores.get(node).is_some_and(|score| score.allows_promotion());
+    voters.iter().filter(|node| !barred.contains_key(*node)).filter(allowed)
 }
 
 /// Whether `me` should become the candidate, given the votes of all that run an instance, none of which is promotable.
@@ -55,7 +61,6 @@ pub enum Patience {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rules::promotion::Bar;
     use crate::rules::synchronous::Published;
     use crate::rules::table;
 
@@ -101,12 +106,14 @@ mod tests {
             => Claim::Nobody(Refusal::AllBarred(nodes(&["srv1", "srv2"]).into_iter().map(|node| (node, Bar::NoRoom)).collect()));
     }
 
-    /// The scores of nodes; srv1 and srv2 run an instance → which of them is promotable.
-    fn promotable_with(scores: &str) -> Option<String> {
-        let scores = scores.split_whitespace().map(|word| word.split_once('=').unwrap());
+    /// The scores of nodes, `!srv2` if it is barred; srv1 and srv2 run an instance → which of them is promotable.
+    fn promotable_with(situation: &str) -> Option<String> {
+        let scores = situation.split_whitespace().filter_map(|word| word.split_once('='));
         let scores = scores.map(|(node, score)| (NodeName::new(node), score.parse().unwrap())).collect();
+        let barred = situation.split_whitespace().filter_map(|word| word.strip_prefix('!'));
+        let barred = barred.map(|node| (NodeName::new(node), Bar::Banned)).collect();
         let voters = ["srv1", "srv2"].into_iter().map(NodeName::new).collect();
-        promotable(&scores, &voters).map(NodeName::to_string)
+        promotable(&scores, &barred, &voters).next().map(NodeName::to_string)
     }
 
     table! { promotable_with;
@@ -116,6 +123,9 @@ mod tests {
         // PAF #26, #220: everybody kept -1000 for ever.
         only_negative_scores: "srv1=-1000 srv2=-1" => None;
         // PAF PR 56: the score of a node that is not there promotes nobody.
+        // Pacemaker never promotes it, and everybody else would wait for that.
+        nor_do_the_barred: "srv2=1000 !srv2" => None;
+        but_the_others_do: "srv1=1 srv2=1000 !srv2" => Some("srv1".to_owned());
         the_absent_do_not_count: "srv9=1001" => None;
     }
 }

@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use crate::rules::primary_wal::PrimaryWal;
+
 /// So long a standby may be without its primary before a person is told.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -25,9 +27,14 @@ impl Break {
         Break { since: noted.filter(goes_on).map_or(now, |noted| noted.since), seen: now }
     }
 
-    /// How long it has lasted, if that is too long.
+    /// How long it has lasted.
+    pub fn lasted(self) -> Duration {
+        self.seen.saturating_sub(self.since)
+    }
+
+    /// The same, if that is too long.
     pub fn too_long(self) -> Option<Duration> {
-        Some(self.seen - self.since).filter(|lasted| *lasted >= PATIENCE)
+        Some(self.lasted()).filter(|lasted| *lasted >= PATIENCE)
     }
 
     /// Reads what [`Break`]'s text says; nothing from nonsense.
@@ -44,25 +51,37 @@ impl std::fmt::Display for Break {
     }
 }
 
-/// Whether [`told`] says that the primary has removed WAL which this node needs.
-pub fn lacks_wal(told: &str) -> bool {
-    told.contains(REMOVED)
+/// A standby has received nothing for long.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CutOff {
+    /// For how long.
+    pub lasted: Duration,
+    /// What its server's log says last about it. That is for people: nothing follows from it.
+    pub logged: Option<String>,
 }
 
-/// What the primary says then.
-const REMOVED: &str = "has already been removed";
-
-/// What a person should know: how long nothing was received, and why, as far as the server's log tells.
-pub fn told(lasted: Duration, why: Option<&str>, resource: &str) -> String {
-    let why = why.unwrap_or("check primary_conninfo, the primary's pg_hba.conf and PostgreSQL's log");
-    let lost = why.contains(REMOVED) || why.contains("system identifier differs");
-    let full = why.contains("No space left on device");
-    let remedy = match (lost, full) {
-        (true, _) => format!("run `pgsqlms rebuild --resource {resource}` here; "),
-        (false, true) => "free space here; ".to_owned(),
-        (false, false) => String::new(),
-    };
-    format!("{remedy}no WAL received for {} s: {why}", lasted.as_secs())
+impl CutOff {
+    /// What a person should know: what helps, how long nothing was received, and why.
+    pub fn told(&self, wal: &PrimaryWal, resource: &str) -> String {
+        let logged = self.logged.as_deref();
+        let (remedy, why) = match wal {
+            PrimaryWal::Removed => (
+                format!("run `pgsqlms rebuild --resource {resource}` here; "),
+                "the primary has removed WAL that it needs",
+            ),
+            PrimaryWal::OtherDatabase => (
+                format!("run `pgsqlms rebuild --resource {resource}` here, or correct primary_conninfo; "),
+                "primary_conninfo leads to another database",
+            ),
+            PrimaryWal::Held | PrimaryWal::Unknown(_) => {
+                let full = logged.is_some_and(|why| why.contains("No space left on device"));
+                let remedy = if full { "free space here; " } else { "" };
+                let check = "check primary_conninfo, the primary's pg_hba.conf and PostgreSQL's log";
+                (remedy.to_owned(), logged.unwrap_or(check))
+            }
+        };
+        format!("{remedy}no WAL received for {} s: {why}", self.lasted.as_secs())
+    }
 }
 
 #[cfg(test)]
@@ -87,28 +106,27 @@ mod tests {
         half_a_file: ("100000", 500) => ("500000 500000".to_owned(), None);
     }
 
-    fn said(why: Option<&str>) -> String {
-        told(Duration::from_secs(75), why, "pgsqld")
+    fn said((logged, wal): (Option<&str>, PrimaryWal)) -> String {
+        let cut_off = CutOff { lasted: Duration::from_secs(75), logged: logged.map(str::to_owned) };
+        cut_off.told(&wal, "pgsqld")
     }
+
+    const STALE: Option<&str> = Some("requested WAL segment 1 has already been removed");
 
     table! { said;
-        known: Some("could not connect to the primary server: timeout")
+        known: (Some("could not connect to the primary server: timeout"), PrimaryWal::default())
             => "no WAL received for 75 s: could not connect to the primary server: timeout";
-        removed: Some("requested WAL segment 1 has already been removed")
-            => "run `pgsqlms rebuild --resource pgsqld` here; no WAL received for 75 s: requested WAL segment 1 has already been removed";
-        full: Some("could not write to file \"pg_wal/xlogtemp.1\": No space left on device")
+        removed: (None, PrimaryWal::Removed)
+            => "run `pgsqlms rebuild --resource pgsqld` here; no WAL received for 75 s: the primary has removed WAL that it needs";
+        a_line_in_the_log_calls_for_nothing: (STALE, PrimaryWal::default())
+            => "no WAL received for 75 s: requested WAL segment 1 has already been removed";
+        nor_where_the_primary_has_it: (STALE, PrimaryWal::Held)
+            => "no WAL received for 75 s: requested WAL segment 1 has already been removed";
+        another_database: (None, PrimaryWal::OtherDatabase)
+            => "run `pgsqlms rebuild --resource pgsqld` here, or correct primary_conninfo; no WAL received for 75 s: primary_conninfo leads to another database";
+        full: (Some("could not write to file \"pg_wal/xlogtemp.1\": No space left on device"), PrimaryWal::default())
             => "free space here; no WAL received for 75 s: could not write to file \"pg_wal/xlogtemp.1\": No space left on device";
-        unknown: None => "no WAL received for 75 s: check primary_conninfo, the primary's pg_hba.conf and PostgreSQL's log";
-    }
-
-    fn lacks(why: Option<&str>) -> bool {
-        lacks_wal(&told(Duration::from_secs(75), why, "pgsqld"))
-    }
-
-    table! { lacks;
-        what_it_needs_was_removed: Some("requested WAL segment 1 has already been removed") => true;
-        it_is_another_cluster: Some("database system identifier differs between the primary and standby") => false;
-        it_cannot_connect: Some("could not connect to the primary server: timeout") => false;
-        nobody_knows: None => false;
+        unknown: (None, PrimaryWal::default())
+            => "no WAL received for 75 s: check primary_conninfo, the primary's pg_hba.conf and PostgreSQL's log";
     }
 }

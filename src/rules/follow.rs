@@ -59,6 +59,16 @@ pub fn is_due(streams: bool, just_connected: bool, in_force: &str, written: Opti
     !streams || just_connected || written != Some(in_force)
 }
 
+/// Which of the processes of a standby, by their titles, may be waiting until it tries again to reach its primary: the startup process,
+/// where there is no WAL receiver. PostgreSQL tries every 5 s by default, and commits that wait for a standby wait for that.
+pub fn waits_to_connect(titles: &[String]) -> Option<usize> {
+    // `cluster_name` comes first, if there is one.
+    let is =
+        |title: &str, process: &str| title.rsplit(": ").next().and_then(|own| own.split(' ').next()) == Some(process);
+    let receives = titles.iter().any(|title| is(title, "walreceiver"));
+    titles.iter().position(|title| is(title, "startup")).filter(|_| !receives)
+}
+
 /// Whom an instance is to follow when it is started.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Leader {
@@ -175,6 +185,21 @@ mod tests {
         connected_a_moment_ago: (true, true, "host=a", Some("host=a")) => true;
         not_in_force: (true, false, "host=b", Some("host=a")) => true;
         never_set: (true, false, "host=a", None) => true;
+    }
+
+    fn waits(titles: &[&str]) -> Option<usize> {
+        waits_to_connect(&titles.iter().map(|title| (*title).to_owned()).collect::<Vec<_>>())
+    }
+
+    table! { waits;
+        nothing_received: &["checkpointer", "startup recovering 000000030000000000000005"] => Some(1);
+        a_cluster_with_a_name: &["17/main: startup recovering 000000030000000000000005", "17/main: checkpointer"] => Some(0);
+        it_waits_to_be_read: &["startup waiting for 000000030000000000000005"] => Some(0);
+        it_streams: &["startup recovering 0000000300", "walreceiver streaming 0/3000060"] => None;
+        it_connects: &["17/main: startup recovering 0000000300", "17/main: walreceiver"] => None;
+        a_primary: &["checkpointer", "walwriter", "walsender replicator 10.0.0.2(5000) streaming 0/3000060"] => None;
+        a_role_called_like_a_process: &["walsender walreceiver 10.0.0.2(5000)", "app startup [local] idle"] => None;
+        stopped: &[] => None;
     }
 
     /// The slot that our file names, on srv1.

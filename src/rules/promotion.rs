@@ -1,15 +1,28 @@
 //! Who is to be promoted: lineage first, then the most WAL, and never at the cost of an acknowledged commit.
 
+mod counted;
+mod lacking;
+mod line;
+mod loss;
+mod order;
+mod promises;
+mod words;
+
+pub use lacking::{Helps, Lacking};
+pub use line::leaves;
+pub use loss::{Refused, account, refused};
+pub use order::{LASTS, in_force};
+
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 
-use crate::location::Lsn;
+use crate::location::{Lsn, SystemId, Timeline};
 use crate::node::NodeName;
 use crate::record::{Record, Stage};
+pub use crate::rules::bars::Bar;
 use crate::rules::lineage::{self, Standing};
-use crate::rules::synchronous::{self, OVERRIDE_COMMAND, Operator, PromotionFacts, Published, Verdict};
-use crate::vote::{Ballot, Vote};
+use crate::rules::synchronous::{self, Published};
+use crate::vote::{Extent, Vote};
 
 /// Everything that the choice depends on; the same on every node.
 #[derive(Debug, Clone, Default)]
@@ -20,6 +33,8 @@ pub struct Facts {
     pub members: BTreeSet<NodeName>,
     /// The promotions so far.
     pub record: Record,
+    /// Whether the CIB lacks some of the promotions or of the promises, which this node remembers.
+    pub is_news: bool,
     /// What the last primary promised about synchronous replication; none if it cannot be read.
     pub published: Option<Published>,
     /// Nodes that must not be promoted.
@@ -28,34 +43,16 @@ pub struct Facts {
     pub priority: BTreeMap<NodeName, i32>,
     /// The node that an operator wants to be promoted, whatever is lost.
     pub ordered: Option<NodeName>,
-}
-
-impl Facts {
-    /// The nodes that an operator keeps from being promoted.
-    pub fn kept_back(&self) -> BTreeSet<NodeName> {
-        self.barred.iter().filter(|(_, bar)| **bar == Bar::NoFailover).map(|(node, _)| node.clone()).collect()
-    }
-
-    /// Counts what a node has said last: its vote, and whether it has room. Nobody else can tell.
-    pub fn count(&mut self, node: &NodeName, ballot: Ballot) {
-        match (ballot.room, self.barred.get(node)) {
-            (false, None) => _ = self.barred.insert(node.clone(), Bar::NoRoom),
-            (true, Some(Bar::NoRoom)) => _ = self.barred.remove(node),
-            _ => {}
-        }
-        self.votes.insert(node.clone(), Some(ballot.vote));
-    }
-}
-
-/// Why a node must not be promoted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Bar {
-    /// An operator said so.
-    NoFailover,
-    /// It was further behind the last primary than `maxlag` allows.
-    TooFarBehind,
-    /// Its disk has no room for the WAL file that a promotion begins.
-    NoRoom,
+    /// Nodes that run another database than the record is about, and which: they have no vote.
+    pub foreign: BTreeMap<NodeName, SystemId>,
+    /// Nodes that cannot be promoted yet: their servers are still in recovery after a crash.
+    pub recovering: BTreeSet<NodeName>,
+    /// Nodes that run as a primary which no election made.
+    pub primaries: BTreeSet<NodeName>,
+    /// Nodes that have not read all their WAL, and that have been waited for long enough.
+    pub passed_over: BTreeSet<NodeName>,
+    /// Nodes that know of promotions up to this timeline, which the record lacks: the CIB has lost them, and so has this node.
+    pub ahead: BTreeMap<NodeName, Timeline>,
 }
 
 /// Who is to be promoted.
@@ -88,6 +85,12 @@ pub enum Warning {
         /// How many bytes of WAL it has that the chosen one lacks.
         bytes: u64,
     },
+    /// This node has not read all its WAL, and is not waited for any longer; it reaches at least that far.
+    Unfinished(NodeName, Lsn),
+    /// This node cannot read its WAL, for this reason.
+    Unreadable(NodeName, String),
+    /// This timeline was begun outside an election, by this node, and counts: nothing is lost by it.
+    Adopted(Timeline, NodeName),
     /// An operator takes responsibility for this.
     Ordered(String),
 }
@@ -97,8 +100,22 @@ pub enum Warning {
 pub enum Refusal {
     /// Nobody has voted.
     NoVotes,
+    /// This node knows of promotions up to this timeline, which are not on record.
+    OlderRecord(NodeName, Timeline),
+    /// All that run an instance have another database than the record is about: this one.
+    OtherDatabase(SystemId, BTreeMap<NodeName, SystemId>),
+    /// There is no record, and the nodes hold several databases.
+    SeveralDatabases(BTreeMap<NodeName, SystemId>),
+    /// This node runs as a primary, and whoever were promoted beside it would be a second one.
+    RunningPrimary(NodeName),
+    /// There is no record, and these nodes have each begun a timeline of this number.
+    Namesakes(Timeline, Vec<NodeName>),
+    /// This node has not read all its WAL yet, and may hold the most; it reaches at least that far.
+    Unfinished(NodeName, Lsn),
+    /// This node cannot read its WAL, for this reason, and may hold acknowledged commits.
+    Unreadable(NodeName, String),
     /// Nobody who voted holds the history that the cluster went on with.
-    History(Vec<(NodeName, Standing)>),
+    History(Lacking),
     /// All that hold enough are barred.
     AllBarred(BTreeMap<NodeName, Bar>),
     /// The chosen one may lack acknowledged commits that this barred node holds.
@@ -109,35 +126,49 @@ pub enum Refusal {
 
 /// Chooses who is to be promoted; of nodes that hold the same, `preferred`, then priority, then the first by name.
 ///
-/// A node that has strayed from the cluster's history is never chosen. One that has missed the last promotion is chosen
+/// A node that has diverged from the cluster's history is never chosen. One that has missed the last promotion is chosen
 /// only while that promotion's history does not count yet ([`Stage::Kept`]). Synchronous commits are
 /// guarded by [`synchronous`]: the voters must include a holder of each, and the winner must hold what any voter holds.
 pub fn choose(facts: &Facts, preferred: Option<&NodeName>) -> Choice {
     if let Some(ordered) = facts.ordered.as_ref().filter(|ordered| facts.votes.contains_key(*ordered)) {
         return match facts.barred.get(ordered) {
-            // It would end instead of becoming the primary, and others with less would be next.
-            Some(Bar::NoRoom) => Choice::Nobody(Refusal::AllBarred([(ordered.clone(), Bar::NoRoom)].into())),
-            _ => by_order(facts, ordered),
+            // It would not become the primary, and others with less would be next.
+            Some(bar) if bar.is_final() => Choice::Nobody(Refusal::AllBarred([(ordered.clone(), *bar)].into())),
+            _ => match facts.primaries.iter().find(|primary| *primary != ordered) {
+                // An order accepts what is lost, and not two writers: Pacemaker demotes that one first.
+                Some(primary) => Choice::Nobody(Refusal::RunningPrimary(primary.clone())),
+                None => order::by_order(facts, ordered),
+            },
         };
     }
-    let voted: Vec<(&NodeName, &Vote)> =
-        facts.votes.iter().filter_map(|(node, vote)| Some((node, vote.as_ref()?))).collect();
-    if voted.is_empty() {
-        return Choice::Nobody(Refusal::NoVotes);
+    if let Some((node, timeline)) = facts.ahead.iter().max_by_key(|(_, timeline)| **timeline) {
+        return Choice::Nobody(Refusal::OlderRecord(node.clone(), *timeline));
     }
-    let record = facts.record.proven_by(voted.iter().map(|(_, vote)| *vote));
-    let (fit, standings) = fit(&voted, &record);
-    let order = |a: &(&NodeName, &Vote), b: &(&NodeName, &Vote)| order(facts, preferred, a, b);
+    let voted: Vec<Voter> = facts.votes.iter().filter_map(|(node, vote)| Some((node, vote.as_ref()?))).collect();
+    let line = match line::settled(facts, &voted) {
+        Ok(line) => line,
+        Err(refusal) => return Choice::Nobody(refusal),
+    };
+    let (fit, standings) = fit(&voted, &line.record);
+    let order = |a: &Voter, b: &Voter| order(facts, preferred, a, b);
     let free = fit.iter().filter(|(node, _)| !facts.barred.contains_key(*node)).copied();
-    let Some((node, vote)) = free.max_by(order) else {
+    let winner = free.max_by(order);
+    let unread = match unread(facts, &voted, &standings, winner.map(|(node, _)| node)) {
+        Ok(unread) => unread,
+        Err(refusal) => return Choice::Nobody(refusal),
+    };
+    if let Some(primary) = facts.primaries.iter().find(|primary| winner.is_none_or(|(node, _)| node != *primary)) {
+        return Choice::Nobody(Refusal::RunningPrimary(primary.clone()));
+    }
+    let Some((node, vote)) = winner else {
         return Choice::Nobody(match fit.is_empty() {
-            true => Refusal::History(standings),
+            true => Refusal::History(Lacking::new(facts, standings)),
             false => Refusal::AllBarred(facts.barred.clone()),
         });
     };
     let barred = fit.iter().filter(|(other, _)| facts.barred.contains_key(*other)).copied().max_by(order);
-    let ahead = barred.filter(|(_, theirs)| position(theirs) > position(vote));
-    if let Err(refusal) = keeps_promises(facts, &record, node, ahead) {
+    let ahead = barred.filter(|(_, theirs)| theirs.position() > vote.position());
+    if let Err(refusal) = promises::kept(facts, &line.record, node, ahead) {
         return Choice::Nobody(refusal);
     }
     let silent: Vec<NodeName> =
@@ -148,7 +179,7 @@ pub fn choose(facts: &Facts, preferred: Option<&NodeName>) -> Choice {
         bar: facts.barred[other],
         bytes: theirs.lsn().bytes_after(vote.lsn()),
     });
-    let warnings = silent.into_iter().chain(ahead).collect();
+    let warnings = line.adopted.into_iter().chain(silent).chain(unread).chain(ahead).collect();
     Choice::Node { node: node.clone(), vote: Some(vote.clone()), warnings }
 }
 
@@ -171,9 +202,12 @@ fn fit<'a>(voted: &[Voter<'a>], record: &Record) -> (Vec<Voter<'a>>, Vec<(NodeNa
         standings.iter().filter(|(_, standing)| wanted(standing)).map(|(voter, _)| *voter).collect()
     };
     let mut fit = with(|standing| *standing == Standing::Current);
-    // Who has come short of the end of that promotion's WAL has joined it.
-    if fit.is_empty() && with(|standing| matches!(standing, Standing::Short { .. })).is_empty() {
-        fit = with(|standing| matches!(standing, Standing::Behind(last) if last.stage < Stage::Kept));
+    // Who has come short of the end of that promotion's WAL has joined it. Otherwise it counts for nothing as long as it is
+    // not kept, and the one before it decides.
+    let is_kept = record.last().is_none_or(|last| last.stage == Stage::Kept);
+    if fit.is_empty() && !is_kept && with(|standing| matches!(standing, Standing::Short { .. })).is_empty() {
+        let behind = with(|standing| matches!(standing, Standing::Behind(_)));
+        fit = self::fit(&behind, &record.before_last()).0;
     }
     let standings = standings.into_iter().map(|((node, _), standing)| (node.clone(), standing)).collect();
     (fit, standings)
@@ -182,120 +216,54 @@ fn fit<'a>(voted: &[Voter<'a>], record: &Record) -> (Vec<Voter<'a>>, Vec<(NodeNa
 /// Which of two holds more: a later timeline beats any position, because a node on an earlier one has missed a promotion.
 fn order(facts: &Facts, preferred: Option<&NodeName>, a: &Voter, b: &Voter) -> Ordering {
     let priority = |node: &NodeName| facts.priority.get(node).copied().unwrap_or(0);
-    let rank = |(node, vote): &Voter| (position(vote), preferred == Some(*node), priority(node));
+    let rank = |(node, vote): &Voter| (vote.position(), preferred == Some(*node), priority(node));
     rank(a).cmp(&rank(b)).then_with(|| b.0.cmp(a.0))
 }
 
-fn position(vote: &Vote) -> (crate::location::Timeline, Lsn) {
-    (vote.timeline(), vote.lsn())
+/// The record with what the votes prove, imply, or make good: see [`choose`].
+///
+/// # Errors
+///
+/// When there is no one line that counts.
+pub fn line_of(facts: &Facts) -> Result<Record, Refusal> {
+    let voted: Vec<Voter> = facts.votes.iter().filter_map(|(node, vote)| Some((node, vote.as_ref()?))).collect();
+    line::settled(facts, &voted).map(|line| line.record)
 }
 
-/// Whether promoting `node` loses no commit that was acknowledged with synchronous replication. What a strayed node holds
-/// the winner need not hold, so its vote proves nothing.
-fn keeps_promises(facts: &Facts, record: &Record, node: &NodeName, barred_ahead: Option<Voter>) -> Result<(), Refusal> {
-    let counts = |vote: &&Vote| !matches!(lineage::standing(vote, record), Standing::Strayed { .. });
-    let judge = |without: &BTreeMap<NodeName, Bar>| {
-        let position = |(node, vote): (&NodeName, &Option<Vote>)| {
-            let vote = vote.as_ref().filter(counts).filter(|_| !without.contains_key(node));
-            (node.clone(), vote.map(Vote::lsn))
-        };
-        synchronous::verdict(&PromotionFacts {
-            candidate: node.clone(),
-            members: facts.members.clone(),
-            published: facts.published.clone(),
-            votes: facts.votes.iter().map(position).collect(),
-            last_known: None,
-            operator: Operator::Silent,
-        })
-    };
-    if let Verdict::Unsafe(refusal) | Verdict::Overridden { refusal, .. } = judge(&BTreeMap::new()) {
-        return Err(Refusal::Synchronous(Box::new(refusal)));
-    }
-    match barred_ahead {
-        // The winner does not hold what these do: it must be safe without them.
-        Some((holder, _)) if !matches!(judge(&facts.barred), Verdict::Safe(_)) => {
-            Err(Refusal::BarredHoldsMore(holder.clone(), facts.barred[holder]))
+/// Whether commits that were acknowledged with synchronous replication may be lost where `node` goes on as the primary of
+/// this line.
+pub fn may_lose(facts: &Facts, line: &Record, node: &NodeName) -> bool {
+    promises::kept(facts, line, node, None).is_err()
+}
+
+/// What speaks against `winner` because other nodes have not read all their WAL: what they hold besides is not known. Where
+/// replication is synchronous that is a reason to promote nobody. Otherwise a reader that goes on is waited for, but not for
+/// ever, and one that has failed is not.
+fn unread(
+    facts: &Facts,
+    voted: &[Voter],
+    standings: &[(NodeName, Standing)],
+    winner: Option<&NodeName>,
+) -> Result<Vec<Warning>, Refusal> {
+    let mut warnings = Vec::new();
+    for ((node, vote), (_, standing)) in voted.iter().zip(standings) {
+        if Some(*node) == winner || standing.is_diverged() {
+            continue;
         }
-        _ => Ok(()),
-    }
-}
-
-/// What an operator ordered, with what stands against it.
-fn by_order(facts: &Facts, ordered: &NodeName) -> Choice {
-    let vote = facts.votes.get(ordered).cloned().flatten();
-    let without = choose(&Facts { ordered: None, ..facts.clone() }, Some(ordered));
-    let warning = match without {
-        Choice::Node { node, .. } if node == *ordered => None,
-        Choice::Node { node, vote: Some(better), .. } => {
-            let lost = vote.as_ref().map_or(better.lsn().0, |ours| better.lsn().bytes_after(ours.lsn()));
-            Some(format!("{node} holds {lost} bytes of WAL more"))
-        }
-        Choice::Node { node, vote: None, .. } => Some(format!("{node} should be promoted")),
-        Choice::Nobody(refusal) => Some(refusal.to_string()),
-    };
-    Choice::Node { node: ordered.clone(), vote, warnings: warning.map(Warning::Ordered).into_iter().collect() }
-}
-
-impl fmt::Display for Bar {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Bar::NoFailover => "its node attribute says nofailover",
-            Bar::TooFarBehind => "it was further behind than maxlag allows",
-            Bar::NoRoom => "No space left on device for pg_wal",
-        })
-    }
-}
-
-impl fmt::Display for Warning {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Warning::Silent(nodes) => write!(f, "{} did not vote: what they hold is not known", listed(nodes)),
-            Warning::Barred { node, bar, bytes } => {
-                write!(f, "{node} holds {bytes} bytes of WAL more and is not promoted, because {bar}")
+        let waits = facts.is_synchronous() || winner.is_none();
+        let name = || (*node).clone();
+        match &vote.extent {
+            Extent::Exact => {}
+            Extent::AtLeast if waits || !facts.passed_over.contains(*node) => {
+                return Err(Refusal::Unfinished(name(), vote.lsn()));
             }
-            Warning::Ordered(against) => write!(f, "promoted by the operator's order, although {against}"),
+            Extent::AtLeast => warnings.push(Warning::Unfinished(name(), vote.lsn())),
+            Extent::Unread(why) if waits => return Err(Refusal::Unreadable(name(), why.clone())),
+            Extent::Unread(why) => warnings.push(Warning::Unreadable(name(), why.clone())),
         }
     }
-}
-
-impl fmt::Display for Refusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Refusal::NoVotes => f.write_str("no node could tell how far its WAL reaches: see the system log"),
-            Refusal::History(standings) => {
-                let (first, others) =
-                    standings.split_first().map_or((None, 0), |(first, rest)| (Some(first), rest.len()));
-                let Some((node, standing)) = first else { return Ok(()) };
-                write!(f, "start {}, or run {OVERRIDE_COMMAND}: {node} {standing}", standing.holder())?;
-                if others > 0 { write!(f, ", and {others} more like it") } else { Ok(()) }
-            }
-            Refusal::AllBarred(barred) => {
-                let full = barred.iter().filter(|(_, bar)| **bar == Bar::NoRoom).map(|(node, _)| node.clone());
-                let full: Vec<NodeName> = full.collect();
-                let barred: Vec<String> = barred.iter().map(|(node, bar)| format!("{node}: {bar}")).collect();
-                if !full.is_empty() {
-                    write!(f, "free space on {}: ", listed(&full))?;
-                }
-                write!(f, "all that could be promoted are barred ({})", barred.join("; "))
-            }
-            Refusal::BarredHoldsMore(node, Bar::NoRoom) => {
-                write!(
-                    f,
-                    "free space on {node}: it may hold acknowledged commits that the others lack; {}",
-                    Bar::NoRoom
-                )
-            }
-            Refusal::BarredHoldsMore(node, Bar::NoFailover | Bar::TooFarBehind) => {
-                write!(f, "{node} may hold acknowledged commits that the others lack, and is barred from promotion")
-            }
-            Refusal::Synchronous(refusal) => f.write_str(&refusal.brief()),
-        }
-    }
-}
-
-fn listed(nodes: &[NodeName]) -> String {
-    nodes.iter().map(NodeName::as_str).collect::<Vec<_>>().join(", ")
+    Ok(warnings)
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -3,6 +3,7 @@
 //! The copy is made beside the data directory. Then two renames, which start carries out: the old data aside, the copy in its
 //! place. What is there tells how far that has come.
 
+mod evidence;
 mod order;
 mod unattended;
 
@@ -11,6 +12,7 @@ use std::fmt;
 use crate::location::{Lsn, Timeline};
 use crate::node::NodeName;
 
+pub use evidence::{AtStake, Wish, unkept};
 pub use order::{Order, Stage};
 pub use unattended::{Job, MOST_TRIES, PAUSE, Plight, Unattended, left_over, unattended};
 

@@ -9,6 +9,7 @@ use crate::node::NodeName;
 use crate::parameters::Rejoin;
 use crate::record::Record;
 use crate::rules::lineage::{self, Standing};
+use crate::rules::promotion;
 use crate::rules::status::Phase;
 use crate::score::Score;
 use crate::vote::Vote;
@@ -28,18 +29,21 @@ pub struct Divergence {
     pub at: Option<Lsn>,
     /// Where this node's WAL ends.
     pub end: Lsn,
+    /// It was promoted outside an election.
+    pub by_hand: bool,
 }
 
-/// How the node with this vote has diverged, if it has.
-pub fn divergence(vote: &Vote, record: &Record) -> Option<Divergence> {
-    let Standing::Strayed { from, at } = lineage::standing(vote, &record.proven_by([vote])) else { return None };
-    let fork = || vote.history.fork(from.history.as_ref()?)?.at;
+/// How `node`, which votes so, has diverged, if it has.
+pub fn divergence(node: &NodeName, vote: &Vote, record: &Record) -> Option<Divergence> {
+    let proven = record.proven_by([(node, vote)]);
+    let Standing::Diverged { from, at } = lineage::standing(vote, &proven) else { return None };
     Some(Divergence {
         timeline: from.timeline,
         switch: from.switch,
         node: from.node.clone(),
-        at: at.or_else(fork),
+        at,
         end: vote.lsn(),
+        by_hand: promotion::leaves(vote, &from).is_some(),
     })
 }
 
@@ -50,9 +54,13 @@ impl Divergence {
     }
 }
 
-/// `diverged from timeline 2 (srv2) at 0/3000060 by 4096 bytes of WAL`.
+/// `diverged from timeline 2 (srv2) at 0/3000060 by 4096 bytes of WAL`, after `was promoted outside an election and` where
+/// that is so.
 impl fmt::Display for Divergence {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.by_hand {
+            f.write_str("was promoted outside an election and ")?;
+        }
         write!(f, "diverged from timeline {} ({})", self.timeline, self.node)?;
         match (self.at, self.bytes()) {
             (Some(at), Some(bytes)) => write!(f, " at {at} by {bytes} bytes of WAL"),

@@ -2,6 +2,9 @@
 //!
 //! Scores are a hint that lets Pacemaker choose well at once; the election in promote decides ([`super::promotion`]).
 
+#[cfg(test)]
+mod tests;
+
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -33,6 +36,8 @@ pub struct Replica {
     pub state: SenderState,
     /// Up to where the standby has made WAL durable; nothing until it first reports, nor where it follows another history.
     pub flushed: Option<Lsn>,
+    /// Whether it says how much it has made durable, whatever that is: PostgreSQL may let commits wait for it.
+    pub reports: bool,
     /// Whether commits wait, or may wait, for this standby.
     pub synchronous: bool,
 }
@@ -62,10 +67,16 @@ pub struct Standing<'a> {
     pub barred: &'a BTreeSet<NodeName>,
     /// Nodes that would lose a logical slot that is to outlive the primary.
     pub lacking: &'a BTreeSet<NodeName>,
+    /// Nodes on which a promotion would fail, as they say themselves.
+    pub unfit: &'a BTreeSet<NodeName>,
     /// What decides between standbys that are about equal; 0 unless set.
     pub priority: &'a BTreeMap<NodeName, i32>,
     /// Whether this primary is so new that its standbys may not have found it yet.
     pub new: bool,
+    /// Whether no election made this primary, and it has just been adopted: Pacemaker may take another node for the primary.
+    pub adopted: bool,
+    /// Whether a location constraint prefers some node as the primary: it outweighs every score but -INFINITY.
+    pub preference: bool,
 }
 
 /// The score that each member should have.
@@ -74,6 +85,9 @@ pub struct Standing<'a> {
 /// better connection. When no standby is promotable, the one that was so last stays a candidate: a short break of
 /// the replication network must not leave the cluster without any (PAF #26, #220). While the primary is new, those that
 /// have not connected yet keep their scores.
+///
+/// Where a constraint prefers some node, a score below zero does not keep Pacemaker from promoting that node: whoever may not
+/// be promoted gets -INFINITY, and who returns until it has caught up.
 pub fn scores(standing: &Standing) -> BTreeMap<NodeName, Score> {
     // Who has yielded in an election, or has diverged, stays out until it follows: a constraint may prefer it to everybody.
     let unconnected = |node: &NodeName| match standing.scores.get(node) {
@@ -98,10 +112,19 @@ pub fn scores(standing: &Standing) -> BTreeMap<NodeName, Score> {
             *score = before.map_or(*score, |before| before.min(Score::BEST_STANDBY));
         }
     }
+    if standing.adopted {
+        // To Pacemaker, that node is the primary, has stickiness and perhaps the address, and would be promoted again.
+        let former = wanted.iter_mut().filter(|(node, _)| standing.scores.get(*node) == Some(&Score::PRIMARY));
+        former.filter(|(_, score)| score.allows_promotion()).for_each(|(_, score)| *score = Score::CANDIDATE);
+    }
     for node in standing.barred {
         wanted.entry(node.clone()).and_modify(|score| *score = Score::NEVER);
     }
     keep_one_candidate(standing, &mut wanted);
+    if standing.preference {
+        let excluded = |score: &Score| !score.allows_promotion() && !score.is_too_far_behind();
+        wanted.values_mut().filter(|score| excluded(score)).for_each(|score| *score = Score::NEVER);
+    }
     wanted.insert(standing.me.clone(), Score::PRIMARY);
     wanted
 }
@@ -128,6 +151,7 @@ fn ranked(standing: &Standing) -> Vec<(NodeName, Lsn)> {
     let mut ranked: Vec<(NodeName, Lsn, bool)> = best_connections(standing)
         .into_iter()
         .filter(|(_, replica)| replica.state != SenderState::NotReplicating)
+        .filter(|(node, replica)| !standing.preference || has_caught_up(standing, node, replica))
         .filter_map(|(node, replica)| Some((node, replica.flushed?, replica.synchronous)))
         .collect();
     let furthest = ranked.iter().map(|(_, flushed, _)| *flushed).max().unwrap_or_default();
@@ -136,6 +160,7 @@ fn ranked(standing: &Standing) -> Vec<(NodeName, Lsn)> {
         let held = standing.scores.get(node).copied().filter(|_| close);
         let priority = standing.priority.get(node).copied().filter(|_| close).unwrap_or(0);
         (
+            standing.unfit.contains(node),
             Reverse(close),
             Reverse(*synchronous && close),
             standing.lacking.contains(node) && close,
@@ -146,6 +171,13 @@ fn ranked(standing: &Standing) -> Vec<(NodeName, Lsn)> {
         )
     });
     ranked.into_iter().map(|(node, flushed, _)| (node, flushed)).collect()
+}
+
+/// Whether a node may be promoted at once, or has caught up since it was away. Once it has, lagging does not change that.
+fn has_caught_up(standing: &Standing, node: &NodeName, replica: &Replica) -> bool {
+    let was_promotable = standing.scores.get(node).is_some_and(|score| score.allows_promotion());
+    let is_close = replica.flushed.is_some_and(|flushed| standing.current.bytes_after(flushed) <= CLOSE);
+    was_promotable || (replica.state == SenderState::Streaming && is_close)
 }
 
 fn keep_one_candidate(standing: &Standing, wanted: &mut BTreeMap<NodeName, Score>) {
@@ -170,139 +202,4 @@ pub fn changes(wanted: &BTreeMap<NodeName, Score>, current: &BTreeMap<NodeName, 
         .filter(|(node, score)| current.get(node) != Some(score))
         .map(|(node, score)| (node.clone(), *score))
         .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::rules::table;
-
-    /// `srv2@90` streams and has flushed up to 90 MB, `+` is synchronous, `~` in catchup, `!` a backup, `@?` unreported.
-    fn replica(text: &str) -> Replica {
-        let (name, place) = text.split_once('@').unwrap();
-        let state = match place.chars().last() {
-            Some('!') => SenderState::NotReplicating,
-            Some('~') => SenderState::Catchup,
-            _ => SenderState::Streaming,
-        };
-        let flushed = place.trim_end_matches(['!', '~', '+']).parse().ok().map(|mb: u64| Lsn(mb << 20));
-        Replica { name: name.to_owned(), state, flushed, synchronous: place.ends_with('+') }
-    }
-
-    /// maxlag in MB, the replicas of srv1 at 1000 MB, the scores before → the scores after. Among the replicas: `!srv2` is
-    /// barred, `-srv2` lacks a logical slot, `^srv2` has priority 1, and `new` says that srv1 was just promoted.
-    fn given((max_lag, replicas, before): (Option<u64>, &str, &str)) -> String {
-        let before: BTreeMap<NodeName, Score> = before
-            .split_whitespace()
-            .map(|pair| pair.split_once('=').unwrap())
-            .map(|(node, score)| (NodeName::new(node), score.parse().unwrap()))
-            .collect();
-        let nodes = |sign: char| -> BTreeSet<NodeName> {
-            replicas.split_whitespace().filter_map(|word| word.strip_prefix(sign)).map(NodeName::new).collect()
-        };
-        let wanted = scores(&Standing {
-            me: &NodeName::new("srv1"),
-            members: &["srv1", "srv2", "srv3"].into_iter().map(NodeName::new).collect(),
-            replicas: &replicas.split_whitespace().filter(|word| word.contains('@')).map(replica).collect::<Vec<_>>(),
-            current: Lsn(1000 << 20),
-            max_lag: max_lag.map(|mb| mb << 20),
-            scores: &before,
-            barred: &nodes('!'),
-            lacking: &nodes('-'),
-            priority: &nodes('^').into_iter().map(|node| (node, 1)).collect(),
-            new: replicas.contains("new"),
-        });
-        wanted.iter().map(|(node, score)| format!("{node}={score}")).collect::<Vec<_>>().join(" ")
-    }
-
-    table! { given;
-        furthest_first: (None, "srv2@900 srv3@950", "") => "srv1=1001 srv2=990 srv3=1000";
-        equals_go_by_name: (None, "srv3@990 srv2@990", "") => "srv1=1001 srv2=1000 srv3=990";
-        // PAF #126: scores that swap with every transaction restart transitions.
-        close_ones_keep_their_order: (None, "srv2@990 srv3@995", "srv2=1000 srv3=990") => "srv1=1001 srv2=1000 srv3=990";
-        a_clear_lead_changes_the_order: (None, "srv2@970 srv3@995", "srv2=1000 srv3=990") => "srv1=1001 srv2=990 srv3=1000";
-        synchronous_goes_first: (None, "srv2@995 srv3@990+", "srv2=1000 srv3=990") => "srv1=1001 srv2=990 srv3=1000";
-        one_is_gone: (None, "srv3@990", "srv2=1000 srv3=990") => "srv1=1001 srv2=-1000 srv3=1000";
-        too_far_behind: (Some(20), "srv2@970 srv3@995", "") => "srv1=1001 srv2=-991 srv3=1000";
-        at_the_bound: (Some(20), "srv2@980 srv3@995", "") => "srv1=1001 srv2=1000 srv3=990";
-        all_too_far_behind: (Some(1), "srv2@970 srv3@995", "") => "srv1=1001 srv2=-991 srv3=-1001";
-        a_backup_takes_no_rank: (None, "srv2@990 srv3@995!", "") => "srv1=1001 srv2=1000 srv3=-1";
-        catching_up_and_reporting: (None, "srv2@500~ srv3@995", "") => "srv1=1001 srv2=990 srv3=1000";
-        // SQL sorts NULL first: PAF gave such a standby 1000.
-        not_yet_reported: (None, "srv2@?~ srv3@900", "") => "srv1=1001 srv2=-1000 srv3=1000";
-        strangers_take_no_rank: (None, "pg_receivewal@1000 srv3@900 barman@950", "") => "srv1=1001 srv2=-1000 srv3=1000";
-        srv2_is_not_srv20: (None, "srv20@1000 srv3@900", "") => "srv1=1001 srv2=-1000 srv3=1000";
-        connected_to_myself: (None, "srv1@1000 srv2@900", "") => "srv1=1001 srv2=1000 srv3=-1000";
-        twice_connected: (None, "srv2@800 srv2@995 srv2@999! srv3@900", "") => "srv1=1001 srv2=1000 srv3=990";
-        hostile_names: (None, "(@1000 $(id)@1000 srv2|x@1000 @1000 srv2@900", "") => "srv1=1001 srv2=1000 srv3=-1000";
-        // PAF #26, #220: after a break of the replication network nobody could be promoted.
-        last_good_stays_a_candidate: (None, "", "srv2=990 srv3=1000") => "srv1=1001 srv2=-1000 srv3=1";
-        last_good_stays_for_long: (None, "", "srv2=-1000 srv3=1") => "srv1=1001 srv2=-1000 srv3=1";
-        who_has_yielded_stays_out: (None, "srv3@990", "srv2=-1000000 srv3=990") => "srv1=1001 srv2=-1000000 srv3=1000";
-        connecting_is_not_following: (None, "srv2@995! srv3@990", "srv2=-1000000") => "srv1=1001 srv2=-1000000 srv3=1000";
-        nor_is_catching_up_without_a_word: (None, "srv2@?~ srv3@990", "srv2=-1000000") => "srv1=1001 srv2=-1000000 srv3=1000";
-        nor_being_the_last_one_there: (None, "", "srv2=-1000000 srv3=-1000") => "srv1=1001 srv2=-1000000 srv3=-1000";
-        nor_having_a_new_primary: (None, "new srv3@990", "srv2=-1000000") => "srv1=1001 srv2=-1000000 srv3=1000";
-        until_it_follows: (None, "srv2@990", "srv2=-1000000") => "srv1=1001 srv2=1000 srv3=-1000";
-        nobody_ever_was_good: (None, "", "srv2=-1000 srv3=-1000") => "srv1=1001 srv2=-1000 srv3=-1000";
-        new_primaries_wait_for_their_standbys: (None, "new srv3@990", "srv1=1000 srv2=1001 srv3=990") => "srv1=1001 srv2=1000 srv3=1000";
-        but_invent_no_candidates: (None, "new srv3@990", "srv2=-1000") => "srv1=1001 srv2=-1000 srv3=1000";
-        barred: (None, "srv2@990 srv3@900 !srv2", "") => "srv1=1001 srv2=-1000000 srv3=990";
-        all_others_barred: (None, "srv2@990 !srv2 !srv3", "srv3=1000") => "srv1=1001 srv2=-1000000 srv3=-1000000";
-        the_primary_itself_barred: (None, "srv2@990 srv3@990 !srv1", "") => "srv1=1001 srv2=1000 srv3=990";
-        priority_decides_between_equals: (None, "srv2@990 srv3@985 ^srv3", "srv2=1000 srv3=990") => "srv1=1001 srv2=990 srv3=1000";
-        priority_does_not_beat_wal: (None, "srv2@990 srv3@900 ^srv3", "") => "srv1=1001 srv2=1000 srv3=990";
-        logical_slots_decide_between_equals: (None, "srv2@990 srv3@985 -srv2 ^srv2", "srv2=1000 srv3=990") => "srv1=1001 srv2=990 srv3=1000";
-        logical_slots_do_not_beat_wal: (None, "srv2@990 srv3@900 -srv2", "") => "srv1=1001 srv2=1000 srv3=990";
-        nor_promises: (None, "srv2@990+ srv3@990 -srv2", "") => "srv1=1001 srv2=1000 srv3=990";
-        all_lack_some: (None, "srv2@990 srv3@990 -srv2 -srv3", "srv3=1000 srv2=990") => "srv1=1001 srv2=990 srv3=1000";
-        a_backup_is_no_last_good: (None, "srv3@995!", "srv2=-1000 srv3=1000") => "srv1=1001 srv2=-1000 srv3=-1";
-    }
-
-    fn counts((flush, sent): (Option<u64>, Option<u64>)) -> Option<u64> {
-        flushed(flush.map(Lsn), sent.map(Lsn)).map(|lsn| lsn.0)
-    }
-
-    table! { counts;
-        on_its_way: (Some(90), Some(100)) => Some(90);
-        up_to_date: (Some(100), Some(100)) => Some(100);
-        more_than_it_was_sent: (Some(101), Some(100)) => None;
-        sent_is_unknown: (Some(90), None) => Some(90);
-        silent: (None, Some(100)) => None;
-    }
-
-    #[test]
-    fn a_hundred_standbys_stay_promotable() {
-        let names: Vec<String> = (0..150).map(|number| format!("srv{number:03}")).collect();
-        let replicas: Vec<Replica> = names.iter().map(|name| replica(&format!("{name}@990"))).collect();
-        let members = names.iter().map(NodeName::new).collect();
-        let before = BTreeMap::new();
-        let me = NodeName::new("srv000");
-        let standing = Standing {
-            me: &me,
-            members: &members,
-            replicas: &replicas,
-            current: Lsn(0),
-            max_lag: None,
-            barred: &BTreeSet::new(),
-            lacking: &BTreeSet::new(),
-            priority: &BTreeMap::new(),
-            new: false,
-            scores: &before,
-        };
-        assert!(scores(&standing).values().all(|score| *score >= Score::CANDIDATE));
-    }
-
-    #[test]
-    fn only_changes_are_written() {
-        let scores = |list: &[(&str, i32)]| -> BTreeMap<NodeName, Score> {
-            list.iter().map(|(node, score)| (NodeName::new(*node), Score(*score))).collect()
-        };
-        let current = scores(&[("srv1", 1001), ("srv2", 1000), ("gone", 990)]);
-        let wanted = scores(&[("srv1", 1001), ("srv2", 990), ("srv3", 1000)]);
-        assert_eq!(
-            changes(&wanted, &current),
-            [(NodeName::new("srv2"), Score(990)), (NodeName::new("srv3"), Score(1000))]
-        );
-    }
 }

@@ -1,25 +1,89 @@
 //! What a server's log says, and what helps.
 
-/// Marks of the lines that tell why a server ended.
-const FATAL: [&str; 2] = ["FATAL:", "PANIC:"];
+/// Marks of the lines that tell why a server ended, in each language that PostgreSQL speaks (`lc_messages`).
+const FATAL: [&str; 16] = [
+    "FATAL:",
+    "PANIC:",
+    "PANIK:",
+    "FATALE:",
+    "PANICO:",
+    "FATALT:",
+    "ВАЖНО:",
+    "ПАНИКА:",
+    "ФАТАЛЬНО:",
+    "ПАНІКА:",
+    "치명적오류:",
+    "손상:",
+    "致命错误:",
+    "比致命错误还过分的错误:",
+    "ფატალური:",
+    "პანიკა:",
+];
+
+/// Marks of other lines.
+const OTHERS: [&str; 17] = [
+    "ERROR:",
+    "LOG:",
+    "FEHLER:",
+    "ERREUR:",
+    "ERRORE:",
+    "FEL:",
+    "LOGG:",
+    "ОШИБКА:",
+    "СООБЩЕНИЕ:",
+    "ПОМИЛКА:",
+    "ЗАПИСУВАННЯ:",
+    "오류:",
+    "로그:",
+    "错误:",
+    "日志:",
+    "შეცდომა:",
+    "ჟურნალი:",
+];
+
+/// Marks of the line that tells more of the message before it, such as which setting it is about.
+const DETAIL: [&str; 11] = [
+    "DETAIL:",
+    "DETALLE:",
+    "DÉTAIL:",
+    "DETTAGLI:",
+    "DETALJ:",
+    "詳細:",
+    "დეტალები:",
+    "상세정보:",
+    "ПОДРОБНОСТИ:",
+    "ВІДОМОСТІ:",
+    "详细信息:",
+];
+
+/// The last that a server says on its standard error, with `log_destination = 'syslog'`.
+const TO_SYSLOG: &str = "Future log output will go to log destination \"syslog\"";
 
 /// What a client is told that comes too early or too late: the server does not end for it.
 const TO_CLIENT: &str = "the database system is ";
 
-/// What tells most of what a server said in these logs: its first fatal message, or else its last one; without what
-/// `log_line_prefix` puts before it.
+/// What tells most of what a server said in these logs: its first fatal message with its detail, or else its last one; without
+/// what `log_line_prefix` puts before it.
 pub fn most_telling(logs: &[String]) -> Option<String> {
     let lines: Vec<&str> = logs.iter().flat_map(|log| log.lines()).collect();
     let is_fatal = |line: &&str| FATAL.iter().any(|mark| line.contains(mark)) && !message(line).starts_with(TO_CLIENT);
     let Some(at) = lines.iter().position(is_fatal) else {
         // Without a severity it is not the server that speaks but what comes before it, and that says it at once.
+        if lines.iter().any(|line| line.contains(TO_SYSLOG)) {
+            return Some("see the system log, where it has written why (log_destination)".to_owned());
+        }
         let severe = lines.iter().rev().find(|line| message(line) != **line);
         return severe.or(lines.first()).map(|line| message(line).to_owned());
     };
     // "configuration file … contains errors": the line before says which.
     let vague = lines[at].ends_with("contains errors");
-    let told = lines[..at].iter().rev().find(|line| vague && line.contains("LOG:"));
-    Some(message(told.unwrap_or(&lines[at])).to_owned())
+    if let Some(told) = lines[..at].iter().rev().find(|line| vague && line.contains("LOG:")) {
+        return Some(message(told).to_owned());
+    }
+    let detail_in = |line: &&str| DETAIL.iter().find_map(|mark| Some(line.split_once(mark)?.1.trim().to_owned()));
+    let detail = lines.get(at + 1).and_then(detail_in);
+    let fatal = message(lines[at]);
+    Some(detail.map_or_else(|| fatal.to_owned(), |detail| format!("{fatal}: {detail}")))
 }
 
 /// Parts of the messages that a walreceiver ends with (`src/backend/replication/walreceiver.c`, `libpqwalreceiver.c`).
@@ -51,8 +115,10 @@ pub fn receiver_error(log: &str) -> Option<String> {
 
 /// A line without what comes before its message.
 fn message(line: &str) -> &str {
-    let marks = ["FATAL:", "PANIC:", "ERROR:", "LOG:"];
-    let found = marks.iter().filter_map(|mark| line.find(mark).map(|at| (at, at + mark.len()))).min();
+    let marks = FATAL.iter().chain(&OTHERS);
+    // Of two that end at the same place the longer one counts: a mark may be the end of another one.
+    let found = marks.filter_map(|mark| line.find(mark).map(|at| (at + mark.len(), at)));
+    let found = found.min().map(|(end, at)| (at, end));
     found.map_or(line, |(_, end)| &line[end..]).trim()
 }
 
@@ -100,11 +166,20 @@ mod tests {
         the_first_fatal_counts: "LOG:  a\nPANIC:  b\nFATAL:  c" => said("b");
         what_a_client_is_told_does_not_count:
             "x FATAL:  the database system is starting up\nx FATAL:  requested timeline 3 is not a child" => said("requested timeline 3 is not a child");
+        its_detail_is_told_too:
+            "p FATAL:  recovery aborted\np DETAIL:  max_connections = 100 is a lower setting.\np HINT:  h\np LOG:  DETAIL: x"
+            => said("recovery aborted: max_connections = 100 is a lower setting.");
         none_is_fatal: "x LOG:  a\ny LOG:  b" => said("b");
         of_a_broken_configuration_the_line_is_told:
             "LOG:  syntax error in file \"p.conf\" line 8\nFATAL:  configuration file \"p.conf\" contains errors"
             => said("syntax error in file \"p.conf\" line 8");
         run_by_root: "\"root\" execution is not permitted.\nSee the documentation." => said("\"root\" execution is not permitted.");
+        in_german: "x FATAL:  falsche Zeitleiste\nx DETAIL:  mehr" => said("falsche Zeitleiste: mehr");
+        in_russian: "x СООБЩЕНИЕ:  a\nx ВАЖНО:  b\nx ПОДРОБНОСТИ:  c" => said("b: c");
+        in_chinese: "x 日志:  a\nx 比致命错误还过分的错误:  b\nx 详细信息:  c" => said("b: c");
+        to_the_system_log:
+            "LOG:  ending log output to stderr\nHINT:  Future log output will go to log destination \"syslog\"."
+            => said("see the system log, where it has written why (log_destination)");
         another_format: "{\"message\":\"x\"}" => said("{\"message\":\"x\"}");
     }
 

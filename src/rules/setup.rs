@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use crate::exit::OcfExitCode;
 use crate::parameters::{Follow, Slots};
+use crate::rules::names::WrongName;
 
 /// The oldest supported major version of PostgreSQL: older ones are put into recovery by a `recovery.conf`.
 pub const OLDEST_POSTGRESQL: u32 = 12;
@@ -20,6 +21,8 @@ pub struct Meta {
     pub notify: Option<bool>,
     /// `promoted-max`: how many primaries there may be.
     pub promoted_max: Option<String>,
+    /// `clone-max`: how many instances there may be.
+    pub clone_max: Option<u32>,
 }
 
 /// What was found on this node.
@@ -57,6 +60,9 @@ pub enum Unfit {
     /// There can be no standby.
     #[error("wal_level is minimal: set it to replica in postgresql.conf and restart PostgreSQL once")]
     WalLevel,
+    /// Its primary would not know it as this node.
+    #[error(transparent)]
+    Name(#[from] WrongName),
 }
 
 impl Unfit {
@@ -68,7 +74,8 @@ impl Unfit {
             | Unfit::PromotedMax(_)
             | Unfit::PostgresFor(_)
             | Unfit::RecoveryTemplate(_)
-            | Unfit::WalLevel => OcfExitCode::BadArguments,
+            | Unfit::WalLevel
+            | Unfit::Name(_) => OcfExitCode::BadArguments,
         }
     }
 }
@@ -130,6 +137,19 @@ fn version(text: &str) -> Option<(u32, u32, u32)> {
     Some((numbers.next()??, numbers.next().unwrap_or(Some(0))?, numbers.next().unwrap_or(Some(0))?))
 }
 
+/// The major version in what `postgres --version` prints: `postgres (PostgreSQL) 17.2 (Debian 17.2-1)`.
+pub fn major_of(printed: &str) -> Option<&str> {
+    printed.split_once("(PostgreSQL) ")?.1.split(|c: char| !c.is_ascii_digit()).next().filter(|major| !major.is_empty())
+}
+
+/// What a person should know of systemd's `OOMPolicy` for Pacemaker, in whose control group PostgreSQL runs: by default one backend
+/// that the kernel kills ends all that Pacemaker runs on the node (systemd.service(5)).
+pub fn oom_warning(policy: Option<&str>) -> Option<&'static str> {
+    let warning =
+        "pacemaker.service stops when a backend is killed for its memory: set OOMPolicy=continue, as README says";
+    policy.filter(|policy| matches!(*policy, "stop" | "kill")).map(|_| warning)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -137,7 +157,25 @@ mod tests {
 
     fn meta((feature_set, notify, most): (&str, Option<bool>, &str)) -> Result<(), Unfit> {
         let text = |text: &str| (!text.is_empty()).then(|| text.to_owned());
-        check_meta(&Meta { feature_set: text(feature_set), notify, promoted_max: text(most) })
+        check_meta(&Meta { feature_set: text(feature_set), notify, promoted_max: text(most), clone_max: None })
+    }
+
+    table! { warned;
+        a_backend_killed_would_stop_pacemaker: Some("stop") => true;
+        it_would_be_killed_with_it: Some("kill") => true;
+        it_goes_on: Some("continue") => false;
+        systemd_does_not_run_it: None => false;
+    }
+
+    #[test]
+    fn a_server_says_its_version() {
+        assert_eq!(major_of("postgres (PostgreSQL) 17.2 (Debian 17.2-1)\n"), Some("17"));
+        assert_eq!(major_of("postgres (PostgreSQL) 19devel\n"), Some("19"));
+        assert_eq!((major_of("postgres (EDB) 17"), major_of("")), (None, None));
+    }
+
+    fn warned(policy: Option<&str>) -> bool {
+        oom_warning(policy).is_some()
     }
 
     table! { meta;

@@ -67,7 +67,7 @@ fn without_reason(code: OcfExitCode) -> Option<OcfExitCode> {
 }
 
 /// A reason without what changes from one look to the next: times, sizes, positions, processes. Names stay.
-fn kind(reason: &str) -> String {
+pub fn kind(reason: &str) -> String {
     let words = shortened(reason);
     let measured = |word: &str| match word {
         word if is_measure(word) => "#".to_owned(),

@@ -1,13 +1,15 @@
 //! What the local instance is doing, from what was seen of it.
 
+mod hang;
 #[cfg(test)]
 mod tests;
+mod words;
 
-use std::fmt;
 use std::time::Duration;
 
 use crate::exit::OcfExitCode;
 use crate::postgres::control::DbState;
+pub use hang::{Hang, STORAGE_PATIENCE, has_dead_storage, is_crowded, streams, waits_for_lock};
 
 /// The part an instance plays in replication.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,8 +46,34 @@ pub enum Answer {
     Refused(String),
     /// Nothing listens where we looked.
     NobodyListens(String),
-    /// The connection was taken, or not even that, and no answer came.
+    /// The name of the host where we should look was not resolved.
+    Unresolved {
+        /// The name.
+        name: String,
+        /// What the resolver said.
+        why: String,
+    },
+    /// It answers at its socket, and a session got no answer.
+    Hangs(Hang),
+    /// It lets nobody in, or no commit goes through, and its storage has not answered for this long.
+    StorageHangs(Duration),
+    /// The connection was taken, or not even that, and no answer came, neither to a session nor at the socket.
     Silent(Duration),
+}
+
+/// What keeps a server from being told apart from none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unclear {
+    /// Somebody runs a server without a postmaster, which is nobody's primary.
+    SingleUser {
+        /// Its process.
+        pid: i32,
+    },
+    /// The kernel does not let the agent see what a process is that may be the server's.
+    Hidden {
+        /// Its number.
+        pid: i32,
+    },
 }
 
 /// What was seen of the local instance.
@@ -64,7 +92,13 @@ pub enum Evidence {
     Orphans {
         /// How many.
         count: usize,
+        /// What pg_control says, where it can be read.
+        control: Option<DbState>,
+        /// A `standby.signal` is there.
+        standby_signal: bool,
     },
+    /// Something uses the data directory, or may, that is no server of Pacemaker's.
+    Unclear(Unclear),
     /// A postmaster uses the data directory.
     Postmaster {
         /// Its process.
@@ -82,6 +116,14 @@ pub enum Evidence {
     },
 }
 
+impl Evidence {
+    /// Whether nothing runs, and what ran last was a primary. A base backup that was not started yet only looks like that.
+    pub fn was_a_primary(&self) -> bool {
+        let left = [DbState::ShutDown, DbState::ShuttingDown, DbState::InCrashRecovery, DbState::InProduction];
+        matches!(self, Evidence::NoProcess { control: Some(state), backup_label: false, .. } if left.contains(state))
+    }
+}
+
 /// Something about a running instance that a person should look at.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Trouble {
@@ -89,6 +131,15 @@ pub enum Trouble {
     Refused(String),
     /// The server runs, and nothing listens where the agent looks.
     NobodyListens(String),
+    /// The name of the host where the agent looks is not resolved.
+    Unresolved {
+        /// The name.
+        name: String,
+        /// What the resolver said.
+        why: String,
+    },
+    /// The server lives, and does not let the agent's session in.
+    Hangs(Hang),
     /// It recovers from the crash of one of its backends, by itself.
     Restarting,
     /// It is configured not to accept connections while in recovery.
@@ -106,7 +157,11 @@ pub enum Status {
     Orphaned {
         /// How many.
         count: usize,
+        /// As what it ran, where pg_control can be read.
+        role: Option<Role>,
     },
+    /// Nobody can tell whether it runs.
+    Unclear(Unclear),
     /// It is on its way up.
     Starting(Role),
     /// It is on its way down.
@@ -123,6 +178,11 @@ pub enum Status {
         /// What it answered.
         why: String,
     },
+    /// It runs, and its storage does not answer.
+    StorageHangs {
+        /// For how long.
+        lasted: Duration,
+    },
     /// Its postmaster is there and does not react.
     Unresponsive {
         /// The postmaster.
@@ -138,7 +198,10 @@ pub fn status(evidence: &Evidence) -> Status {
         Evidence::NoProcess { control, backup_label, standby_signal } => {
             left_behind(*control, *backup_label, *standby_signal)
         }
-        Evidence::Orphans { count } => Status::Orphaned { count: *count },
+        Evidence::Orphans { count, control, standby_signal } => {
+            Status::Orphaned { count: *count, role: control.map(|control| role_of(control, *standby_signal)) }
+        }
+        Evidence::Unclear(unclear) => Status::Unclear(*unclear),
         Evidence::Postmaster { pid, frozen: true, .. } => Status::Unresponsive { pid: *pid, waited: None },
         Evidence::Postmaster { pid, frozen: false, phase, answer, control, standby_signal } => {
             // Before recovery, pg_control still says what the instance was before.
@@ -163,11 +226,16 @@ fn alive(pid: i32, phase: Phase, answer: &Answer, role: Option<Role>) -> Status 
     match (answer, phase) {
         (Answer::Role(role), _) => Status::Running { role: *role, trouble: None },
         (Answer::Silent(waited), _) => Status::Unresponsive { pid, waited: Some(*waited) },
+        (Answer::StorageHangs(lasted), _) => Status::StorageHangs { lasted: *lasted },
         (_, Phase::Stopping) => Status::Stopping,
         (Answer::Refused(why), _) => running(Trouble::Refused(why.clone())),
         // One that has not written its own pid file yet is just about to.
         (_, Phase::Starting | Phase::Unknown) => role.map_or_else(obscure, Status::Starting),
         (_, Phase::WarmStandby) => running(Trouble::WarmStandby),
+        (Answer::Hangs(hang), Phase::Ready) => running(Trouble::Hangs(*hang)),
+        (Answer::Unresolved { name, why }, Phase::Ready) => {
+            running(Trouble::Unresolved { name: name.clone(), why: why.clone() })
+        }
         // The postmaster got as far as "ready" once: it restarts its children after one of them crashed.
         (Answer::NotYet, Phase::Ready) => running(Trouble::Restarting),
         (Answer::NobodyListens(whence), Phase::Ready) => running(Trouble::NobodyListens(whence.clone())),
@@ -193,18 +261,33 @@ pub enum Asked {
     Probe,
     /// Pacemaker makes sure that the instance still runs.
     Recurring,
+    /// A person, who names no resource: what is there is told, and nothing is written anywhere.
+    ByHand,
 }
 
 impl Status {
+    /// Whether it runs and cannot be asked.
+    pub fn lets_nobody_in(&self) -> bool {
+        use Trouble::{Hangs, NobodyListens, Refused, Unresolved};
+        let Status::Running { trouble: Some(trouble), .. } = self else { return false };
+        matches!(trouble, Refused(_) | NobodyListens(_) | Unresolved { .. } | Hangs(_))
+    }
+
     /// What a monitor answers.
     pub fn exit_code(&self, asked: Asked) -> OcfExitCode {
         match (self, asked) {
-            (Status::Stopped | Status::Crashed(_), Asked::Probe) => OcfExitCode::NotRunning,
+            (Status::Stopped | Status::Crashed(_), Asked::Probe | Asked::ByHand) => OcfExitCode::NotRunning,
             (Status::Stopped | Status::Crashed(Role::Standby), Asked::Recurring) => OcfExitCode::NotRunning,
             (Status::Crashed(Role::Primary), Asked::Recurring) => OcfExitCode::FailedPromoted,
-            (Status::Orphaned { .. } | Status::Stopping | Status::Obscure { .. } | Status::Unresponsive { .. }, _) => {
-                OcfExitCode::GenericError
-            }
+            (
+                Status::Orphaned { .. }
+                | Status::Unclear(_)
+                | Status::Stopping
+                | Status::Obscure { .. }
+                | Status::StorageHangs { .. }
+                | Status::Unresponsive { .. },
+                _,
+            ) => OcfExitCode::GenericError,
             (Status::Starting(Role::Standby), _) => OcfExitCode::Degraded,
             (Status::Starting(Role::Primary), _) => OcfExitCode::DegradedPromoted,
             (Status::Running { role: Role::Standby, trouble: None }, _) => OcfExitCode::Success,
@@ -219,67 +302,13 @@ impl Status {
         matches!(self, Status::Running { role: its, .. } if *its == role)
     }
 
+    /// Whether the server died as a primary, also where some of its processes are still there.
+    pub fn is_a_crashed_primary(&self) -> bool {
+        matches!(self, Status::Crashed(Role::Primary) | Status::Orphaned { role: Some(Role::Primary), .. })
+    }
+
     /// Whether there is nothing that a person should know.
     pub fn is_well(&self) -> bool {
         matches!(self, Status::Stopped | Status::Running { trouble: None, .. })
-    }
-}
-
-impl fmt::Display for Role {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Role::Primary => "primary",
-            Role::Standby => "standby",
-        })
-    }
-}
-
-impl fmt::Display for Answer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Answer::Role(role) => write!(f, "it is a {role}"),
-            Answer::NotYet => write!(f, "it accepts no connections"),
-            Answer::Refused(why) => write!(f, "it refuses the agent's connection: {why}"),
-            Answer::NobodyListens(whence) => write!(f, "nothing listens at {whence}"),
-            Answer::Silent(waited) => write!(f, "it did not answer within {:.1} s", waited.as_secs_f64()),
-        }
-    }
-}
-
-impl fmt::Display for Status {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Status::Stopped => write!(f, "PostgreSQL is stopped"),
-            Status::Crashed(role) => {
-                write!(f, "no PostgreSQL process is left, and pg_control says that it ran as a {role}: it crashed")
-            }
-            Status::Orphaned { count } => {
-                write!(f, "the postmaster is gone and {count} of its processes still use the data directory")
-            }
-            Status::Starting(role) => write!(f, "PostgreSQL is starting as a {role} and recovers"),
-            Status::Stopping => write!(f, "PostgreSQL is shutting down"),
-            Status::Running { role, trouble: None } => write!(f, "PostgreSQL runs as a {role}"),
-            Status::Running { role, trouble: Some(trouble) } => write!(f, "PostgreSQL runs as a {role}, but {trouble}"),
-            Status::Obscure { why } => write!(f, "PostgreSQL runs, and neither it nor pg_control tells as what: {why}"),
-            Status::Unresponsive { pid, waited: None } => {
-                write!(f, "the postmaster (process {pid}) is frozen by a signal: `kill -CONT {pid}` resumes it")
-            }
-            Status::Unresponsive { pid, waited: Some(waited) } => {
-                write!(f, "the postmaster (process {pid}) did not answer within {:.1} s", waited.as_secs_f64())
-            }
-        }
-    }
-}
-
-impl fmt::Display for Trouble {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Trouble::Refused(why) => write!(f, "refuses the agent's connection: {why}"),
-            Trouble::NobodyListens(whence) => {
-                write!(f, "nothing listens at {whence}: check pghost and pgport, or restart it to get its socket back")
-            }
-            Trouble::Restarting => write!(f, "restarts itself after the crash of one of its processes"),
-            Trouble::WarmStandby => write!(f, "accepts no connections: set hot_standby = on"),
-        }
     }
 }

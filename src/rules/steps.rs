@@ -28,7 +28,9 @@ pub fn start(status: &Status) -> Start {
         Status::Running { role: Role::Standby, .. } => Start::Done,
         Status::Starting(Role::Primary)
         | Status::Running { role: Role::Primary, .. }
+        | Status::Unclear(_)
         | Status::Obscure { .. }
+        | Status::StorageHangs { .. }
         | Status::Unresponsive { .. } => Start::Refuse,
     }
 }
@@ -57,7 +59,9 @@ pub fn demote(status: &Status, transition: &Transition, me: &NodeName) -> Demote
         | Status::Stopping
         | Status::Starting(Role::Primary)
         | Status::Running { role: Role::Primary, .. }
+        | Status::Unclear(_)
         | Status::Obscure { .. }
+        | Status::StorageHangs { .. }
         | Status::Unresponsive { .. } => {
             if transition.stop.contains(me) {
                 Demote::Stop
@@ -90,7 +94,9 @@ pub fn promote(status: &Status) -> Promote {
         Status::Orphaned { .. }
         | Status::Stopping
         | Status::Starting(Role::Primary)
+        | Status::Unclear(_)
         | Status::Obscure { .. }
+        | Status::StorageHangs { .. }
         | Status::Unresponsive { .. } => Promote::Refuse,
     }
 }
@@ -106,14 +112,26 @@ pub enum Part {
     Forget,
     /// See that there is a candidate: instances have started, and there is no primary.
     FindCandidate,
+    /// Note that the primary was lost or stopped, and that none is promoted: its monitor sees that there is a candidate.
+    NotePrimaryLost,
+    /// Remember what instances have left that were stopped: this one is the primary.
+    NoteStopped,
 }
 
-/// What an instance has to do when it is notified.
-pub fn part(notification: &Notification) -> Part {
+/// What the instance on `me` has to do when it is notified.
+pub fn part(notification: &Notification, me: &NodeName) -> Part {
+    let is_primary = notification.transition.promoted.contains(me);
+    let lost_primary = !notification.transition.promoted.is_empty() && !notification.transition.has_or_gets_primary();
     match (notification.moment, notification.around) {
         (Moment::Before, Around::Promote) => Part::Vote,
         (Moment::After, Around::Promote) => Part::Forget,
         (Moment::After, Around::Start) if !notification.transition.has_or_gets_primary() => Part::FindCandidate,
+        (Moment::After, Around::Stop) if is_primary => Part::NoteStopped,
+        // A primary that was lost before it could rank its standbys has left no candidate, and a standby on a connection to a
+        // lost node believes that it streams until wal_receiver_timeout.
+        (Moment::After, Around::Stop) if lost_primary && !notification.transition.stop.contains(me) => {
+            Part::NotePrimaryLost
+        }
         (Moment::After, Around::Start | Around::Stop | Around::Demote) => Part::None,
         (Moment::Before, Around::Start | Around::Stop | Around::Demote) => Part::None,
     }
@@ -121,8 +139,10 @@ pub fn part(notification: &Notification) -> Part {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
-    use crate::rules::status::Trouble;
+    use crate::rules::status::{Trouble, Unclear};
     use crate::rules::table;
 
     const STANDBY: Status = Status::Running { role: Role::Standby, trouble: None };
@@ -140,10 +160,12 @@ mod tests {
         start_crashed_primary: Status::Crashed(Role::Primary) => Start::Launch;
         start_crashed_standby: Status::Crashed(Role::Standby) => Start::Launch;
         // PAF #173: children that outlive their postmaster block the next one.
-        start_orphaned: Status::Orphaned { count: 2 } => Start::ClearThenLaunch;
+        start_orphaned: Status::Orphaned { count: 2, role: None } => Start::ClearThenLaunch;
         start_stopping: Status::Stopping => Start::ClearThenLaunch;
         start_starting: Status::Starting(Role::Standby) => Start::Wait;
         start_starting_as_a_primary: Status::Starting(Role::Primary) => Start::Refuse;
+        start_beside_a_single_user: Status::Unclear(Unclear::SingleUser { pid: 7 }) => Start::Refuse;
+        start_beside_something_hidden: Status::Unclear(Unclear::Hidden { pid: 7 }) => Start::Refuse;
         start_standby: STANDBY => Start::Done;
         start_primary: PRIMARY => Start::Refuse;
         start_frozen: FROZEN => Start::Refuse;
@@ -159,7 +181,7 @@ mod tests {
         demote_primary_to_be_stopped: (PRIMARY, "srv1") => Demote::Stop;
         demote_full_primary: (FULL, "") => Demote::StopThenStart;
         demote_frozen: (FROZEN, "") => Demote::StopThenStart;
-        demote_orphaned: (Status::Orphaned { count: 1 }, "") => Demote::StopThenStart;
+        demote_orphaned: (Status::Orphaned { count: 1, role: None }, "") => Demote::StopThenStart;
         demote_stopping: (Status::Stopping, "") => Demote::StopThenStart;
         demote_starting_primary: (Status::Starting(Role::Primary), "") => Demote::StopThenStart;
         demote_standby: (STANDBY, "") => Demote::Done;
@@ -181,24 +203,41 @@ mod tests {
         promote_starting: Status::Starting(Role::Standby) => Promote::StartThenElect;
         promote_stopping: Status::Stopping => Promote::Refuse;
         promote_frozen: FROZEN => Promote::Refuse;
-        promote_orphaned: Status::Orphaned { count: 1 } => Promote::Refuse;
+        promote_orphaned: Status::Orphaned { count: 1, role: None } => Promote::Refuse;
+        promote_beside_a_single_user: Status::Unclear(Unclear::SingleUser { pid: 7 }) => Promote::Refuse;
         promote_starting_primary: Status::Starting(Role::Primary) => Promote::Refuse;
     }
 
-    fn notified((moment, around, promoted, promote): (Moment, Around, &str, &str)) -> Part {
-        let nodes = |names: &str| names.split_whitespace().map(NodeName::new).collect();
-        let transition = Transition { promoted: nodes(promoted), promote: nodes(promote), ..Transition::default() };
-        part(&Notification { moment, around, transition })
+    /// The nodes that are promoted, and those that get promoted, are demoted (`-srv2`) or stopped (`!srv2`).
+    fn notified((moment, around, promoted, changes): (Moment, Around, &str, &str)) -> Part {
+        let marked = |mark: &str| -> BTreeSet<NodeName> {
+            changes.split_whitespace().filter_map(|node| node.strip_prefix(mark)).map(NodeName::new).collect()
+        };
+        let transition = Transition {
+            promoted: promoted.split_whitespace().map(NodeName::new).collect(),
+            promote: marked("+"),
+            demote: marked("-"),
+            stop: marked("!"),
+            ..Transition::default()
+        };
+        part(&Notification { moment, around, transition }, &NodeName::new("srv1"))
     }
 
     table! { notified;
-        before_promote: (Moment::Before, Around::Promote, "", "srv2") => Part::Vote;
-        after_promote: (Moment::After, Around::Promote, "", "srv2") => Part::Forget;
+        before_promote: (Moment::Before, Around::Promote, "", "+srv2") => Part::Vote;
+        after_promote: (Moment::After, Around::Promote, "", "+srv2") => Part::Forget;
         after_start_without_primary: (Moment::After, Around::Start, "", "") => Part::FindCandidate;
         after_start_beside_a_primary: (Moment::After, Around::Start, "srv1", "") => Part::None;
-        after_start_before_a_promotion: (Moment::After, Around::Start, "", "srv1") => Part::None;
+        after_start_before_a_promotion: (Moment::After, Around::Start, "", "+srv1") => Part::None;
         before_start: (Moment::Before, Around::Start, "", "") => Part::None;
         before_demote: (Moment::Before, Around::Demote, "srv1", "") => Part::None;
         after_stop: (Moment::After, Around::Stop, "", "") => Part::None;
+        after_stop_on_a_standby: (Moment::After, Around::Stop, "srv2", "") => Part::None;
+        after_the_stop_of_a_standby: (Moment::After, Around::Stop, "srv2", "!srv3") => Part::None;
+        after_the_stop_of_a_lost_primary: (Moment::After, Around::Stop, "srv2", "-srv2 !srv2") => Part::NotePrimaryLost;
+        which_another_one_follows: (Moment::After, Around::Stop, "srv2", "-srv2 !srv2 +srv3") => Part::None;
+        before_the_stop_of_a_lost_primary: (Moment::Before, Around::Stop, "srv2", "-srv2 !srv2") => Part::None;
+        after_the_stop_of_all: (Moment::After, Around::Stop, "srv2", "-srv2 !srv2 !srv1") => Part::None;
+        after_stop_on_the_primary: (Moment::After, Around::Stop, "srv1", "") => Part::NoteStopped;
     }
 }

@@ -6,12 +6,15 @@
 //! of `k` names, that is, at least `n - k + 1` of them; the winner, having the most WAL among the voters, then holds
 //! every acknowledged commit. `FIRST k` is treated as `ANY k`, because a change of connections changes who is first.
 //!
-//! Four parts, all pure:
+//! Its parts, all pure:
 //!
 //! * [`setting`] reads `synchronous_standby_names` exactly as PostgreSQL does;
 //! * [`published`] is what a primary tells the others about its promises, as one line of text;
+//! * [`receivers`] says who confirms commits;
 //! * [`verdict`](mod@verdict) decides from that and the votes whether a candidate may be promoted;
-//! * [`steps`] says what the primary does next: publish, apply a setting, or nothing.
+//! * [`steps`] says what the primary does next: publish, apply a setting, or nothing;
+//! * [`weak`] says where a commit is acknowledged before it is as safe as that, and what the loss of one node would stop;
+//! * [`waiting`] says that commits wait for a standby which does not answer.
 //!
 //! # What the rules rely on
 //!
@@ -20,18 +23,24 @@
 //!   fact: until its next monitor, a setting weakened by hand is not known to the others.
 //! * A name stands for one node. PostgreSQL counts connections, not names: two walsenders called `srv2` satisfy
 //!   `ANY 2 (srv2, srv3)`, and an old connection that has not timed out yet counts for as long as it is listed.
-//! * Only what reports a flush position is eligible: `pg_receivewal` does so with a slot or `--synchronous`, otherwise it
-//!   stays `async` even under `*`. Counting it all the same errs on the safe side.
+//! * Only what reports a flush position is eligible: `pg_receivewal` and a base backup do so with a slot or
+//!   `--synchronous`, otherwise they stay `async` even under `*` ([`receivers`]). Whoever has left is forgotten once nodes
+//!   hold what it may have confirmed.
 //! * `synchronous_commit` is `on` or `remote_apply`. With `remote_write` a standby acknowledges what its own operating
 //!   system may still lose, with `local` and `off` nobody was promised anything.
 //! * A list that is too long is safe, one that is too short is not: an extra name only raises the number of votes
 //!   needed. Names outside the cluster are therefore counted, although they never vote.
 
 pub mod published;
+pub mod receivers;
 pub mod setting;
 pub mod steps;
 pub mod verdict;
+pub mod waiting;
+pub mod weak;
 
+#[cfg(test)]
+mod strangers_walk;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
@@ -40,4 +49,6 @@ mod walk;
 pub use published::{Electorate, Guard, Published};
 pub use setting::{BadSetting, Member, Method, SyncSetting};
 pub use steps::{Management, PrimaryFacts, Step, Strictness, before_promotion, next_step};
-pub use verdict::{Loss, OVERRIDE_COMMAND, Operator, PromotionFacts, Proof, Refusal, Shortfall, Verdict, verdict};
+pub use verdict::{
+    LastPrimary, Loss, OVERRIDE_COMMAND, Operator, PromotionFacts, Proof, Refusal, Shortfall, Verdict, verdict,
+};

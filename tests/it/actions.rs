@@ -1,6 +1,17 @@
 //! Each action, killed before each of its calls to the outside, and with each of its calls failing: what is left behind is
 //! what the next action accepts.
 
+/// Nodes that Pacemaker does not promote.
+mod barred;
+/// A monitor that a person has typed.
+mod by_hand;
+/// What reaches the CIB.
+mod quiet;
+/// What nodes remember.
+mod recalled;
+/// Where the actions happen.
+mod situations;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::time::Duration;
@@ -12,15 +23,12 @@ use pgsqlms::notification::{Around, Moment, Notification, Transition};
 use pgsqlms::pacemaker::Attribute;
 use pgsqlms::parameters::OnCrash;
 
-use crate::fakes::instance::{Process, Synchronous};
-use crate::fakes::{Cluster, Ended, Hook, Job, Node, RESOURCE, State};
-use crate::simulation::oracle;
+use crate::fakes::commits::Synchronous;
+use crate::fakes::instance::Process;
+use crate::fakes::{Cluster, Ended, Job, Node, RESOURCE};
+use situations::*;
 
 const NAMES: [&str; 3] = ["srv1", "srv2", "srv3"];
-
-struct Nobody;
-
-impl Hook for Nobody {}
 
 /// The nodes, by their numbers, that the lists of a transition are about.
 fn nodes<const N: usize>(numbers: [usize; N]) -> BTreeSet<NodeName> {
@@ -55,110 +63,14 @@ fn wait(cluster: &Cluster) {
     (0..40).for_each(|_| cluster.state.borrow_mut().pass(Duration::from_millis(500)));
 }
 
-/// Votes, promotes `node`, and forgets.
+/// Votes, promotes `node`, and forgets; then the monitor begins.
 fn elect(cluster: &Cluster, node: usize, transition: &Transition) {
     let voters =
         || transition.unpromoted.iter().map(|name| NAMES.iter().position(|known| name.as_str() == *known).unwrap());
     voters().for_each(|voter| done(cluster, &notify(voter, Moment::Before, Around::Promote, transition)));
     done(cluster, &job(node, Action::Promote, transition));
     voters().for_each(|voter| done(cluster, &notify(voter, Moment::After, Around::Promote, transition)));
-}
-
-/// Three nodes on which nothing runs.
-fn new() -> Cluster {
-    let mut state = State::new(&NAMES, 7);
-    let synchronous = Synchronous::read("ANY 1 (srv1, srv2, srv3)");
-    state.nodes.iter_mut().for_each(|node| node.postgres.synchronous = synchronous.clone());
-    state.on_promotion = oracle::promoted;
-    let mut cluster = Cluster::new(state, Rc::new(Nobody));
-    cluster.config.on_crash = OnCrash::Failover;
-    cluster
-}
-
-/// srv1 is the primary, the others follow it, and commits wait for one of them.
-fn running() -> Cluster {
-    let cluster = new();
-    (0..3).for_each(|node| done(&cluster, &job(node, Action::Start, &all_start())));
-    elect(&cluster, 0, &promotion(0, [0, 1, 2]));
-    wait(&cluster);
-    done(&cluster, &job(0, Action::Monitor, &Transition::default()));
-    cluster
-}
-
-/// The primary's node is gone.
-fn bereft() -> Cluster {
-    let cluster = running();
-    cluster.state.borrow_mut().power_off(0);
-    wait(&cluster);
-    cluster
-}
-
-/// The two that are left vote before the promotion of `candidate`.
-fn vote(cluster: &Cluster, candidate: usize) {
-    let promotion = promotion(candidate, [1, 2]);
-    [1, 2].iter().for_each(|node| done(cluster, &notify(*node, Moment::Before, Around::Promote, &promotion)));
-}
-
-/// The two that are left have voted, and srv2 holds as much as srv3.
-fn voted() -> Cluster {
-    let cluster = bereft();
-    vote(&cluster, 1);
-    cluster
-}
-
-/// srv2 has voted, and was then stopped by hand.
-fn ended() -> Cluster {
-    let cluster = voted();
-    cluster.state.borrow_mut().nodes[1].postgres.crash();
-    cluster
-}
-
-/// srv3 is stopped.
-fn lone() -> Cluster {
-    let cluster = running();
-    done(&cluster, &job(2, Action::Stop, &none()));
-    cluster
-}
-
-/// The primary's scores are lost, and a permanent one is there that PAF has left.
-fn unscored() -> Cluster {
-    let cluster = running();
-    let score = (Attribute::Score.of(RESOURCE), "1001".to_owned());
-    cluster.state.borrow_mut().information.permanent.insert(NodeName::new("srv3"), [score].into());
-    cluster.state.borrow_mut().information.transient.clear();
-    cluster
-}
-
-/// srv2 has been promoted instead of srv1, and nobody has been told.
-fn promoted() -> Cluster {
-    let cluster = voted();
-    done(&cluster, &job(1, Action::Promote, &promotion(1, [1, 2])));
-    wait(&cluster);
-    cluster
-}
-
-/// srv3 holds less than srv2.
-fn behind() -> Cluster {
-    let cluster = running();
-    cluster.state.borrow_mut().nodes[2].linked = false;
-    wait(&cluster);
-    cluster.state.borrow_mut().power_off(0);
-    vote(&cluster, 2);
-    cluster
-}
-
-/// The primary's postmaster was killed.
-fn crashed() -> Cluster {
-    let cluster = running();
-    cluster.state.borrow_mut().nodes[0].postgres.crash();
-    cluster
-}
-
-/// The two that are left have voted, and have no scores.
-fn without_scores() -> Cluster {
-    let cluster = voted();
-    cluster.state.borrow_mut().information.transient.clear();
-    cluster
+    done(cluster, &job(node, Action::Monitor, &Transition::default()));
 }
 
 /// Of each node, once all has come to rest: what runs, and its score. Of `teller` also whether its vote is there.
@@ -357,8 +269,9 @@ cases! {
     vote: bereft, notify(1, Moment::Before, Around::Promote, &promotion(1, [1, 2])) => "Success: nothing, standby 1000 vote, standby 990";
     promote: voted, job(1, Action::Promote, &promotion(1, [1, 2])) => "Success: nothing, primary 1000, standby 990", killed_and_recovered;
     promote_what_has_to_be_started: ended, job(1, Action::Promote, &promotion(1, [1, 2])) => "Success: nothing, primary 1000, standby 990", killed_and_recovered;
-    yield_to_a_better_one: behind, job(2, Action::Promote, &promotion(2, [1, 2])) => "srv2 is the best candidate: its WAL reaches 0/6050DD0 on timeline 2, ours 0/38260D0 on timeline 2: nothing, standby 1001, standby -1000000", killed_and_recovered;
-    forget: promoted, notify(1, Moment::After, Around::Promote, &promotion(1, [1, 2])) => "Success: nothing, primary 1001, standby 1000";
+    yield_to_a_better_one: behind, job(2, Action::Promote, &promotion(2, [1, 2])) => "srv2 is the best candidate: its WAL reaches 0/484F430 on timeline 2, ours 0/3024010 on timeline 2: nothing, standby 1001, standby -1000000", killed_and_recovered;
+    forget: promoted, notify(1, Moment::After, Around::Promote, &promotion(1, [1, 2])) => "Success: nothing, primary 1000, standby 990";
+    first_monitor_after_a_promotion: promoted, job(1, Action::Monitor, &none()) => "RunningPromoted: nothing, primary 1001, standby 1000";
     monitor_of_a_primary: unscored, job(0, Action::Monitor, &none()) => "RunningPromoted: primary 1001, standby 1000, standby 990";
     monitor_of_a_crashed_primary: crashed, job(0, Action::Monitor, &none()) => "FailedPromoted: nothing 1, standby 1000, standby 990";
     monitor_of_a_standby: without_scores, job(1, Action::Monitor, &none()) => "Success: nothing, standby 1, standby";

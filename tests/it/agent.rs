@@ -1,17 +1,19 @@
 //! The binary and its environment: whatever it is given, Pacemaker gets a code it knows and a person gets one line.
 
-use std::ffi::{OsStr, OsString};
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use nix::fcntl::OFlag;
 use pgsqlms::exit::OcfExitCode::{self, *};
-use pgsqlms::parameters::PARAMETERS;
 use tempfile::TempDir;
 
 use crate::run::{Test, skip};
+
+/// Values that nobody would set.
+mod hostile;
 
 /// All that Pacemaker, an administrator or a tool may ask for.
 const ACTIONS: [&str; 9] =
@@ -75,7 +77,9 @@ fn more_arguments_are_ignored() {
 fn help_and_version_are_for_people() {
     let help = Test::new(["--help"]).expect(Success);
     assert!(help.stdout.contains("OCF_RESKEY_") && help.stdout.contains("validate-all"), "{help:?}");
-    assert!(help.stdout.contains("\n  promote-anyway ") && help.stdout.contains("\n  check "), "{help:?}");
+    for command in ["status", "why", "doctor", "promote-anyway", "forget-history", "rejoin", "rebuild", "check"] {
+        assert!(help.stdout.contains(&format!("\n  {command} ")), "{command}: {help:?}");
+    }
     let options = Test::new(["promote-anyway", "--help"]).expect(Success).stdout;
     assert!(options.contains("Usage: pgsqlms promote-anyway "), "{options}");
     let version = Test::new(["--version"]).expect(Success);
@@ -111,109 +115,6 @@ fn nobody_need_hear_the_reason() {
         let ended = nowhere(["validate-all"]).parameter("pgport", "x").redirected(redirection).run();
         assert_eq!(ended.code, BadArguments as i32, "{redirection}");
     }
-}
-
-/// Values that a shell, a format string, a parser or a terminal would stumble over. `CANARY` is the path of a file that
-/// they would make.
-fn hostile_values(canary: &Path) -> Vec<OsString> {
-    let canary = canary.to_str().unwrap();
-    let mut values: Vec<OsString> = [
-        format!("$(touch {canary})"),
-        format!("`touch {canary}`"),
-        format!("; touch {canary} ;"),
-        format!("'; touch {canary}; '"),
-        format!("\"; touch {canary}; \""),
-        format!("/tmp\n touch {canary}"),
-        format!("/tmp/x; touch {canary}"),
-        format!("| touch {canary}"),
-        format!("-c archive_command='touch {canary}'"),
-        "a b\tc".to_owned(),
-        "'".to_owned(),
-        "\"".to_owned(),
-        "\\".to_owned(),
-        "*".to_owned(),
-        "/*/../?[a]{b,c}~".to_owned(),
-        "-D".to_owned(),
-        "--help".to_owned(),
-        "%s%n%s%n".to_owned(),
-        "x\nocf-exit-reason:forged".to_owned(),
-        "\x1b[2Jx\r".to_owned(),
-        "\u{2028}é".to_owned(),
-        "0".to_owned(),
-        "-1".to_owned(),
-        "99999999999999999999999999".to_owned(),
-        "NaN".to_owned(),
-        "x".repeat(4096),
-        format!("/{}", "x".repeat(4095)),
-    ]
-    .into_iter()
-    .map(OsString::from)
-    .collect();
-    values.push(OsString::from_vec(b"/\xff\xfe".to_vec()));
-    values.push(OsString::from_vec(b"\xc0\x80\xed\xa0\x80".to_vec()));
-    values
-}
-
-/// The value of one variable is hostile; every action ends well or says why it does not.
-#[track_caller]
-fn survives_hostile(variable: &str, actions: &[&str]) {
-    let directory = TempDir::new().unwrap();
-    let canary = directory.path().join("canary");
-    let nothing_here = directory.path().join("data");
-    for value in hostile_values(&canary) {
-        for action in actions {
-            let ended = Test::new([action])
-                .parameter("pgdata", &nothing_here)
-                .meta("timeout", "4000")
-                .env(variable, &value)
-                .run();
-            let what = format!("{variable}={value:?} {action}: {ended:?}");
-            match *action {
-                "stop" | "notify" | "reload" | "reload-agent" => assert_eq!(ended.code, Success as i32, "{what}"),
-                "monitor" => assert_eq!(ended.code, NotRunning as i32, "{what}"),
-                "validate-all" => assert!([0, 2, 5].contains(&ended.code), "{what}"),
-                _ => assert_ne!(ended.code, Success as i32, "{what}"),
-            }
-            let failed = ![Success as i32, NotRunning as i32].contains(&ended.code);
-            assert_eq!(ended.reasons().len(), usize::from(failed), "{what}");
-            assert_eq!(ended.stderr.lines().count(), ended.reasons().len(), "{what}");
-            assert!(ended.stderr.len() < 5000, "{what}");
-            assert!(!ended.stderr.trim_end().contains(|c: char| c.is_control()), "{what}");
-            assert!(!canary.exists(), "{what}");
-        }
-        assert!(!nothing_here.exists(), "{variable}={value:?} made a data directory");
-    }
-}
-
-#[test]
-fn no_value_of_a_parameter_is_more_than_data() {
-    std::thread::scope(|scope| {
-        for parameter in &PARAMETERS {
-            scope.spawn(|| survives_hostile(&parameter.variable(), &ACTIONS));
-        }
-    });
-}
-
-#[test]
-fn nor_is_what_pacemaker_passes() {
-    let names = [
-        "OCF_RESOURCE_INSTANCE",
-        "OCF_CHECK_LEVEL",
-        "OCF_RESKEY_crm_feature_set",
-        "OCF_RESKEY_CRM_meta_timeout",
-        "OCF_RESKEY_CRM_meta_interval",
-        "OCF_RESKEY_CRM_meta_on_node",
-        "OCF_RESKEY_CRM_meta_notify_type",
-        "OCF_RESKEY_CRM_meta_notify_operation",
-        "OCF_RESKEY_CRM_meta_notify_promote_uname",
-        "OCF_RESKEY_CRM_meta_promoted_max",
-        "OCF_RESKEY_unheard_of",
-    ];
-    std::thread::scope(|scope| {
-        for name in names {
-            scope.spawn(move || survives_hostile(name, &["stop", "monitor", "notify", "validate-all", "start"]));
-        }
-    });
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! The rules stay pure: facts in, verdict out.
+//! The rules stay pure, facts in, verdict out, and no file grows beyond what a reader takes in.
 
 use std::path::{Path, PathBuf};
 
@@ -47,6 +47,20 @@ fn named(line: &str) -> Option<&'static str> {
     IMPURE.into_iter().find(|impure| {
         line.contains(impure) || impure.strip_prefix("std::").is_some_and(|module| words.contains(&module))
     })
+}
+
+/// The longest file that a reader takes in.
+const LONGEST: usize = 350;
+
+#[test]
+fn no_file_is_longer_than_a_reader_takes_in() {
+    let trees = ["src", "tests", "lab/src", "lab/tests", "fuzz/fuzz_targets"].map(repository);
+    let files = trees.iter().filter(|tree| tree.exists()).flat_map(|tree| files_in(tree));
+    let sources: Vec<PathBuf> = files.filter(|file| file.extension().is_some_and(|end| end == "rs")).collect();
+    assert!(sources.len() > 300, "{}", sources.len());
+    let lines = |file: &PathBuf| std::fs::read_to_string(file).unwrap().lines().count();
+    let long: Vec<_> = sources.into_iter().filter(|file| lines(file) > LONGEST).collect();
+    assert_eq!(long, Vec::<PathBuf>::new(), "longer than {LONGEST} lines");
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! `pgsqlms check` on real instances: what a proxy is told.
 
+use std::cell::RefCell;
 use std::io::{Read, Write};
 use std::os::unix::net::UnixListener;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
@@ -10,7 +11,7 @@ use nix::sys::signal::Signal;
 
 use crate::members::{Members, has_a_process_of_its_own};
 use crate::run::{AGENT, Test, is_root, skip};
-use crate::throwaway::{Instance, Succeeds, eventually};
+use crate::throwaway::{Instance, Succeeds, eventually, eventually_or};
 
 fn check(instance: &Instance, arguments: &[&str]) -> Test {
     let test = Test::new(["check", "--pgdata"]).argument(instance.data());
@@ -26,9 +27,15 @@ fn told(instance: &Instance, arguments: &[&str]) -> (i32, String) {
     (ended.code, ended.stdout.trim().to_owned())
 }
 
+/// A check gives a session a fraction of a second, which may be too little on a busy machine.
 #[track_caller]
 fn expect(instance: &Instance, arguments: &[&str], code: i32, line: &str) {
-    assert_eq!(told(instance, arguments), (code, line.to_owned()), "{arguments:?}");
+    let seen = RefCell::new((0, String::new()));
+    let is_so = || {
+        seen.replace(told(instance, arguments));
+        *seen.borrow() == (code, line.to_owned())
+    };
+    eventually_or(&format!("{arguments:?} to say {line:?}"), is_so, || format!("{:?}", seen.borrow()));
 }
 
 const PRIMARY: [&str; 2] = ["--role", "primary"];
@@ -142,9 +149,9 @@ fn a_diverged_replica_is_down() {
     }
 }
 
-/// Whatever has taken the connection says nothing.
+/// Whatever has taken the connection says nothing, and the primary lives: there is no other one to send clients to.
 #[test]
-fn a_silent_instance_is_down_after_a_second() {
+fn a_silent_connection_is_given_up_after_a_second() {
     let Some(instance) = Instance::new() else { return };
     instance.promote();
     let elsewhere = tempfile::TempDir::with_prefix_in("pgsqlms.", "/var/tmp").unwrap();
@@ -155,7 +162,7 @@ fn a_silent_instance_is_down_after_a_second() {
     let began = Instant::now();
     let (code, line) = told(&instance, &["--role", "primary", "--pghost", elsewhere.path().to_str().unwrap()]);
     let took = began.elapsed();
-    assert!(code == 1 && line.contains("did not answer within 0.8 s"), "{line}");
+    assert!(code == 0 && line.contains("did not let the agent in within 0.6 s"), "{line}");
     assert!(took < Duration::from_secs(2), "{took:?}");
 }
 
@@ -221,13 +228,17 @@ fn a_client_that_asks_nothing_holds_nothing_up() {
     child.stdout.take().unwrap().read_to_string(&mut answer).unwrap();
     let status = child.wait().unwrap();
     assert_eq!((answer.as_str(), status.signal()), ("", Some(Signal::SIGALRM as i32)));
-    assert!(began.elapsed() < Duration::from_secs(6), "{:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_millis(2800), "{:?}", began.elapsed());
 }
 
 #[test]
 fn what_is_to_be_checked_must_be_said() {
     let ended = Test::new(["check"]).run();
     assert!(ended.code != 0 && ended.stderr.contains("--role"), "{ended:?}");
+    // No cluster runs here that could tell it.
+    let ended = Test::new(["check", "--role", "primary"]).run();
+    let line = "down: where the data is, is not known: say --pgdata, or run this as root while Pacemaker runs\n";
+    assert_eq!((ended.code, ended.stdout.as_str()), (1, line), "{ended:?}");
     let ended = Test::new(["check", "--role", "replica", "--max-lag", "much"]).run();
     assert!(ended.code != 0 && ended.stderr.contains("bytes such as 16777216 or 16MB"), "{ended:?}");
 }

@@ -1,4 +1,8 @@
-//! What README says is what the program does.
+//! What README and docs say is what the program does.
+
+mod places;
+mod prose;
+mod state;
 
 use std::collections::BTreeSet;
 use std::os::unix::fs::PermissionsExt;
@@ -10,16 +14,45 @@ use tempfile::TempDir;
 
 use crate::run::{CODES, repository};
 
-fn readme() -> String {
-    std::fs::read_to_string(repository("README.md")).unwrap()
+/// A file of the documentation: its path in the repository, and what it says.
+struct Document {
+    path: PathBuf,
+    text: String,
 }
 
-/// What stands between `<!-- name -->` and `<!-- /name -->`.
+/// All Markdown that is the user's, and what contributors read.
+fn documents() -> Vec<Document> {
+    let mut paths = markdown_in(&repository(""), 0);
+    for (directory, depth) in [("docs", 9), ("vagrant", 0), ("pcs-examples", 0)] {
+        paths.extend(markdown_in(&repository(directory), depth));
+    }
+    let read = |path: PathBuf| {
+        let text = std::fs::read_to_string(&path).unwrap();
+        Document { path: path.strip_prefix(repository("")).unwrap().to_owned(), text }
+    };
+    paths.into_iter().map(read).collect()
+}
+
+/// The Markdown files of `directory` and of as many levels below it, in the order of their names.
+fn markdown_in(directory: &Path, depth: usize) -> Vec<PathBuf> {
+    let mut entries: Vec<PathBuf> = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).collect();
+    entries.sort();
+    let (below, files): (Vec<_>, Vec<_>) = entries.into_iter().partition(|path| path.is_dir());
+    let below = below.iter().filter(|_| depth > 0).flat_map(|path| markdown_in(path, depth - 1));
+    files.into_iter().filter(|path| path.extension().is_some_and(|it| it == "md")).chain(below).collect()
+}
+
+/// What stands between `<!-- name -->` and `<!-- /name -->`, in whichever document that is: there is exactly one.
 #[track_caller]
-fn section<'a>(readme: &'a str, name: &str) -> &'a str {
-    let section = readme.split_once(&format!("<!-- {name} -->\n")).map(|(_, rest)| rest);
-    let section = section.and_then(|rest| rest.split_once(&format!("<!-- /{name} -->"))).map(|(section, _)| section);
-    section.unwrap_or_else(|| panic!("README.md has no section {name}")).trim_matches('\n')
+fn section(name: &str) -> String {
+    let (begin, end) = (format!("<!-- {name} -->\n"), format!("<!-- /{name} -->"));
+    let inside = |text: &str| {
+        let (section, _) = text.split_once(&begin)?.1.split_once(&end)?;
+        Some(section.trim_matches('\n').to_owned())
+    };
+    let found: Vec<String> = documents().iter().filter_map(|document| inside(&document.text)).collect();
+    assert_eq!(found.len(), 1, "sections called {name} in README.md and docs");
+    found.into_iter().next().unwrap()
 }
 
 /// The cells of a table's rows, without its head.
@@ -34,28 +67,27 @@ fn quoted(text: &str) -> impl Iterator<Item = &str> {
 }
 
 #[test]
-fn readme_has_the_parameter_table() {
+fn the_documentation_has_the_parameter_table() {
     let table = pgsqlms::parameters::markdown_table();
     assert!(
-        section(&readme(), "parameters") == table.trim_end(),
-        "README.md must have this between <!-- parameters --> and <!-- /parameters -->:\n\n{table}"
+        section("parameters") == table.trim_end(),
+        "docs/reference/parameters.md must have this between <!-- parameters --> and <!-- /parameters -->:\n\n{table}"
     );
 }
 
 #[test]
-fn readme_has_every_action() {
-    let readme = readme();
-    let told: Vec<&str> = rows(section(&readme, "actions")).into_iter().flat_map(|row| quoted(row[0])).collect();
+fn the_documentation_has_every_action() {
+    let actions = section("actions");
+    let told: Vec<&str> = rows(&actions).into_iter().flat_map(|row| quoted(row[0])).collect();
     let mut advertised: Vec<&str> = ACTIONS.iter().map(|action| action.name).collect();
     advertised.dedup();
     assert_eq!(told.iter().collect::<BTreeSet<_>>(), advertised.iter().collect::<BTreeSet<_>>());
 }
 
 #[test]
-fn readme_has_every_exit_code() {
-    let readme = readme();
-    let told: Vec<(u8, &str)> =
-        rows(section(&readme, "exit codes")).iter().map(|row| (row[0].parse().unwrap(), row[1])).collect();
+fn the_documentation_has_every_exit_code() {
+    let exit_codes = section("exit codes");
+    let told: Vec<(u8, &str)> = rows(&exit_codes).iter().map(|row| (row[0].parse().unwrap(), row[1])).collect();
     let codes: Vec<(u8, String)> = CODES.iter().map(|code| (*code as u8, words(&format!("{code:?}")))).collect();
     assert_eq!(told, codes.iter().map(|(code, name)| (*code, name.as_str())).collect::<Vec<_>>());
 }
@@ -66,12 +98,12 @@ fn words(name: &str) -> String {
     spaced.collect::<String>().trim().to_owned()
 }
 
-/// Each exit reason that README explains is one that the agent gives; `…` stands for what varies.
+/// Each exit reason that is explained is one that the agent gives; `…` stands for what varies.
 #[test]
-fn readme_explains_reasons_that_exist() {
+fn the_explained_reasons_exist() {
     let source = source_in(&repository("src"));
-    let readme = readme();
-    let rows = rows(section(&readme, "exit reasons"));
+    let reasons = section("exit reasons");
+    let rows = rows(&reasons);
     assert!(rows.len() > 10);
     for fragment in rows.iter().flat_map(|row| quoted(row[0])).flat_map(|reason| reason.split('…')) {
         let fragment = fragment.trim();
@@ -79,14 +111,15 @@ fn readme_explains_reasons_that_exist() {
     }
 }
 
+/// The files in `directory` and below.
+fn files_in(directory: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
+    entries.flat_map(|path| if path.is_dir() { files_in(&path) } else { vec![path] }).collect()
+}
+
 /// All Rust code in `directory`, with strings that go on in the next line joined.
 fn source_in(directory: &Path) -> String {
-    let entries = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
-    let text = |path: PathBuf| match path.is_dir() {
-        true => source_in(&path),
-        false => std::fs::read_to_string(path).unwrap(),
-    };
-    let lines: Vec<String> = entries.map(text).collect();
+    let lines: Vec<String> = files_in(directory).iter().map(|file| std::fs::read_to_string(file).unwrap()).collect();
     lines.join("\n").split("\\\n").map(str::trim_start).collect()
 }
 
@@ -131,19 +164,17 @@ fn commands(text: &str) -> Vec<String> {
 }
 
 #[test]
-fn readme_configures_the_cluster_as_the_pcs_example_does() {
-    let readme = readme();
+fn the_cluster_is_configured_as_by_the_pcs_example() {
     let of_cluster = |command: &String| !command.starts_with("pcs cluster ") && !command.starts_with("crm_verify");
-    let told: Vec<String> = commands(section(&readme, "pcs")).into_iter().filter(of_cluster).collect();
+    let told: Vec<String> = commands(&section("pcs")).into_iter().filter(of_cluster).collect();
     let example = commands(&recorded("3nodes-vip.sh", "/var/lib/postgresql/17/main"));
     assert_eq!(told, example.into_iter().filter(of_cluster).collect::<Vec<_>>());
 }
 
 #[test]
-fn readme_configures_the_resource_as_the_crmsh_example_does() {
-    let readme = readme();
+fn the_resource_is_configured_as_by_the_crmsh_example() {
     let example = commands(&recorded("3nodes-vip-crmsh.sh", "/var/lib/postgresql/17/main"));
-    let told = commands(section(&readme, "crmsh"));
+    let told = commands(&section("crmsh"));
     assert!(told.len() >= 2);
     for command in told {
         assert!(example.contains(&command), "not in the example: {command}\n{example:#?}");
@@ -157,33 +188,89 @@ fn the_examples_differ_by_the_address() {
         let commands = commands(&recorded(script, "/data")).into_iter();
         commands.filter(|line| !line.contains("cib-push") && !line.contains("pgsql-vip")).collect::<Vec<_>>()
     };
-    let follows = |line: String| line.replace("pgdata=/data ", "pgdata=/data follow=node ");
+    let follows = |line: String| line.replace("rejoin=rewind ", "rejoin=rewind follow=node ");
     let without = made("3nodes-novip.sh");
     assert!(without.iter().any(|line| line.contains("follow=node")), "{without:?}");
     assert_eq!(without, made("3nodes-vip.sh").into_iter().map(follows).collect::<Vec<_>>());
 }
 
+/// The first configuration rewinds: what that takes is granted by the page and by the scripts that it refers to.
+#[test]
+fn the_preparation_grants_what_a_rewind_takes() {
+    let script = std::fs::read_to_string(repository("vagrant/provision/postgresql-primary.sh")).unwrap();
+    let granted = |text: &str| {
+        text.lines().filter(|line| line.starts_with("GRANT EXECUTE ")).map(str::to_owned).collect::<Vec<_>>()
+    };
+    let told = granted(&section("grants"));
+    assert_eq!(told, granted(&script));
+    // As PostgreSQL's documentation of pg_rewind has it.
+    assert_eq!(told.len(), 4);
+    for configuration in ["pcs", "crmsh"] {
+        assert!(section(configuration).contains(" rejoin=rewind "), "{configuration}");
+    }
+}
+
+/// What is typed: each line of a block of code, and what stands between backquotes.
+fn typed(text: &str) -> Vec<String> {
+    let blocks = text.split("```").enumerate();
+    let pieces = blocks.flat_map(|(n, block)| match n % 2 {
+        1 => block.lines().map(str::to_owned).collect::<Vec<_>>(),
+        _ => quoted(block).map(str::to_owned).collect(),
+    });
+    pieces.collect()
+}
+
 /// What a reader is told to type exists.
 #[test]
-fn readme_names_what_make_has() {
+fn the_documentation_names_what_make_has() {
     let makefile = std::fs::read_to_string(repository("Makefile")).unwrap();
-    let readme = readme();
-    let told = readme.split("make ").skip(1).filter_map(|rest| rest.split(['`', ' ', '\n', ';', ',', ')']).next());
-    let targets = told.filter(|word| !word.is_empty() && word.chars().all(|c| c.is_ascii_lowercase() || c == '-'));
+    let typed: Vec<String> = documents().iter().flat_map(|document| typed(&document.text)).collect();
+    let typed = typed.iter().filter_map(|command| command.trim().trim_start_matches("sudo ").strip_prefix("make "));
+    let words = typed.flat_map(|rest| rest.split('#').next().unwrap_or_default().split_whitespace());
+    let targets = words.filter(|word| word.chars().all(|c| c.is_ascii_lowercase() || c == '-'));
     let (known, unknown): (Vec<&str>, Vec<&str>) =
         targets.partition(|target| makefile.contains(&format!("\n{target}:")));
     assert!(unknown.is_empty(), "{unknown:?}");
     assert!(known.contains(&"demo") && known.contains(&"test"));
 }
 
+/// The anchor of a heading, as forges make it.
+fn anchor(heading: &str) -> String {
+    let kept = heading.trim().chars().filter(|c| c.is_alphanumeric() || [' ', '-', '_'].contains(c));
+    kept.map(|c| if c == ' ' { '-' } else { c.to_ascii_lowercase() }).collect()
+}
+
 #[test]
 fn links_lead_somewhere() {
-    for document in ["README.md", "CHANGELOG.md"] {
-        let text = std::fs::read_to_string(repository(document)).unwrap();
-        let targets = text.split("](").skip(1).filter_map(|rest| rest.split([')', '#']).next());
-        for target in targets.filter(|target| !target.is_empty() && !target.contains("://")) {
-            assert!(repository(target).exists(), "{document}: {target}");
+    for document in documents() {
+        let file = document.path.display();
+        let targets = document.text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
+        for target in targets.filter(|target| !target.contains("://")) {
+            let (path, part) = target.split_once('#').unwrap_or((target, ""));
+            let place = repository("").join(document.path.parent().unwrap()).join(path);
+            let place = if path.is_empty() { repository("").join(&document.path) } else { place };
+            assert!(place.exists(), "{file}: {target}");
+            if !part.is_empty() {
+                let text = std::fs::read_to_string(&place).unwrap();
+                let headings = text.lines().filter(|line| line.starts_with('#'));
+                let found = headings.map(|line| anchor(line.trim_start_matches('#'))).any(|name| name == part);
+                assert!(found, "{file}: no heading for {target}");
+            }
         }
+    }
+}
+
+/// Whoever reads README finds each page of docs from there, in two steps at most.
+#[test]
+fn every_page_is_linked() {
+    let documents = documents();
+    for page in documents.iter().filter(|document| document.path.starts_with("docs")) {
+        let name = page.path.file_name().unwrap().to_str().unwrap();
+        let links = |other: &&Document| {
+            let is_index = other.path == Path::new("README.md") || other.path.ends_with("README.md");
+            is_index && (other.text.contains(&format!("/{name})")) || other.text.contains(&format!("({name})")))
+        };
+        assert!(documents.iter().any(|other| links(&other)), "{} is linked nowhere", page.path.display());
     }
 }
 

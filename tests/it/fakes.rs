@@ -3,38 +3,45 @@
 
 #![allow(unreachable_pub)]
 
+/// What a person does to instances.
+pub mod by_hand;
+/// What commits wait for.
+pub mod commits;
 /// What each node's instance does.
 pub mod instance;
 /// Attributes, properties and members.
 pub mod pacemaker;
+/// Bugs.
+mod planted;
 /// The seam to PostgreSQL.
 mod postgres;
 /// Random numbers that can be repeated.
 pub mod random;
+/// How standbys receive WAL.
+pub mod replication;
+/// Agents at work.
+mod run;
 /// Write-ahead logs that remember whose they are.
 pub mod wal;
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::rc::Rc;
 use std::time::Duration;
 
-use pgsqlms::action::Action;
-use pgsqlms::agent::{Agent, Outcome, Request};
-use pgsqlms::clock::{Clock, Deadline};
-use pgsqlms::failure::Failure;
 use pgsqlms::location::Timeline;
 use pgsqlms::node::NodeName;
-use pgsqlms::notification::{Notification, Transition};
 use pgsqlms::parameters::Config;
+use pgsqlms::postgres::About;
 use pgsqlms::record::Promotion;
-use pgsqlms::rules::setup::Meta;
-use pgsqlms::rules::status::Asked;
+use pgsqlms::rules::memory::Memory;
 
 use instance::Instance;
 use pacemaker::Information;
+pub use planted::Planted;
+pub use postgres::{BASE_BACKUP, OTHER_SYSTEM};
 use random::Random;
+pub use run::{Ended, Job, Run};
 use wal::{Position, Wal};
 
 /// The resource that all the tests are about.
@@ -58,32 +65,19 @@ pub struct Node {
     pub full: bool,
     /// What its agents tell the others only is not taken.
     pub mute: bool,
+    /// Its recovery takes longer than any action, and goes on.
+    pub toils: bool,
+    /// What its agents note for each other, until it is switched off.
+    pub notes: BTreeMap<About, String>,
+    /// What its agents remember of the cluster, in a file beside the data.
+    pub memory: Memory,
+    /// Its server refuses every session until then.
+    pub refuses_until: Duration,
+    /// Pacemaker may not promote it.
+    pub banned: bool,
+    /// Its server ends when it is started: something is wrong with its configuration.
+    pub broken: bool,
     pub postgres: Instance,
-}
-
-/// What a bug would make of the world: each is one that PAF has, or that this agent must not have.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Planted {
-    /// PAF #225: a vote is what was received since the standby was started.
-    VotesWithReceivedOnly,
-    /// PAF #131: the votes are waited for until all have come.
-    WaitsForEveryVote,
-    /// PAF #180: nobody looks at the record of promotions.
-    IgnoresTheRecord,
-    /// PAF #195: a primary that is recovered is promoted without an election.
-    RecoversWithoutElection,
-    /// What the primary promised is not looked at.
-    IgnoresPromises,
-    /// PAF #26, #220: nobody becomes a candidate when no node is promotable.
-    KeepsNegativeScores,
-    /// Votes that an earlier election has left behind count in the next one.
-    CountsOldVotes,
-    /// `srv10` is taken for `srv1`.
-    MatchesNamesByPrefix,
-    /// No node tells the others that it has no room.
-    ConcealsFullDisks,
-    /// What a primary promises is told to the others after it is in force, not before.
-    PromisesTooLate,
 }
 
 /// Everything there is.
@@ -97,23 +91,59 @@ pub struct State {
     pub planted: Option<Planted>,
     /// The furthest acknowledged commit on each branch of history.
     pub acknowledged: BTreeMap<usize, Position>,
+    /// The branch that the last promotion began which counts: by an election, adopted by the agent, or ordered.
+    pub line: usize,
+    /// Where the WAL of that primary ended when it was last shut down cleanly, and where it ran.
+    pub ended: Option<(usize, Position)>,
+    /// What a DBA's clean switchover has begun, and nothing has gone wrong since.
+    pub handed_over: Option<usize>,
+    /// An operator has had the history forgotten, and nobody was promoted since.
+    pub forgotten: bool,
+    /// Data was replaced or a node renamed: what was promised under synchronous replication may not be provable any more.
+    pub unprovable: bool,
+    /// There is another database than the one on record.
+    pub unsettled: bool,
+    /// The names that nodes had before.
+    pub renamed: BTreeMap<NodeName, usize>,
+    /// The node that has the address which moves with the primary.
+    pub address: Option<usize>,
+    /// No address moves: the agent points each standby at the primary.
+    pub follow_node: bool,
+    /// How many data directories there ever were.
+    pub directories: u64,
+    /// A base backup of the primary is going on.
+    pub backed_up: bool,
+    /// Recovery after a crash may take longer than a start may.
+    pub recovers_long: bool,
+    /// So much WAL is on the disks that reading it takes several votes.
+    pub reads_slowly: bool,
     /// The last promotion that an agent has recorded as having happened, even if the record is lost.
     pub recorded: Option<Promotion>,
+    /// The branch of the last promotion that an agent has recorded as counting.
+    pub kept: Option<usize>,
     /// The newest timeline that was taken when an operator last overruled the record.
     pub overruled: Option<Timeline>,
     /// The clients pause.
     pub quiet: bool,
     pub violations: Vec<String>,
+    /// How often something has happened that nobody in the cluster knew of.
+    pub disturbances: u64,
     /// What happened, if anybody wants to know.
     pub story: Option<Vec<String>>,
-    /// Checks a promotion at the moment at which it takes effect; the node, and the votes that the agent saw.
+    /// Checks a promotion by an agent at the moment at which it takes effect.
     pub on_promotion: fn(&mut State, usize),
+    /// Checks what an agent has written into the record of promotions.
+    pub on_record: fn(&mut State, usize),
     /// Since when nothing has gone wrong, if that is since before the election that is going on.
     pub calm_since: Option<Duration>,
     /// The nodes whose instances were asked to vote in the election that is going on.
     pub electors: Vec<usize>,
+    /// How often an instance was asked how far its WAL reaches.
+    pub votes: u32,
     /// How many calls the last agent that ended has made.
     pub calls: u32,
+    /// What the last agent has changed in the CIB.
+    pub written: Vec<String>,
     /// The votes that each node's agent saw last.
     pub seen_votes: Vec<BTreeMap<NodeName, String>>,
 }
@@ -143,6 +173,12 @@ impl State {
             slow: false,
             full: false,
             mute: false,
+            toils: false,
+            notes: BTreeMap::new(),
+            memory: Memory::default(),
+            refuses_until: Duration::ZERO,
+            banned: false,
+            broken: false,
             postgres: Instance::new(wal.origin()),
         };
         Self {
@@ -152,31 +188,69 @@ impl State {
             random: Random::new(seed),
             planted: None,
             acknowledged: BTreeMap::new(),
+            line: 0,
+            ended: None,
+            handed_over: None,
+            forgotten: false,
+            unprovable: false,
+            unsettled: false,
+            renamed: BTreeMap::new(),
+            address: None,
+            follow_node: false,
+            directories: 0,
+            backed_up: false,
+            recovers_long: false,
+            reads_slowly: false,
             recorded: None,
+            kept: None,
             overruled: None,
             quiet: false,
             violations: Vec::new(),
+            disturbances: 0,
             story: None,
             on_promotion: |_, _| {},
+            on_record: |_, _| {},
             calm_since: None,
             electors: Vec::new(),
+            votes: 0,
             calls: 0,
+            written: Vec::new(),
             seen_votes: vec![BTreeMap::new(); names.len()],
             wal,
         }
     }
 
+    /// The node that has this name, or had it.
     pub fn number(&self, name: &NodeName) -> Option<usize> {
-        self.nodes.iter().position(|node| node.name == *name)
+        self.nodes.iter().position(|node| node.name == *name).or_else(|| self.renamed.get(name).copied())
+    }
+
+    /// Something has happened that nobody in the cluster knows of yet.
+    pub fn disturbed(&mut self) {
+        self.disturbances += 1;
+        (self.calm_since, self.ended, self.handed_over) = (None, None, None);
     }
 
     /// Cuts a node's power. What it had in memory is gone, and so are its transient attributes.
     pub fn power_off(&mut self, node: usize) {
         self.nodes[node].on = false;
-        self.nodes[node].postgres.crash();
+        self.crash(node);
+        self.nodes[node].notes.clear();
         let name = self.nodes[node].name.clone();
         self.information.forget(&name);
+        if self.nodes.iter().all(|node| !node.on) {
+            self.information.end();
+        }
         tell!(self, "{name}: no power");
+    }
+
+    /// Ends a node's instance at once.
+    pub fn crash(&mut self, node: usize) {
+        let unread = if self.reads_slowly && self.random.one_in(2) { self.random.below(96 << 20) as u64 } else { 0 };
+        let begin = self.wal.origin().lsn;
+        let postgres = &mut self.nodes[node].postgres;
+        postgres.crash();
+        postgres.unread = unread.min(postgres.end.lsn.bytes_after(begin));
     }
 
     pub fn power_on(&mut self, node: usize) {
@@ -216,144 +290,4 @@ pub struct Cluster {
     pub state: RefCell<State>,
     pub hook: Rc<dyn Hook>,
     pub config: Config,
-}
-
-/// An action that Pacemaker wants carried out.
-#[derive(Debug, Clone)]
-pub struct Job {
-    pub node: usize,
-    pub action: Action,
-    pub asked: Asked,
-    pub transition: Transition,
-    pub notification: Option<Notification>,
-    /// The agent is killed when it is about to make this call, counted from 1.
-    pub killed_at: Option<u32>,
-    /// This call fails, counted from 1, if it is one that can.
-    pub fails_at: Option<u32>,
-}
-
-impl Job {
-    pub fn new(node: usize, action: Action) -> Self {
-        let transition = Transition::default();
-        Self { node, action, asked: Asked::Recurring, transition, notification: None, killed_at: None, fails_at: None }
-    }
-}
-
-/// How an agent ended.
-#[derive(Debug)]
-pub enum Ended {
-    /// By itself.
-    Answered(Result<Outcome, Failure>),
-    /// It was killed, or its node is gone.
-    Killed,
-    /// It took longer than Pacemaker allows.
-    Overdue,
-}
-
-struct KilledHere;
-
-/// One agent at work: what its calls go through.
-pub struct Run<'a> {
-    pub cluster: &'a Cluster,
-    pub node: usize,
-    boots: u32,
-    killed_at: Option<u32>,
-    fails_at: Option<u32>,
-    pub calls: Cell<u32>,
-    began: Duration,
-    /// The time that this agent has waited itself.
-    pub waited: Cell<Duration>,
-}
-
-impl Run<'_> {
-    /// The agent makes a call: the place where anything may happen.
-    pub fn step(&self) {
-        self.calls.set(self.calls.get() + 1);
-        let killed = self.killed_at == Some(self.calls.get()) || self.cluster.hook.called(self.cluster, self.node);
-        let node = &self.cluster.state.borrow().nodes[self.node];
-        if killed || !node.on || node.boots != self.boots {
-            resume_unwind(Box::new(KilledHere));
-        }
-    }
-
-    /// Whether the call that is being made is to fail.
-    fn fails(&self) -> bool {
-        self.fails_at == Some(self.calls.get())
-    }
-}
-
-impl Clock for Run<'_> {
-    fn now(&self) -> Duration {
-        self.cluster.state.borrow().now - self.began
-    }
-
-    /// Sleeps longer than asked to, which any machine may do, so that long waits take few steps.
-    fn sleep(&self, pause: Duration) {
-        let pause = pause.max(Duration::from_millis(250));
-        self.step();
-        self.cluster.state.borrow_mut().pass(pause);
-        self.waited.set(self.waited.get() + pause);
-        self.cluster.hook.waiting(self.cluster);
-        self.step();
-    }
-
-    fn unix_time(&self) -> u64 {
-        1_763_850_000 + self.cluster.state.borrow().now.as_secs()
-    }
-}
-
-impl Cluster {
-    pub fn new(state: State, hook: Rc<dyn Hook>) -> Self {
-        Self { state: RefCell::new(state), hook, config: Config::default() }
-    }
-
-    /// Runs the agent once.
-    pub fn run(&self, job: &Job) -> Ended {
-        let timeout = Duration::from_secs(job.action.usual_timeout());
-        let run = {
-            let state = self.state.borrow();
-            let (calls, waited) = (Cell::default(), Cell::default());
-            let (boots, began) = (state.nodes[job.node].boots, state.now);
-            Run {
-                cluster: self,
-                node: job.node,
-                boots,
-                killed_at: job.killed_at,
-                fails_at: job.fails_at,
-                calls,
-                began,
-                waited,
-            }
-        };
-        let request = Request {
-            me: self.state.borrow().nodes[job.node].name.clone(),
-            instance: RESOURCE.to_owned(),
-            config: self.config.clone(),
-            bad_parameters: Vec::new(),
-            meta: Meta {
-                feature_set: Some("3.19.0".to_owned()),
-                notify: Some(true),
-                promoted_max: Some("1".to_owned()),
-            },
-            asked: job.asked,
-            check_level: 0,
-            transition: job.transition.clone(),
-            notification: job.notification.clone(),
-            deadline: Deadline::within(timeout),
-        };
-        self.state.borrow_mut().seen_votes[job.node].clear();
-        let mut postgres = postgres::FakePostgres { run: &run };
-        let mut pacemaker = pacemaker::FakePacemaker { run: &run };
-        let ended = catch_unwind(AssertUnwindSafe(|| {
-            let (postgres, pacemaker) = (&mut postgres, &mut pacemaker);
-            job.action.run(&mut Agent { request: &request, postgres, pacemaker, clock: &run })
-        }));
-        self.state.borrow_mut().calls = run.calls.get();
-        match ended {
-            Ok(_) if run.waited.get() > timeout => Ended::Overdue,
-            Ok(answer) => Ended::Answered(answer),
-            Err(panic) if panic.is::<KilledHere>() => Ended::Killed,
-            Err(panic) => resume_unwind(panic),
-        }
-    }
 }

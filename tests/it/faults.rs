@@ -11,10 +11,14 @@ use pgsqlms::logging::LONGEST_REASON;
 use crate::run::{Ended, is_root, skip};
 use stage::Stage;
 
+/// A file system that hangs.
+mod hanging;
 /// What can be done to an instance.
 mod injection;
 /// An instance, what was done to it and how that is undone.
 mod stage;
+/// What can happen around an instance.
+mod surroundings;
 /// The table's text.
 mod table;
 
@@ -100,6 +104,8 @@ fn acted(stage: &mut Stage, act: &table::Act) -> Vec<String> {
     let began = Instant::now();
     let timeout = act.meta("timeout").and_then(|timeout| timeout.parse().ok()).filter(|timeout| *timeout > 0);
     let timeout = timeout.unwrap_or(TIMEOUT);
+    let most = act.meta("atmost").and_then(|seconds| seconds.parse().ok()).map(Duration::from_secs);
+    let most = most.unwrap_or(Duration::from_millis(timeout) + SLACK);
     let mut test = stage.agent(&act.action, timeout);
     for (name, value) in &act.parameters {
         test = test.parameter(name, stage.expanded(value));
@@ -112,7 +118,7 @@ fn acted(stage: &mut Stage, act: &table::Act) -> Vec<String> {
     }
     let ended = test.redirected(&act.redirections).run();
     let mut wrong = answered(act, &ended);
-    if began.elapsed() > Duration::from_millis(timeout) + SLACK {
+    if began.elapsed() > most {
         wrong.push(format!("it took {:.1} s", began.elapsed().as_secs_f64()));
     }
     if !is_as_wanted(stage, act.after, before) {
@@ -125,6 +131,11 @@ fn acted(stage: &mut Stage, act: &table::Act) -> Vec<String> {
 /// What is wrong with an answer.
 fn answered(act: &table::Act, ended: &Ended) -> Vec<String> {
     let mut wrong = Vec::new();
+    let logs = act.meta("logs").unwrap_or_default();
+    let (unwanted, words) = logs.strip_prefix('-').map_or((false, logs), |words| (true, words));
+    if ended.log.contains(words) == unwanted {
+        wrong.push(format!("it should log {logs}"));
+    }
     if !act.codes.contains(&ended.code) {
         wrong.push(format!("{} instead of {:?}", ended.code, act.codes));
     }

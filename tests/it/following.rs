@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 use pgsqlms::actions::{follow, monitor, primary, start};
 use pgsqlms::exit::OcfExitCode;
 use pgsqlms::node::NodeName;
-use pgsqlms::notification::Transition;
+use pgsqlms::notification::{Around, Moment, Notification, Transition};
+use pgsqlms::parameters::Follow;
+use pgsqlms::postgres::About;
 
 use crate::members::{Members, has_a_process_of_its_own, promotion_of};
 use crate::throwaway::{Succeeds, eventually};
@@ -50,6 +52,64 @@ fn a_standby_is_reattached_within_a_second_of_the_promotion() {
     members.wait_until_streaming(1, 2);
 }
 
+/// An address that moves is the directory of another instance's socket, or none for a moment. Each attempt is ten minutes after
+/// the one before: who connects within this test was told to.
+#[test]
+fn a_standby_connects_at_once_through_an_address_that_has_moved() {
+    let name = "following::a_standby_connects_at_once_through_an_address_that_has_moved";
+    if !has_a_process_of_its_own(name) {
+        return;
+    }
+    let address = tempfile::tempdir().unwrap().path().with_extension("address");
+    let settings = format!("primary_conninfo = 'host={}'\nwal_retrieve_retry_interval = 10min\n", address.display());
+    let Some(mut members) = Members::new(3, &settings) else { return };
+    members.config.follow = Follow::None;
+    let moves_to = |number: usize| {
+        let _ = std::fs::remove_file(&address);
+        std::os::unix::fs::symlink(members.instance(number).directory.path(), &address).unwrap();
+    };
+    let streams = "SELECT count(*) FROM pg_stat_wal_receiver WHERE status = 'streaming'";
+    let connects = |number: usize| {
+        eventually("a standby to stream", || members.instance(number).sql(streams) == "1");
+    };
+    let waits = |number: usize| {
+        let event = "SELECT wait_event FROM pg_stat_activity WHERE backend_type = 'startup'";
+        eventually("a standby to wait", || members.instance(number).sql(event) == "RecoveryRetrieveRetryInterval");
+    };
+    let promoted = |number: usize| {
+        let instance = members.instance(number);
+        instance.as_user("pg_ctl").args(["promote", "-D"]).arg(instance.data()).success();
+        members.act(number, &Transition::default(), |agent| primary::publish(agent).unwrap());
+    };
+    let notified = |standby: usize, primary: usize| {
+        let transition = promotion_of(primary);
+        members.notified(standby, Notification { moment: Moment::After, around: Around::Promote, transition });
+    };
+    moves_to(1);
+    for standby in [2, 3] {
+        waits(standby);
+        notified(standby, 1);
+        connects(standby);
+    }
+    members.instance(1).agent("stop").expect(OcfExitCode::Success);
+    promoted(2);
+    waits(3);
+    moves_to(2);
+    notified(3, 2);
+    connects(3);
+
+    // The address comes after the notification: a monitor lets it try once more.
+    members.monitored(3);
+    members.instance(2).crash();
+    waits(3);
+    members.instance(2).start();
+    promoted(2);
+    members.act(3, &Transition::default(), |agent| agent.postgres.pass_on(About::Promotion, Some("")));
+    members.monitored(3);
+    connects(3);
+    std::fs::remove_file(&address).unwrap();
+}
+
 #[test]
 fn a_monitor_repairs_what_the_promotion_has_left_and_says_what_is_in_the_way() {
     let name = "following::a_monitor_repairs_what_the_promotion_has_left_and_says_what_is_in_the_way";
@@ -59,7 +119,7 @@ fn a_monitor_repairs_what_the_promotion_has_left_and_says_what_is_in_the_way() {
     let Some(members) = Members::new(2, "primary_conninfo = 'host=/nowhere'\n") else { return };
     let standby = members.instance(2);
     members.act(1, &Transition::default(), |agent| primary::publish(agent).unwrap());
-    let monitor = || members.act(2, &Transition::default(), |agent| monitor::run(agent).unwrap());
+    let monitor = || members.monitored(2);
     let reload = |sql: &str| {
         standby.sql(sql);
         standby.sql("SELECT pg_reload_conf()");
@@ -95,6 +155,8 @@ fn a_monitor_repairs_what_the_promotion_has_left_and_says_what_is_in_the_way() {
     // A server that uses none of its files goes on with what it has.
     std::fs::remove_file(standby.data().join("pgsqlms.conf")).unwrap();
     reload("SELECT 1");
+    // The postmaster reads the files some time after it was told to.
+    eventually("the server to use its files", || standby.sql("SHOW primary_conninfo") == "host=/nowhere");
     std::fs::write(&conf, format!("{before}nonsense\n")).unwrap();
     expect("correct postgresql.conf");
     std::fs::write(&conf, &before).unwrap();
@@ -112,13 +174,25 @@ fn the_monitor_of_a_standby_that_streams_asks_the_cluster_nothing() {
     members.wait_until_streaming(2, 1);
     let calls = || {
         let before = members.board.borrow().calls;
-        let outcome = members.act(2, &Transition::default(), |agent| monitor::run(agent).unwrap());
+        let outcome = members.monitored(2);
         assert_eq!(outcome.reason, None);
         members.board.borrow().calls - before
     };
     // It has just connected, perhaps to who was the primary a moment ago.
     assert_eq!(calls(), 1);
     eventually("a connection that is not so young any more", || calls() == 0);
+
+    // The notification of a promotion costs one look at the cluster, and the withdrawal of the vote.
+    let before = members.board.borrow().calls;
+    members.notified(2, Notification { moment: Moment::After, around: Around::Promote, transition: promotion_of(1) });
+    assert_eq!(members.board.borrow().calls - before, 2);
+
+    // A primary that is lost leaves a connection behind. The others note that it was stopped, and their monitors look.
+    members.act(2, &Transition::default(), |agent| agent.postgres.pass_on(About::PrimaryLost, Some("")));
+    assert!(calls() > 0, "it believes its connection");
+    // The promotion of another one is the end of that.
+    members.act(1, &Transition::default(), |agent| primary::publish(agent).unwrap());
+    eventually("the primary to be found", || calls() == 0);
 }
 
 /// Two standbys that stream from each other would wait for a primary for ever.
@@ -218,4 +292,33 @@ fn a_cascading_standby_is_left_alone_unless_it_is_a_member() {
     });
     monitors(2, &[1, 3]);
     assert!(known(&srv3));
+}
+
+/// It replays what it has, as late as it is told to, and PostgreSQL starts no WAL receiver before it has replayed all of that.
+#[test]
+fn a_standby_that_replays_late_is_not_without_wal() {
+    if !has_a_process_of_its_own("following::a_standby_that_replays_late_is_not_without_wal") {
+        return;
+    }
+    let Some(members) = Members::new(2, "primary_conninfo = 'host=/nowhere'\n") else { return };
+    let (primary, standby) = (members.instance(1), members.instance(2));
+    members.act(1, &Transition::default(), |agent| primary::publish(agent).unwrap());
+    assert_eq!(follow(&members, 2, 1), None);
+    members.wait_until_streaming(2, 1);
+    standby.sql("ALTER SYSTEM SET recovery_min_apply_delay = '1h'");
+    standby.sql("SELECT pg_reload_conf()");
+    primary.sql("CREATE TABLE late AS SELECT 1 AS number");
+    let at = primary.sql("SELECT pg_current_wal_flush_lsn()");
+    let has_it = format!("SELECT pg_last_wal_receive_lsn() >= '{at}'");
+    eventually("it to have the WAL", || standby.sql(&has_it) == "t");
+    standby.agent("stop").expect(OcfExitCode::Success);
+    standby.start();
+    let waits = "SELECT wait_event FROM pg_stat_activity WHERE backend_type = 'startup'";
+    eventually("it to wait", || standby.sql(waits) == "RecoveryApplyDelay");
+    for _ in 0..2 {
+        let reason = members.monitored(2).reason.unwrap_or_default();
+        assert!(!reason.contains("no WAL received"), "{reason}");
+        standby.a_minute_passes("break");
+    }
+    assert_eq!(standby.sql("SELECT count(*) FROM pg_stat_wal_receiver"), "0");
 }

@@ -4,10 +4,9 @@ use std::io::Write;
 use std::path::Path;
 use std::process::Command;
 
-use pgsqlms::actions::{follow, monitor};
+use pgsqlms::actions::follow;
 use pgsqlms::agent::Outcome;
 use pgsqlms::exit::OcfExitCode;
-use pgsqlms::notification::Transition;
 
 use crate::members::{Members, has_a_process_of_its_own, promotion_of};
 use crate::throwaway::{Succeeds, eventually};
@@ -34,17 +33,8 @@ fn fill(directory: &Path) {
     while ballast.write_all(&[1; 4096]).is_ok() {}
 }
 
-/// As if the break in replication had been noted so long ago.
-fn since_a_minute(members: &Members) {
-    let name = members.instance(2).data().to_string_lossy().trim_matches('/').replace('/', "-");
-    let path = format!("/run/pgsqlms/{name}.break");
-    let Some(noted) = std::fs::read_to_string(&path).ok() else { return };
-    let seen: u64 = noted.split_once(' ').unwrap().1.parse().unwrap();
-    std::fs::write(&path, format!("{} {seen}", seen.saturating_sub(60_000))).unwrap();
-}
-
 fn monitored(members: &Members) -> Outcome {
-    members.act(2, &Transition::default(), |agent| monitor::run(agent).unwrap())
+    members.monitored(2)
 }
 
 #[test]
@@ -58,7 +48,7 @@ fn a_standby_whose_disk_fills_up_lives_says_so_and_goes_on_when_there_is_space()
     members.act(2, &promotion_of(1), |agent| follow::primary_of(agent, &agent.request.transition)).unwrap();
     members.wait_until_streaming(2, 1);
     // Otherwise nobody is there to follow.
-    members.act(1, &Transition::default(), |agent| monitor::run(agent).unwrap());
+    members.monitored(1);
     let (primary, standby) = (members.instance(1), members.instance(2));
     let (started, wal) = (standby.postmaster(), standby.data().join("pg_wal"));
     fill(&wal);
@@ -69,7 +59,7 @@ fn a_standby_whose_disk_fills_up_lives_says_so_and_goes_on_when_there_is_space()
 
     let mut last = String::new();
     eventually("a reason", || {
-        since_a_minute(&members);
+        members.instance(2).a_minute_passes("break");
         let told = monitored(&members);
         last = format!("{told:?}");
         told.code == OcfExitCode::Degraded
@@ -78,6 +68,17 @@ fn a_standby_whose_disk_fills_up_lives_says_so_and_goes_on_when_there_is_space()
     println!("{last}");
     assert!(last.contains("No space left on device"), "{last}");
     assert_eq!(standby.postmaster(), started, "it was restarted");
+    // The primary ranks it last.
+    let told = || {
+        members
+            .board
+            .borrow()
+            .cib
+            .transient("pgsqlms-fitness-pgsqld")
+            .get(&members.all[1].name)
+            .map(|it| (*it).to_owned())
+    };
+    assert_eq!(told().as_deref(), Some("room=none"));
 
     std::fs::remove_file(wal.join("ballast")).unwrap();
     let end = primary.sql("SELECT pg_current_wal_lsn()");
@@ -85,6 +86,7 @@ fn a_standby_whose_disk_fills_up_lives_says_so_and_goes_on_when_there_is_space()
     eventually("it to go on", || standby.sql(&replayed) == "t");
     eventually("an end of complaints", || monitored(&members).code == OcfExitCode::Success);
     assert_eq!(monitored(&members).reason, None);
+    assert_eq!(told(), None);
     assert_eq!(standby.postmaster(), started, "it was restarted");
     fill(&wal);
     standby.agent("stop").expect(OcfExitCode::Success);

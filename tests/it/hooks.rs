@@ -4,9 +4,6 @@ use std::os::unix::fs::{PermissionsExt, chown, symlink};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use pgsqlms::actions::monitor;
-use pgsqlms::notification::Transition;
-
 use crate::members::{Members, has_a_process_of_its_own};
 use crate::run::{Ended, Test, is_root, skip};
 use crate::throwaway::{Instance, eventually};
@@ -220,7 +217,7 @@ fn a_divergence_is_told_once() {
     members.config.hooks.directory = Some(directory);
     members.config.follow = pgsqlms::parameters::Follow::None;
     let told = || {
-        let outcome = members.act(2, &Transition::default(), |agent| monitor::run(agent).unwrap());
+        let outcome = members.monitored(2);
         let reason = outcome.reason.unwrap_or_default();
         assert!(reason.contains("run `pgsqlms rebuild --resource pgsqld`"), "{reason}");
         std::fs::read_to_string(&record).unwrap_or_default().lines().count()

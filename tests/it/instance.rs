@@ -35,6 +35,24 @@ fn every_action_may_be_repeated() {
 }
 
 #[test]
+fn a_server_that_is_reached_by_a_slow_script_is_waited_for() {
+    let Some(instance) = Instance::new() else { return };
+    // For a second no process looks like PostgreSQL.
+    let slow = r#"exec sh -c 'sleep 1; exec "$0" "$@"' "$real" "$@""#;
+    let bindir = instance.programs_with("postgres", slow);
+    instance.agent("start").parameter("bindir", &bindir).expect(Success);
+    instance.probe(Success);
+}
+
+#[test]
+fn a_server_that_a_signal_ends_before_it_says_a_word_is_told() {
+    let Some(instance) = Instance::new() else { return };
+    let bindir = instance.programs_with("postgres", "kill -KILL $$");
+    let failed = instance.agent("start").parameter("bindir", &bindir).expect(GenericError);
+    assert_eq!(failed.reason(), "PostgreSQL did not start: signal 9 has ended it");
+}
+
+#[test]
 fn a_recurring_monitor_says_the_same_as_a_probe() {
     let Some(instance) = Instance::new() else { return };
     let monitor = || instance.agent("monitor").meta("interval", "15000").run().code;

@@ -1,13 +1,14 @@
 //! Logical replication slots that are to outlive the primary, on real instances.
 
+use pgsqlms::action::Action;
 use pgsqlms::actions::{monitor, primary};
 use pgsqlms::exit::OcfExitCode;
 use pgsqlms::node::NodeName;
 use pgsqlms::notification::Transition;
 
-use crate::members::{Members, has_a_process_of_its_own};
+use crate::members::{Members, has_a_process_of_its_own, promotion_of};
 use crate::run::say_skipped;
-use crate::throwaway::{Succeeds, eventually};
+use crate::throwaway::eventually;
 
 /// What PostgreSQL needs to copy logical slots to standbys.
 const SYNCS: &str = "primary_conninfo = 'host=/nowhere dbname=postgres'\nwal_level = logical\nhot_standby_feedback = on\n\
@@ -80,7 +81,7 @@ fn a_logical_slot_outlives_each_primary_and_who_lacks_it_comes_last() {
             "SELECT synced, temporary, invalidation_reason IS NULL FROM pg_replication_slots WHERE slot_name = 'sub'";
         members.instance(number).sql(slot)
     };
-    members.instance(3).as_user("pg_ctl").args(["promote", "-D"]).arg(members.instance(3).data()).success();
+    members.act(3, &promotion_of(3), |agent| Action::Promote.run(agent)).unwrap();
     assert_eq!(slot(3), "t|f|t");
     members.instance(1).configure("sync_replication_slots = on\n");
     members.instance(1).start();

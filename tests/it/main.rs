@@ -7,12 +7,20 @@
 mod actions;
 /// The binary and its environment.
 mod agent;
+/// Nodes with another database than the one on record.
+mod another_database;
 /// The rules stay pure.
 mod architecture;
+/// The binary, called by a person.
+mod by_hand;
 /// What a proxy is told.
 mod check;
+/// Commits that are less safe than they seem.
+mod commits;
 /// What the documents say is what the program does.
 mod docs;
+/// What `pgsqlms doctor` finds.
+mod doctor;
 /// A cluster in memory.
 mod fakes;
 /// Every fault of a single node, as a table.
@@ -25,12 +33,16 @@ mod full;
 mod hooks;
 /// The binary and a real instance of PostgreSQL.
 mod instance;
+/// What keeps the agent out of a real instance.
+mod life;
 /// Logical slots on real instances, before and after a promotion.
 mod logical;
 /// Several real instances, and a cluster in memory.
 mod members;
 /// The meta-data, and the tools that read it.
 mod metadata;
+/// What an operator orders.
+mod ordered;
 /// What is installed.
 mod packaging;
 /// Values of parameters, good and bad.
@@ -49,5 +61,14 @@ mod scheduler;
 mod simulation;
 /// The replication slots that real instances keep for each other.
 mod slots;
+/// What `pgsqlms status` shows.
+mod status;
+/// Primaries that no node could follow, and standbys that could not be promoted.
+mod succession;
+mod switchover;
 /// Throw-away instances of PostgreSQL.
 mod throwaway;
+/// How far the WAL of real instances reaches.
+mod voting;
+/// What `pgsqlms why` explains.
+mod why;

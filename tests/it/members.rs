@@ -7,18 +7,21 @@ use std::process::Command;
 use std::rc::Rc;
 use std::time::Duration;
 
-use pgsqlms::agent::{Agent, Request};
+use pgsqlms::actions::{monitor, notify};
+use pgsqlms::agent::{Agent, Outcome, Request};
 use pgsqlms::clock::{Deadline, SystemClock};
+use pgsqlms::exit::OcfExitCode;
 use pgsqlms::node::NodeName;
-use pgsqlms::notification::Transition;
+use pgsqlms::notification::{Notification, Transition};
 use pgsqlms::pacemaker::cib::Cib;
 use pgsqlms::pacemaker::{Pacemaker, PacemakerError, Reach};
 use pgsqlms::parameters::{Config, Follow};
 use pgsqlms::postgres::instance;
+use pgsqlms::rules::candidates::Roles;
 use pgsqlms::rules::setup::Meta;
 use pgsqlms::rules::status::Asked;
 
-use crate::throwaway::{Instance, Succeeds, eventually};
+use crate::throwaway::{Instance, Succeeds, eventually, eventually_or};
 
 /// Whether this is the process that `test` has for itself; in any other, that process is run to its end.
 pub(crate) fn has_a_process_of_its_own(test: &str) -> bool {
@@ -35,6 +38,9 @@ pub(crate) fn has_a_process_of_its_own(test: &str) -> bool {
     false
 }
 
+/// What the resource is called.
+pub(crate) const RESOURCE: &str = "pgsqld";
+
 /// A node with its instance.
 pub(crate) struct Member {
     pub(crate) name: NodeName,
@@ -46,6 +52,8 @@ pub(crate) struct Member {
 pub(crate) struct Board {
     pub(crate) cib: Cib,
     pub(crate) private: BTreeMap<String, BTreeMap<NodeName, String>>,
+    /// The resource was removed.
+    pub(crate) without_resource: bool,
     /// Every question and every change, each of which would have been a process.
     pub(crate) calls: usize,
 }
@@ -55,6 +63,7 @@ pub(crate) struct Members {
     pub(crate) all: Vec<Member>,
     pub(crate) board: RefCell<Board>,
     pub(crate) config: Config,
+    pub(crate) meta: Meta,
 }
 
 impl Members {
@@ -65,7 +74,7 @@ impl Members {
         primary.configure(&format!("{settings}{include}"));
         primary.promote();
         let all = vec![Member { name: NodeName::new("srv1"), instance: primary }];
-        let mut members = Self { all, board: RefCell::default(), config: Config::default() };
+        let mut members = Self { all, board: RefCell::default(), config: Config::default(), meta: Meta::default() };
         members.config.follow = Follow::Node;
         for number in 2..=count {
             members.join(&format!("srv{number}"), settings);
@@ -102,28 +111,66 @@ impl Members {
 
     /// Does `work` as the agent of the node of this number.
     pub(crate) fn act<T>(&self, number: usize, transition: &Transition, work: impl FnOnce(&mut Agent) -> T) -> T {
+        self.act_for(number, transition, None, work)
+    }
+
+    /// Lets the agent of the node of this number take part in what others do.
+    pub(crate) fn notified(&self, number: usize, notification: Notification) {
+        let transition = notification.transition.clone();
+        self.act_for(number, &transition, Some(notification), |agent| notify::run(agent).unwrap());
+    }
+
+    fn act_for<T>(
+        &self,
+        number: usize,
+        transition: &Transition,
+        notification: Option<Notification>,
+        work: impl FnOnce(&mut Agent) -> T,
+    ) -> T {
         let Member { name, instance } = &self.all[number - 1];
         let runtime = Rc::new(tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap());
         let (clock, deadline) = (Rc::new(SystemClock::start()), Deadline::within(Duration::from_secs(60)));
         let mut config = self.config.clone();
         config.pgdata = instance.data();
+        config.evidence_dir = instance.directory.path().join("evidence");
         config.system_user.clone_from(&instance.user.name);
         let mut postgres = instance::Instance::new(config.clone(), "pgsql-test", runtime, clock.clone(), deadline);
         let request = Request {
             me: name.clone(),
-            instance: "pgsqld".to_owned(),
+            instance: RESOURCE.to_owned(),
             config,
             bad_parameters: Vec::new(),
-            meta: Meta::default(),
+            meta: self.meta.clone(),
             asked: Asked::Recurring,
             check_level: 0,
             transition: transition.clone(),
-            notification: None,
+            notification,
             deadline,
         };
         let mut seat = Seat(&self.board);
         let clock = clock.as_ref();
-        work(&mut Agent { request: &request, postgres: &mut postgres, pacemaker: &mut seat, clock })
+        work(&mut Agent { request: &request, postgres: &mut postgres, pacemaker: &mut seat, clock, is_quiet: false })
+    }
+
+    /// What the monitor of the node of this number says.
+    pub(crate) fn monitored(&self, number: usize) -> Outcome {
+        self.act(number, &Transition::default(), |agent| monitor::run(agent).unwrap())
+    }
+
+    /// Monitors it until it gives this code and a reason with these words, or none without any. Each time a minute has
+    /// passed, as far as it notes how long something has been so.
+    #[track_caller]
+    pub(crate) fn monitors_until(&self, number: usize, wanted: OcfExitCode, words: &str) {
+        let last = RefCell::new(None);
+        let is_so = || {
+            ["successor", "names"].iter().for_each(|note| self.instance(number).a_minute_passes(note));
+            let outcome = self.monitored(number);
+            let reason = outcome.reason.clone().unwrap_or_default();
+            let is_so = outcome.code == wanted && reason.contains(words) && reason.is_empty() == words.is_empty();
+            last.replace(Some(outcome));
+            is_so
+        };
+        eventually_or(&format!("{wanted:?} {words} from srv{number}"), is_so, || format!("{:?}", last.borrow()));
     }
 
     /// Waits until the instance of one number receives WAL from that of another.
@@ -157,7 +204,10 @@ impl Pacemaker for Seat<'_> {
     }
 
     fn attributes(&mut self, name: &str) -> Result<BTreeMap<NodeName, String>, PacemakerError> {
-        self.call(|board| board.private.get(name).cloned().unwrap_or_default())
+        self.call(|board| {
+            let seen = board.cib.transient(name).into_iter().map(|(node, value)| (node, value.to_owned()));
+            seen.chain(board.private.get(name).cloned().unwrap_or_default()).collect()
+        })
     }
 
     fn set_attribute(&mut self, name: &str, node: &NodeName, value: &str, reach: Reach) -> Result<(), PacemakerError> {
@@ -175,7 +225,7 @@ impl Pacemaker for Seat<'_> {
         Ok(())
     }
 
-    fn delete_attribute(&mut self, name: &str, node: &NodeName) -> Result<(), PacemakerError> {
+    fn delete_attribute(&mut self, name: &str, node: &NodeName, _reach: Reach) -> Result<(), PacemakerError> {
         self.call(|board| {
             board.private.entry(name.to_owned()).or_default().remove(node);
             board.cib.transient.entry(node.clone()).or_default().remove(name);
@@ -186,6 +236,14 @@ impl Pacemaker for Seat<'_> {
         self.call(|board| board.cib.clone())
     }
 
+    fn roles(&mut self, _instance: &str) -> Result<Roles, PacemakerError> {
+        self.call(|_| Roles::default())
+    }
+
+    fn parameters(&mut self, resource: &str) -> Result<Option<BTreeMap<String, String>>, PacemakerError> {
+        self.call(|board| (resource == RESOURCE && !board.without_resource).then(BTreeMap::new))
+    }
+
     fn set_property(&mut self, name: &str, value: Option<&str>) -> Result<(), PacemakerError> {
         self.call(|board| match value {
             Some(value) => drop(board.cib.properties.insert(name.to_owned(), value.to_owned())),
@@ -193,8 +251,17 @@ impl Pacemaker for Seat<'_> {
         })
     }
 
+    fn set_properties(&mut self, properties: &[(String, String)]) -> Result<(), PacemakerError> {
+        self.call(|board| board.cib.properties.extend(properties.iter().cloned()))
+    }
+
     fn clean_up(&mut self, _instance: &str) -> Result<(), PacemakerError> {
         Ok(())
+    }
+
+    fn set_permanent_attribute(&mut self, name: &str, node: &NodeName, value: &str) -> Result<(), PacemakerError> {
+        let (name, value) = (name.to_owned(), value.to_owned());
+        self.call(|board| drop(board.cib.permanent.entry(node.clone()).or_default().insert(name, value)))
     }
 
     fn delete_permanent_attribute(&mut self, name: &str, node: &NodeName) -> Result<(), PacemakerError> {
@@ -203,5 +270,9 @@ impl Pacemaker for Seat<'_> {
 
     fn members(&mut self) -> Result<BTreeSet<NodeName>, PacemakerError> {
         self.call(|board| board.cib.nodes.clone())
+    }
+
+    fn is_quorate(&mut self) -> Result<bool, PacemakerError> {
+        self.call(|_| true)
     }
 }

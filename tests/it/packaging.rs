@@ -67,11 +67,25 @@ fn the_agent_is_installed_where_pacemaker_looks_and_can_be_removed() {
         "pcs-examples/3nodes-vip.sh",
         "pcs-examples/3nodes-vip-crmsh.sh",
         "pcs-examples/3nodes-novip.sh",
+        "docs/trouble/3am.md",
+        "docs/first-cluster/pcs.md",
+        "vagrant/provision/postgresql-primary.sh",
         "examples/haproxy.cfg",
+        "examples/prometheus/pgsqlms-alerts.yml",
         "examples/pgsqlms-check.socket",
         "examples/pgsqlms-check@.service",
     ] {
         assert!(files.contains(&format!("usr/share/doc/pgsqlms/{file}")), "{file} is not in {files:?}");
+    }
+    for file in [
+        "man/man7/ocf_rust_pgsqlms.7",
+        "man/man8/pgsqlms.8",
+        "man/man8/pgsqlms-why.8",
+        "bash-completion/completions/pgsqlms",
+        "zsh/vendor-completions/_pgsqlms",
+        "fish/vendor_completions.d/pgsqlms.fish",
+    ] {
+        assert!(files.contains(&format!("usr/share/{file}")), "{file} is not in {files:?}");
     }
     // Twice does no harm.
     for what in ["install", "uninstall", "uninstall"] {
@@ -80,10 +94,26 @@ fn the_agent_is_installed_where_pacemaker_looks_and_can_be_removed() {
     assert_eq!(files_in(root), Vec::<String>::new());
 }
 
+/// systemd before 255 switches a socket off for good after 200 connections within two seconds, whoever makes them.
+#[test]
+fn no_client_can_switch_the_check_off_or_take_all_of_it() {
+    for file in ["examples/pgsqlms-check.socket", "examples/pgsqlms-agent-check.socket"] {
+        let unit = std::fs::read_to_string(repository(file)).unwrap();
+        let value = |name: &str| unit.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
+        let number = |name: &str| value(name).and_then(|value| value.parse::<u32>().ok());
+        assert_eq!(value("TriggerLimitIntervalSec"), Some("0"), "{file}");
+        assert!(number("MaxConnectionsPerSource") < number("MaxConnections"), "{file}");
+        assert!(number("MaxConnectionsPerSource").is_some(), "{file}");
+    }
+}
+
 #[test]
 fn places_can_be_chosen() {
     let directory = TempDir::new().unwrap();
-    if make(&["install", "OCFDIR=/opt/ocf", "SBINDIR=/opt/sbin", "DOCDIR=/opt/doc"], directory.path()) {
+    let places = ["OCFDIR", "SBINDIR", "DOCDIR", "MANDIR", "BASHDIR", "ZSHDIR", "FISHDIR"];
+    let places = places.map(|place| format!("{place}=/opt/{}", place.trim_end_matches("DIR").to_lowercase()));
+    let arguments: Vec<&str> = ["install"].into_iter().chain(places.iter().map(String::as_str)).collect();
+    if make(&arguments, directory.path()) {
         let files = files_in(directory.path());
         assert!(files.contains(&"opt/ocf/resource.d/rust/pgsqlms".to_owned()), "{files:?}");
         // But for the DTD: its place is part of the meta-data.

@@ -147,15 +147,14 @@ fn a_port_is_a_number_from_1_to_65535() {
 
 #[test]
 fn a_host_is_one_directory_name_or_address() {
-    for directory in ["/tmp", "/var/run/postgresql"] {
+    for directory in ["/tmp", "/var/run/postgresql", "@abstract"] {
         assert_eq!(good("pghost", directory).pghost, Some(Host::Directory(directory.into())));
     }
     for name in ["localhost", "db1.example.org", "db1.example.org.", "127.0.0.1", "::1", "srv_1"] {
         assert_eq!(good("pghost", name).pghost, Some(Host::Name(name.into())));
     }
     let long = "a.".repeat(127);
-    for value in ["a,b", "/tmp,/run", "@abstract", "tmp/x", "[::1]", "a b", "a\nb", "-h", ".", "a..b", "host=x", &long]
-    {
+    for value in ["a,b", "/tmp,/run", "tmp/x", "[::1]", "a b", "a\nb", "-h", ".", "a..b", "host=x", &long] {
         assert!(
             bad("pghost", value).ends_with("expected one socket directory (an absolute path), host name or IP address")
         );

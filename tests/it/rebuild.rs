@@ -1,5 +1,8 @@
 //! A node that cannot be rewound gets a copy of the primary, made by real pg_basebackup.
 
+mod copying;
+mod lacking;
+mod refused;
 mod unattended;
 
 use std::path::{Path, PathBuf};
@@ -7,9 +10,9 @@ use std::process::{Child, Output, Stdio};
 
 use pgsqlms::exit::OcfExitCode::{self, *};
 
-use crate::rejoin::pair::{self, Ended, Pair};
+use crate::rejoin::pair::{Ended, Pair};
 use crate::run::Test;
-use crate::throwaway::{Instance, eventually};
+use crate::throwaway::{Instance, Succeeds, eventually};
 
 /// The old primary has diverged, and cannot be rewound.
 fn pair() -> Option<Pair> {
@@ -132,6 +135,36 @@ fn a_diverged_node_is_rebuilt() {
     assert!(!done && told.contains("not rebuilt: it follows the primary"), "{told}");
 }
 
+/// A package has made a fresh database, which has written more than the primary.
+#[test]
+fn a_node_with_another_database_is_rebuilt() {
+    let Some(pair) = pair() else { return };
+    let config = pair.old.data().join("postgresql.conf");
+    let before = std::fs::read_to_string(&config).unwrap();
+    pair.old.fill_anew();
+    std::fs::write(&config, before).unwrap();
+    expect(&pair.run(pair.action("start")), Success);
+    let ended = monitor(&pair);
+    expect(&ended, Degraded);
+    let wanted =
+        "another database than the cluster's: run `pgsqlms rebuild --resource pgsql-test` here (system identifier ";
+    assert!(ended.reason.starts_with(wanted), "{ended:?}");
+    assert!(pair.calls().contains("--name=master-pgsql-test --node=srv1 --update=-1000000"), "{}", pair.calls());
+    let rejoin = pair.run(Test::new(["rejoin", "--resource", "pgsql-test"]));
+    assert!(rejoin.code != 0 && rejoin.log.contains(wanted), "{rejoin:?}");
+    for more in [&[][..], &["--yes"]] {
+        let (done, told) = run(&pair, more);
+        assert!(!done && told.contains("All of it would be dropped; --keep-old keeps it."), "{told}");
+        assert!(told.contains("add --keep-old or --without-evidence: it has another database"), "{told}");
+    }
+    let child = copied(&pair, &["--yes", "--without-evidence"]);
+    expect(&monitor(&pair), GenericError);
+    expect(&pair.run(pair.action("stop")), Success);
+    start(&pair);
+    assert!(succeeds(child).contains("srv1 follows the primary."));
+    pair.is_whole();
+}
+
 #[test]
 fn the_old_data_is_kept_on_request() {
     let Some(pair) = pair() else { return };
@@ -229,11 +262,17 @@ fn a_copy_from_before_another_promotion_is_not_used() {
 #[test]
 fn a_copy_of_somebody_else_is_not_used() {
     let (Some(pair), Some(other)) = (pair(), Instance::new()) else { return };
-    pair::run(&other);
+    other.run_by_hand();
     let socket = other.directory.path().display();
     pair.old.configure(&format!("primary_conninfo = 'host={socket} user=postgres'\n"));
     let (done, told) = run(&pair, &["--yes"]);
     assert!(!done && told.contains("what was copied is not the present primary"), "{told}");
+    assert!(!beside(&pair).exists() && !order(&pair).contains("copied"));
+    other.as_user("pg_ctl").args(["stop", "--silent", "--pgdata"]).arg(other.data()).success();
+    other.fill_anew();
+    other.run_by_hand();
+    let (done, told) = run(&pair, &["--yes"]);
+    assert!(!done && told.contains("primary_conninfo leads to another database"), "{told}");
     assert!(!beside(&pair).exists() && !order(&pair).contains("copied"));
 }
 
@@ -247,40 +286,6 @@ fn a_primary_is_not_rebuilt() {
     }
     assert_eq!(pair.new.sql("SELECT count(*) > 0 FROM kept"), "t");
     assert!(!pair.new.directory.path().join("data.pgsqlms-new").exists());
-}
-
-#[test]
-fn no_password_is_on_a_command_line() {
-    let Some(pair) = pair() else { return };
-    let socket = pair.new.directory.path().display().to_string();
-    pair.old.configure(&format!("primary_conninfo = 'host={socket} user=postgres password=''se cret'' dbname=x'\n"));
-    let seen = pair.old.directory.path().join("seen");
-    let script = format!("echo \"$* ($PGPASSWORD)\" >>{}\nexec $real \"$@\"", seen.display());
-    let bindir = pair.programs_with("pg_basebackup", &script);
-    pair.tell_cluster("srv2", &[("pgdata", &pair.old.data()), ("bindir", &bindir)]);
-    let mut child = copied(&pair, &["--yes"]);
-    child.kill().unwrap();
-    let told = told(&child.wait_with_output().unwrap());
-    let seen = std::fs::read_to_string(seen).unwrap();
-    assert!(seen.contains("(se cret)"), "{seen}");
-    assert_eq!(seen.matches("se cret").count(), 1, "{seen}");
-    assert!(told.contains("Copying to") && !told.contains("se cret"), "{told}");
-}
-
-#[test]
-fn a_copy_that_fails_leaves_nothing() {
-    let Some(pair) = pair() else { return };
-    let fails = pair.programs_with("pg_basebackup", "echo 'pg_basebackup: error: no luck' >&2; exit 1");
-    pair.tell_cluster("srv2", &[("pgdata", &pair.old.data()), ("bindir", &fails)]);
-    let (done, told) = run(&pair, &["--yes"]);
-    assert!(!done && told.contains("no luck"), "{told}");
-    // It is told how much there is to copy before anything comes.
-    let much = "echo '  0/99999999999 kB (0%), 0/1 tablespace' >&2; sleep 600";
-    let fails = pair.programs_with("pg_basebackup", &format!("cd /; {much}"));
-    pair.tell_cluster("srv2", &[("pgdata", &pair.old.data()), ("bindir", &fails)]);
-    let (done, told) = run(&pair, &["--yes"]);
-    assert!(!done && told.contains("MB are free beside the data directory"), "{told}");
-    assert!(!beside(&pair).exists() && pair.old.data().join("PG_VERSION").exists());
 }
 
 /// The two names of the WAL's directory take turns, and none is left over.
@@ -318,28 +323,4 @@ fn a_pg_wal_elsewhere_stays_elsewhere() {
     pair.is_whole();
     assert_eq!(leads_to(), wal("wal"));
     assert!(!wal("wal.pgsqlms").exists() && !old(&pair).exists() && !beside(&pair).exists());
-}
-
-/// Makes it a copy of the primary, which then removes the WAL that it needs next.
-fn lacks_wal(pair: &Pair) {
-    let child = copied(pair, &["--yes"]);
-    start(pair);
-    succeeds(child);
-    expect(&pair.run(pair.action("stop")), Success);
-    pair.loses_wal();
-}
-
-/// The primary has removed the WAL that this node needs next; it has not diverged.
-#[test]
-fn a_node_that_lacks_wal_is_rebuilt() {
-    let Some(pair) = pair() else { return };
-    lacks_wal(&pair);
-    expect(&pair.run(pair.action("start")), Success);
-    let (done, told) = run(&pair, &[]);
-    assert!(done && told.contains("srv1 is on the cluster's history"), "{told}");
-    let child = copied(&pair, &["--yes"]);
-    expect(&pair.run(pair.action("stop")), Success);
-    start(&pair);
-    succeeds(child);
-    pair.is_whole();
 }

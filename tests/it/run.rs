@@ -52,6 +52,8 @@ pub(crate) struct Test {
     arguments: Vec<OsString>,
     environment: BTreeMap<OsString, OsString>,
     redirections: String,
+    /// Root sees no more of other users' processes than they do of its.
+    blind: bool,
 }
 
 /// How a run ended.
@@ -74,6 +76,7 @@ impl Test {
             arguments: arguments.into_iter().map(OsString::from).collect(),
             environment: BTreeMap::new(),
             redirections: String::new(),
+            blind: false,
         };
         test.env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
             .env("HA_LOGFACILITY", "none")
@@ -93,6 +96,12 @@ impl Test {
         self
     }
 
+    /// Without an environment variable.
+    pub(crate) fn without(mut self, name: &str) -> Self {
+        self.environment.remove(OsStr::new(name));
+        self
+    }
+
     /// With a parameter of the resource.
     pub(crate) fn parameter(self, name: &str, value: impl AsRef<OsStr>) -> Self {
         self.env(format!("OCF_RESKEY_{name}"), value)
@@ -109,9 +118,19 @@ impl Test {
         self
     }
 
+    /// Without the right to look at other users' processes, as in a container.
+    pub(crate) fn without_ptrace(self) -> Self {
+        Self { blind: true, ..self }
+    }
+
     /// The command that runs it.
     pub(crate) fn command(&self) -> Command {
         let mut command = match self.redirections.as_str() {
+            "" if self.blind => {
+                let mut command = Command::new("/usr/bin/setpriv");
+                command.args(["--bounding-set=-sys_ptrace", "--inh-caps=-sys_ptrace", "--", AGENT]);
+                command
+            }
             "" => Command::new(AGENT),
             redirections => {
                 let mut shell = Command::new("/bin/sh");

@@ -1,13 +1,14 @@
 //! Replication slots that nodes keep for each other, on real instances.
 
-use pgsqlms::actions::{monitor, primary};
+use pgsqlms::action::Action;
+use pgsqlms::actions::primary;
 use pgsqlms::exit::OcfExitCode;
 use pgsqlms::node::NodeName;
 use pgsqlms::notification::Transition;
 use pgsqlms::parameters::Slots;
 
-use crate::members::{Members, has_a_process_of_its_own};
-use crate::throwaway::{Succeeds, eventually};
+use crate::members::{Members, has_a_process_of_its_own, promotion_of};
+use crate::throwaway::eventually;
 
 /// Segments have 1 MB, and none is kept for its own sake.
 const BOUNDED: &str = "primary_conninfo = 'host=/nowhere'\nwal_keep_size = 0\nmax_slot_wal_keep_size = 500MB\n";
@@ -27,7 +28,7 @@ fn publish(members: &Members, number: usize) {
 /// A standby's monitor; how often it asked the cluster.
 fn standby(members: &Members, number: usize) -> usize {
     let before = members.board.borrow().calls;
-    let outcome = members.act(number, &Transition::default(), |agent| monitor::run(agent).unwrap());
+    let outcome = members.monitored(number);
     assert_eq!((outcome.code, &outcome.reason), (OcfExitCode::Success, &None));
     members.board.borrow().calls - before
 }
@@ -101,7 +102,7 @@ fn whoever_is_promoted_has_the_wal_that_a_standby_lacks() {
     }
     assert!(kept(1) > 100 && kept(2) > 100, "{} {}", kept(1), kept(2));
     members.instance(1).crash();
-    members.instance(2).as_user("pg_ctl").args(["promote", "-D"]).arg(members.instance(2).data()).success();
+    members.act(2, &promotion_of(2), |agent| Action::Promote.run(agent)).unwrap();
     publish(&members, 2);
     members.instance(3).start();
     standby(&members, 3);

@@ -2,23 +2,33 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
+use std::fmt::Display;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
+use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, User, geteuid};
 use pgsqlms::exit::OcfExitCode::{self, *};
 use tempfile::TempDir;
 
+use self::template::{initdb, template};
 use crate::run::{Test, is_root, skip};
 
-/// What every instance is configured with, but for where its socket is. A standby needs somebody to follow; nobody
-/// listens on port 1. No TCP: it runs beside other instances.
-const SETTINGS: &str = "listen_addresses = ''\nfsync = off\nshared_buffers = 1MB\nmin_wal_size = 2MB\nmax_wal_size = 32MB\n\
-     primary_conninfo = 'host=127.0.0.1 port=1 application_name=srv1'\n";
+/// PostgreSQL's programs with a script in the place of one.
+pub(crate) mod scripts;
+/// What a killed server leaves outside of its directory.
+mod shared_memory;
+/// How data directories are made.
+mod template;
+
+/// How long a busy machine may take for anything that is waited for.
+const WAIT: Duration = Duration::from_secs(60);
+
+/// The name of a directory that nobody may look at: its file system hangs.
+pub(crate) const HANGS: &str = "hangs";
 
 /// PostgreSQL's programs, and whom they run as.
 #[derive(Debug, Clone)]
@@ -26,6 +36,9 @@ struct Programs {
     bindir: PathBuf,
     user: User,
 }
+
+/// Where tests make their directories.
+const PLACE: &str = "/var/tmp";
 
 /// A data directory of its own, and whatever runs in it. All of it is gone when this goes out of scope.
 pub(crate) struct Instance {
@@ -49,7 +62,7 @@ impl Instance {
     /// The place for an instance, without its data directory.
     pub(crate) fn empty() -> Option<Self> {
         let Programs { bindir, user } = programs()?;
-        let directory = TempDir::with_prefix_in("pgsqlms.", "/var/tmp").unwrap();
+        let directory = TempDir::with_prefix_in("pgsqlms.", PLACE).unwrap();
         let instance = Self { directory, bindir, user, mounts: Vec::new(), inodes: RefCell::default() };
         instance.give(instance.directory.path());
         Some(instance)
@@ -66,6 +79,32 @@ impl Instance {
         Command::new("cp").args(["-a", "-T"]).arg(template(&self.bindir, &self.user)).arg(self.data()).success();
         self.inodes.borrow_mut().extend(inode(&self.data()));
         self.configure(&format!("unix_socket_directories = '{}'\n", self.directory.path().display()));
+    }
+
+    /// Makes the data directory anew, a database of its own. Its WAL has come far: it begins at segment 100.
+    pub(crate) fn fill_anew(&self) {
+        if self.data().exists() {
+            // A killed postmaster that was not reaped yet keeps another one from the socket.
+            if let Some(before) = self.postmaster() {
+                eventually("the postmaster before to be reaped", || kill(before, None) == Err(Errno::ESRCH));
+            }
+            std::fs::rename(self.data(), self.directory.path().join("before")).unwrap();
+        }
+        initdb(&self.bindir, &self.user, &self.data());
+        self.inodes.borrow_mut().extend(inode(&self.data()));
+        self.configure(&format!("unix_socket_directories = '{}'\n", self.directory.path().display()));
+        self.as_user("pg_resetwal").args(["-l", "000000010000000000000064"]).arg(self.data()).success();
+        self.run_by_hand();
+        self.sql("CREATE TABLE anew AS SELECT 1 AS number");
+        self.as_user("pg_ctl").args(["stop", "--silent", "--pgdata"]).arg(self.data()).success();
+    }
+
+    /// Starts it by hand, as whatever it is.
+    pub(crate) fn run_by_hand(&self) {
+        let log = self.directory.path().join("log");
+        let mut start = self.as_user("pg_ctl");
+        let output = start.args(["start", "--silent", "--log"]).arg(&log).arg("--pgdata").arg(self.data()).output();
+        assert!(output.unwrap().status.success(), "{}", std::fs::read_to_string(log).unwrap_or_default());
     }
 
     /// Adds lines to postgresql.conf.
@@ -90,6 +129,7 @@ impl Instance {
         Test::new([action])
             .parameter("pgdata", self.data())
             .parameter("system_user", &self.user.name)
+            .parameter("evidence_dir", self.directory.path().join("evidence"))
             .meta("timeout", "60000")
             .meta("notify", "true")
             .meta("promoted_max", "1")
@@ -140,12 +180,36 @@ impl Instance {
         let inodes = self.inodes.borrow();
         let entries = std::fs::read_dir("/proc").unwrap().flatten();
         let works_there = |entry: &std::fs::DirEntry| {
-            let there = inode(&entry.path().join("cwd")).is_some_and(|inode| inodes.contains(&inode));
+            let cwd = entry.path().join("cwd");
+            if cwd.read_link().is_ok_and(|cwd| cwd.ends_with(HANGS)) {
+                return false;
+            }
+            let there = inode(&cwd).is_some_and(|inode| inodes.contains(&inode));
+            // The inode of a data directory that was removed may be another test's by now.
+            let is_ours = |path: PathBuf| path.starts_with(self.directory.path()) || !path.starts_with(PLACE);
             // One that is just ending has no program any more.
-            there && entry.path().join("exe").read_link().is_ok()
+            there && cwd.read_link().is_ok_and(is_ours) && entry.path().join("exe").read_link().is_ok()
         };
         let ours = entries.filter(works_there);
         ours.filter_map(|entry| entry.file_name().to_str()?.parse().ok().map(Pid::from_raw)).collect()
+    }
+
+    /// The instance's name in the names of files.
+    fn name(&self) -> String {
+        self.data().to_string_lossy().trim_matches('/').replace('/', "-")
+    }
+
+    /// What monitors note from one to the next.
+    pub(crate) fn note(&self, extension: &str) -> PathBuf {
+        PathBuf::from(format!("/run/pgsqlms/{}.{extension}", self.name()))
+    }
+
+    /// Lets what the monitors have noted, if they have, have been so for a minute more.
+    pub(crate) fn a_minute_passes(&self, extension: &str) {
+        let Ok(noted) = std::fs::read_to_string(self.note(extension)) else { return };
+        let (since, seen) = noted.split_once(' ').unwrap();
+        let since: u64 = since.parse().unwrap();
+        std::fs::write(self.note(extension), format!("{} {seen}", since.saturating_sub(60_000))).unwrap();
     }
 
     pub(crate) fn psql(&self) -> Command {
@@ -170,14 +234,28 @@ impl Drop for Instance {
         while self.processes() > 0 && began.elapsed() < Duration::from_secs(10) {
             std::thread::sleep(Duration::from_millis(10));
         }
+        self.remove_shared_memory();
         for mount in self.mounts.iter().rev() {
             let _ = Command::new("umount").arg("--lazy").arg(mount).stderr(Stdio::null()).status();
         }
         // What the agent had the server write where Debian keeps its logs.
-        let name = self.data().to_string_lossy().trim_matches('/').replace('/', "-");
-        let _ = std::fs::remove_file(format!("/var/log/postgresql/pgsqlms-{name}.log"));
-        for note in ["break", "told"] {
-            let _ = std::fs::remove_file(format!("/run/pgsqlms/{name}.{note}"));
+        let _ = std::fs::remove_file(format!("/var/log/postgresql/pgsqlms-{}.log", self.name()));
+        let notes = [
+            "break",
+            "told",
+            "wait",
+            "wal",
+            "successor",
+            "names",
+            "session",
+            "hung",
+            "storage",
+            "standstill",
+            "unfit",
+            "lost",
+        ];
+        for note in notes.into_iter().chain(["logged"]) {
+            let _ = std::fs::remove_file(self.note(note));
         }
     }
 }
@@ -241,44 +319,27 @@ fn newest_postgresql() -> Option<PathBuf> {
     found.max().map(|(_, bindir)| bindir)
 }
 
-/// A data directory to copy, made once in a build's directory for temporary files. Small segments make small copies.
-fn template(bindir: &Path, user: &User) -> &'static Path {
-    static TEMPLATE: OnceLock<PathBuf> = OnceLock::new();
-    TEMPLATE.get_or_init(|| {
-        let version = bindir.to_string_lossy().replace('/', "-");
-        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("instance-1{version}"));
-        if path.exists() {
-            return path;
-        }
-        let directory = TempDir::with_prefix_in("pgsqlms.", "/var/tmp").unwrap();
-        chown(directory.path(), Some(user.uid.as_raw()), Some(user.gid.as_raw())).unwrap();
-        let data = directory.path().join("data");
-        let options = ["--no-sync", "--auth-local=peer", "--auth-host=reject", "--encoding=UTF8", "--locale=C"];
-        let mut initdb = as_user(&bindir.join("initdb"), user);
-        // From PostgreSQL 18 on there are checksums unless they are refused, which no other one understands.
-        let help = as_user(&bindir.join("initdb"), user).arg("--help").output().unwrap().stdout;
-        if String::from_utf8_lossy(&help).contains("--no-data-checksums") {
-            initdb.arg("--no-data-checksums");
-        }
-        initdb.args(options).args(["--wal-segsize=1", "-D"]).arg(&data).success();
-        let file = data.join("postgresql.conf");
-        std::fs::write(&file, std::fs::read_to_string(&file).unwrap() + SETTINGS).unwrap();
-        // Beside the final name, so that whoever else makes one at the same time is not in the way.
-        let beside = TempDir::with_prefix_in("instance.", env!("CARGO_TARGET_TMPDIR")).unwrap();
-        let made = beside.path().join("data");
-        Command::new("cp").arg("-a").arg(&data).arg(&made).success();
-        if let Err(error) = std::fs::rename(&made, &path) {
-            assert!(path.exists(), "{error}");
-        }
-        path
-    })
+#[track_caller]
+pub(crate) fn eventually(what: &str, is_so: impl FnMut() -> bool) {
+    eventually_or(what, is_so, || "nothing");
 }
 
+/// As `eventually`; what was seen `instead` is said, too.
 #[track_caller]
-pub(crate) fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
+pub(crate) fn eventually_or<T: Display>(what: &str, mut is_so: impl FnMut() -> bool, instead: impl Fn() -> T) {
     let began = Instant::now();
     while !is_so() {
-        assert!(began.elapsed() < Duration::from_secs(30), "waited in vain for {what}");
+        assert!(began.elapsed() < WAIT, "waited {} s for {what}, saw {}", WAIT.as_secs(), instead());
         std::thread::sleep(Duration::from_millis(10));
     }
+}
+
+#[test]
+fn an_instance_ends_no_other_one() {
+    let (Some(one), Some(other)) = (Instance::new(), Instance::new()) else { return };
+    other.run_by_hand();
+    // As if a directory that it has removed had had the inode that the other one's has now.
+    one.inodes.borrow_mut().extend(inode(&other.data()));
+    drop(one);
+    assert!(other.processes() > 0);
 }

@@ -2,15 +2,13 @@
 //! promote, without what PostgreSQL itself takes to become the primary.
 
 use std::fmt;
-use std::fs;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use lab::Lab;
 
-const PACEMAKER_LOG: &str = "/var/log/pacemaker/pacemaker.log";
-const POSTGRESQL_LOG: &str = "/var/log/postgresql/postgresql.log";
+use crate::aborts::{Logs, PACEMAKER_LOG};
+use crate::operator::POSTGRESQL_LOG;
 
 /// What one promotion took.
 #[derive(Debug, Clone, Copy)]
@@ -44,26 +42,6 @@ impl fmt::Display for Election {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (share, whole) = (self.share().as_millis(), self.whole.as_millis());
         write!(f, "{share} ms of {whole} ms, PostgreSQL {} ms", self.postgresql.as_millis())
-    }
-}
-
-/// The logs of one kind, and how long each was.
-struct Logs(Vec<(PathBuf, usize)>);
-
-impl Logs {
-    fn of(lab: &Lab, path: &str) -> Self {
-        let length = |path: &PathBuf| fs::metadata(path).map_or(0, |log| usize::try_from(log.len()).unwrap_or(0));
-        Self(lab.nodes().iter().map(|node| node.path(path)).map(|path| (path.clone(), length(&path))).collect())
-    }
-
-    /// The lines that have been written since.
-    fn news(&self) -> Result<Vec<String>> {
-        let mut lines = Vec::new();
-        for (path, from) in &self.0 {
-            let text = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
-            lines.extend(String::from_utf8_lossy(text.get(*from..).unwrap_or_default()).lines().map(str::to_owned));
-        }
-        Ok(lines)
     }
 }
 

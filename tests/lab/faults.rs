@@ -2,7 +2,6 @@
 
 use std::fs::{self, File};
 use std::io::Write;
-use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use lab::{Node, eventually};
@@ -12,26 +11,6 @@ use crate::trial::LIMIT;
 
 /// A mistake that PostgreSQL notices when it reads its configuration.
 const TYPO: &str = "work_mem = 'oops";
-
-/// Takes every connection there is for so many seconds, those that are reserved for superusers too, and whatever becomes free;
-/// says how many, and how often there was none left.
-const TAKE_ALL_CONNECTIONS: &str = r#"
-import socket, struct, sys, time
-end, held, refused = time.monotonic() + float(sys.argv[1]), [], 0
-parameters = b"user\0postgres\0database\0postgres\0application_name\0greedy\0\0"
-startup = struct.pack("!ii", len(parameters) + 8, 196608) + parameters
-while time.monotonic() < end:
-    connection = socket.socket(socket.AF_UNIX)
-    connection.settimeout(5)
-    connection.connect("/run/postgresql/.s.PGSQL.5432")
-    connection.sendall(startup)
-    if connection.recv(1) == b"E":
-        refused += 1
-        time.sleep(0.05)
-    else:
-        held.append(connection)
-print(len(held), refused)
-"#;
 
 /// Spoils `postgresql.conf`, which the running server has read long ago.
 pub fn spoil_configuration(node: &Node) -> Result<()> {
@@ -64,17 +43,6 @@ pub fn freeze_postmaster(node: &Node) -> Result<String> {
     let pid = postmaster(node)?;
     node.run(&["kill", "-STOP", &pid])?;
     Ok(pid)
-}
-
-/// Lets nobody else connect to a node's PostgreSQL for this long; its maximum of connections must have been reached.
-pub fn take_all_connections(node: &Node, how_long: Duration) -> Result<()> {
-    let seconds = how_long.as_secs().to_string();
-    let argv = ["runuser", "-u", "postgres", "--", "python3", "-c", TAKE_ALL_CONNECTIONS, &seconds];
-    let said = node.exec_within(how_long + LIMIT, &argv)?.ok()?;
-    let (held, refused) = said.trim().split_once(' ').context("the script has not counted")?;
-    lab::progress::step(format!("{}: {held} connections were held, {refused} refused", node.name()));
-    ensure!(refused != "0", "{} always had a connection left", node.name());
-    Ok(())
 }
 
 /// Kills one of Pacemaker's daemons, and waits until there is a new one. The node may be fenced for it.
@@ -110,12 +78,16 @@ impl Disk {
         format!("{}/ballast", self.path(node))
     }
 
-    /// Gives it one as small as this, while PostgreSQL does not run there.
-    pub fn make_small(self, node: &Node, size: &str) -> Result<()> {
+    /// Gives it one with so many MB of room beyond what is there, while PostgreSQL does not run there. How much WAL there is
+    /// depends on the scenarios before.
+    pub fn make_small(self, node: &Node, room: u64) -> Result<()> {
         let path = self.path(node);
+        let used = node.run(&["du", "--summarize", "--block-size=1M", &path])?;
+        let used: u64 = used.split_whitespace().next().context("du says nothing")?.parse()?;
+        let size = used + room;
         let script = format!(
             "mv {path} {path}.large && install -d -o postgres -g postgres -m 700 {path} && \
-             mount -t tmpfs -o size={size},uid=postgres,gid=postgres,mode=700 small {path} && \
+             mount -t tmpfs -o size={size}M,uid=postgres,gid=postgres,mode=700 small {path} && \
              cp -a {path}.large/. {path} && rm -rf {path}.large"
         );
         node.run(&["sh", "-c", &script]).map(drop)

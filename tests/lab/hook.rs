@@ -6,9 +6,9 @@ use std::os::unix::fs::PermissionsExt;
 use anyhow::{Context, Result, ensure};
 use lab::{Node, eventually};
 
+use crate::operator::AGENT;
 use crate::trial::LIMIT;
 
-const AGENT: &str = "/usr/lib/ocf/resource.d/rust/pgsqlms";
 const ASIDE: &str = "/usr/local/lib/pgsqlms";
 const REACHED: &str = "/run/action-reached";
 const GO_ON: &str = "/run/action-go-on";

@@ -7,6 +7,8 @@
 
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, missing_docs, unreachable_pub)]
 
+/// Transitions that the agent has stopped.
+mod aborts;
 /// Actions run by hand, in the environment that Pacemaker gives them.
 mod by_hand;
 /// How long an election takes.
@@ -15,13 +17,19 @@ mod election_cost;
 mod faults;
 /// A script between Pacemaker and the agent on one node: it lets promote be caught in the act.
 mod hook;
+/// Several labs at once.
+mod lanes;
+/// What keeps sessions out of PostgreSQL, and surroundings that do not answer.
+mod lockouts;
 /// What people do on a cluster.
 mod operator;
+/// Promotions by hand beside a primary.
+mod people;
 /// What commits wait for, who lacks what, and what the agent keeps in the cluster about it.
 mod replication;
 /// Rewinds that stand still in their midst.
 mod rewinding;
-/// Chooses scenarios, runs them one after the other, tells how they ended.
+/// Chooses scenarios, runs them, tells how they ended.
 mod runner;
 /// The scenarios, one per file.
 mod scenarios;

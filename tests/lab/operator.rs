@@ -13,6 +13,12 @@ use crate::trial::LIMIT;
 /// How long any command may take. Those of pcs wait for the cluster.
 const COMMAND_LIMIT: Duration = Duration::from_secs(180);
 
+/// Where PostgreSQL logs in every node.
+pub const POSTGRESQL_LOG: &str = "/var/log/postgresql/postgresql.log";
+
+/// The agent, for people to call.
+pub const AGENT: &str = "/usr/lib/ocf/resource.d/rust/pgsqlms";
+
 /// The promotable clone, as pcs wants it called.
 pub const CLONE: &str = "pgsqld-clone";
 
@@ -20,15 +26,73 @@ pub const CLONE: &str = "pgsqld-clone";
 const COPY_THE_PRIMARY: Script =
     Script { name: "postgresql-standby.sh", text: include_str!("../../vagrant/provision/postgresql-standby.sh") };
 
-/// Runs pcs on a node.
+/// Runs pcs on a node, or, for its commonest commands, the tool of Pacemaker that does the same.
 pub fn pcs(node: &Node, words: &[&str]) -> Result<String> {
-    let argv: Vec<&str> = ["pcs"].iter().chain(words).copied().collect();
-    node.exec_within(COMMAND_LIMIT, &argv)?.ok()
+    let (words, waits) = match words {
+        [words @ .., last] if last.starts_with("--wait=") && quick(words).is_some() => (words, true),
+        words => (words, false),
+    };
+    let argv = quick(words).unwrap_or_else(|| ["pcs"].iter().chain(words).copied().collect());
+    let said = node.exec_within(COMMAND_LIMIT, &argv)?.ok()?;
+    if waits {
+        wait_until_idle(node)?;
+    }
+    Ok(said)
 }
 
-/// Waits until Pacemaker has nothing left to do.
+/// What Pacemaker's own tool is told for a command of pcs, which takes a second of the processor to start.
+fn quick<'a>(words: &[&'a str]) -> Option<Vec<&'a str>> {
+    let attribute = |tool: &[&'a str], name: &'a str, to: &'a str| {
+        let change: &[&str] = if to.is_empty() { &["--delete"] } else { &["--update", to] };
+        Some([&["crm_attribute"], tool, &["--name", name], change].concat())
+    };
+    match words {
+        ["node", "standby", node] => attribute(&["--node", node], "standby", "on"),
+        ["node", "unstandby", node] if !node.starts_with('-') => attribute(&["--node", node], "standby", ""),
+        ["node", "attribute", node, setting] => {
+            let (name, to) = setting.split_once('=')?;
+            attribute(&["--node", node], name, to)
+        }
+        ["property", "set", setting] => {
+            let (name, to) = setting.split_once('=')?;
+            attribute(&["--type", "crm_config"], name, to)
+        }
+        ["resource", "update", resource, setting] => {
+            let (name, to) = setting.split_once('=')?;
+            let change: &[&str] = if to.is_empty() {
+                &["--delete-parameter", name]
+            } else {
+                &["--set-parameter", name, "--parameter-value", to]
+            };
+            Some([&["crm_resource", "--resource", resource], change].concat())
+        }
+        _ => None,
+    }
+}
+
+/// A node that has diverged is reported and stays out, as by default. The examples have it rewound.
+pub fn report_divergence(lab: &Lab) -> Result<()> {
+    let primary = lab.primary()?;
+    pcs(primary, &["resource", "update", RESOURCE, "rejoin="])?;
+    // For a moment Pacemaker calls a primary that reloads its parameters unpromoted.
+    wait_until_idle(primary)
+}
+
+/// Waits until Pacemaker has nothing left to do. Its own tool waits for a recurring monitor, too, whose first result was 190 or 191:
+/// that stays recorded as pending, although nothing is left to do.
 pub fn wait_until_idle(node: &Node) -> Result<()> {
-    node.exec_within(COMMAND_LIMIT, &["crm_resource", "--wait", "--timeout=120s"])?.ok().map(drop)
+    eventually(COMMAND_LIMIT, "Pacemaker to be idle", || {
+        let waited = node.exec_within(COMMAND_LIMIT, &["crm_resource", "--wait", "--timeout=10s"])?;
+        if waited.success() {
+            return Ok(());
+        }
+        let said = format!("{}{}", waited.stdout, waited.stderr);
+        ensure!(!said.contains("Action "), "{said}");
+        let dc = node.run(&["crmadmin", "--dc_lookup", "--quiet"])?;
+        let state = node.run(&["crmadmin", "--status", dc.trim()])?;
+        ensure!(state.contains("S_IDLE"), "{state}");
+        Ok(())
+    })
 }
 
 /// When the postmaster of a node was started: it changes with every restart.
@@ -55,6 +119,11 @@ pub fn kill_postmaster(node: &Node) -> Result<()> {
 /// Restarts a node's PostgreSQL by hand, in the role it has.
 pub fn restart_by_hand(node: &Node) -> Result<()> {
     pg_ctl(node, &["restart", "--log", "/var/log/postgresql/by-hand.log"])
+}
+
+/// Starts a node's PostgreSQL by hand.
+pub fn start_by_hand(node: &Node) -> Result<()> {
+    pg_ctl(node, &["start", "--log", "/var/log/postgresql/by-hand.log"])
 }
 
 /// Stops a node's PostgreSQL by hand, cleanly.
@@ -85,6 +154,14 @@ pub fn rebuild(node: &Node, primary: &Node) -> Result<()> {
     pcs(primary, &["node", "unstandby", node.name(), "--wait=120"]).map(drop)
 }
 
+/// Runs the command on a node that brings it back once it has diverged.
+pub fn rejoin(node: &Node) -> Result<()> {
+    let told = node.exec_within(COMMAND_LIMIT, &[AGENT, "rejoin", "--resource", RESOURCE, "--yes"])?.ok()?;
+    lab::progress::step(told.trim());
+    ensure!(told.contains("follows the primary"), "the command told: {told}");
+    Ok(())
+}
+
 /// The names of failed actions that Pacemaker shows: `pgsqld_monitor_2000 on srv1`.
 pub fn failed_actions(lab: &Lab) -> Result<Vec<String>> {
     let mut failures: Vec<String> = lab.cluster()?.failures.iter().map(name).collect();
@@ -98,6 +175,14 @@ pub fn refused_promotions(lab: &Lab) -> Result<Vec<String>> {
     let promote = format!("{RESOURCE}_promote_0");
     let refused = |failure: &&Failure| failure.operation == promote && failure.reason.contains("is the best candidate");
     Ok(lab.cluster()?.failures.iter().filter(refused).map(name).collect())
+}
+
+/// Those of [`failed_actions`] that are monitors of a primary which no node could have followed for a minute, or whose commits
+/// have waited for 10 s.
+pub fn primaries_without_followers(lab: &Lab) -> Result<Vec<String>> {
+    let words = ["no failover possible", "commits wait for a synchronous standby"];
+    let alone = |failure: &&Failure| words.iter().any(|words| failure.reason.contains(words));
+    Ok(lab.cluster()?.failures.iter().filter(alone).map(name).collect())
 }
 
 /// Fails when Pacemaker shows a failed action.
@@ -162,4 +247,18 @@ pub fn no_complaint(said: &str) -> Result<()> {
         line.contains("warning") || line.starts_with("error:")
     });
     complaint.map_or(Ok(()), |line| bail!("there is a complaint: {line}"))
+}
+
+/// The last words of a node's agent and of its PostgreSQL, and the processes that are left.
+pub fn symptoms(node: &Node) -> String {
+    let commands: [&[&str]; 3] = [
+        &["journalctl", "--identifier=pgsqlms", "--lines=4", "--output=cat"],
+        &["tail", "--lines=6", POSTGRESQL_LOG],
+        &["ps", "-u", "postgres", "-o", "etimes=,args="],
+    ];
+    let said = commands.map(|argv| match node.exec(argv) {
+        Ok(said) => said.stdout.lines().map(str::trim).collect::<Vec<_>>().join(" | "),
+        Err(error) => format!("{error:#}"),
+    });
+    format!("{}: {}", node.name(), said.join(" || "))
 }

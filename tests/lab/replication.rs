@@ -5,7 +5,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use anyhow::{Context, Result, ensure};
 use lab::cluster::{Cluster, Failure, Role};
-use lab::lab::{RESOURCE, VIP_RESOURCE};
+use lab::lab::RESOURCE;
 use lab::provision::on_all;
 use lab::{Cut, Lab, Node, eventually};
 
@@ -77,8 +77,7 @@ pub fn best_standby<'a>(trial: &Trial<'a>) -> Result<&'a Node> {
 /// Waits for another primary than `old`, whether or not clients can write to it.
 pub fn another_primary<'a>(trial: &Trial<'a>, old: &Node) -> Result<&'a Node> {
     trial.lab.wait_for(LIMIT, &format!("another primary than {}", old.name()), |cluster| {
-        let primary = cluster.nodes_with(RESOURCE, Role::Promoted);
-        primary.len() == 1 && primary[0] != old.name() && cluster.nodes_with(VIP_RESOURCE, Role::Started) == primary
+        cluster.primary().is_some_and(|primary| primary != old.name())
     })?;
     trial.primary()
 }

@@ -1,4 +1,4 @@
-//! Runs scenarios one after the other. libtest cannot: it has no place to remove a shared cluster.
+//! Chooses scenarios and runs them. libtest cannot: it has no place to remove a shared cluster.
 
 use std::panic::{self, AssertUnwindSafe};
 use std::process::ExitCode;
@@ -7,6 +7,7 @@ use std::time::Instant;
 use anyhow::{Result, anyhow};
 use clap::Parser;
 
+use crate::lanes;
 use crate::stage::{Place, Stage};
 
 /// One fault, or one promise.
@@ -32,10 +33,17 @@ struct Arguments {
     /// Leaves out scenarios whose names contain this.
     #[arg(long)]
     skip: Vec<String>,
+    /// On how many labs scenarios are played at once: two keep two processors busy. On one, what happens is shown as it
+    /// happens.
+    #[arg(long, default_value_t = 2)]
+    lanes: usize,
+    /// Plays what is named on its input. Other processes of this program start it.
+    #[arg(long, hide = true)]
+    lane: bool,
     /// Prints the names and runs nothing.
     #[arg(long)]
     list: bool,
-    /// For libtest's sake: scenarios always run one after the other.
+    /// For libtest's sake: a lab plays one scenario after the other.
     #[arg(long, hide = true)]
     test_threads: Option<usize>,
     /// For libtest's sake: everything is always shown.
@@ -53,18 +61,33 @@ impl Arguments {
 /// From the command line to an exit code.
 pub fn main(everyday: &[Scenario], campaign: &[Scenario]) -> ExitCode {
     let arguments = Arguments::parse();
+    if arguments.lane {
+        let all: Vec<_> = everyday.iter().chain(campaign).collect();
+        return lanes::serve(&all).map_or_else(
+            |error| {
+                println!("{error:#}");
+                ExitCode::FAILURE
+            },
+            |()| ExitCode::SUCCESS,
+        );
+    }
     let scenarios = if arguments.campaign { campaign } else { everyday };
     let (chosen, left_out): (Vec<_>, Vec<_>) = scenarios.iter().partition(|scenario| arguments.chooses(&scenario.name));
     if arguments.list {
         chosen.iter().for_each(|scenario| println!("{}: test", scenario.name));
         return ExitCode::SUCCESS;
     }
-    let mut stage = Stage::new();
     let started = Instant::now();
     println!("running {} scenarios", chosen.len());
-    let failed: Vec<&str> =
-        chosen.iter().filter(|scenario| !passes(&mut stage, scenario)).map(|scenario| scenario.name.as_str()).collect();
-    stage.clear();
+    let lanes = arguments.lanes.min(chosen.len());
+    let failed = if lanes > 1 { lanes::play(&chosen, lanes) } else { Ok(play(&chosen)) };
+    let failed = match failed {
+        Ok(failed) => failed,
+        Err(error) => {
+            println!("{error:#}");
+            return ExitCode::FAILURE;
+        }
+    };
     failed.iter().for_each(|name| println!("failed: {name}"));
     let passed = chosen.len() - failed.len();
     let (left_out, seconds) = (left_out.len(), started.elapsed().as_secs());
@@ -77,7 +100,17 @@ pub fn main(everyday: &[Scenario], campaign: &[Scenario]) -> ExitCode {
     if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-fn passes(stage: &mut Stage, scenario: &Scenario) -> bool {
+/// Plays them one after the other. The names of those that failed.
+fn play<'a>(chosen: &[&'a Scenario]) -> Vec<&'a str> {
+    let mut stage = Stage::new();
+    let failed = chosen.iter().filter(|scenario| !passes(&mut stage, scenario)).map(|scenario| scenario.name.as_str());
+    let failed = failed.collect();
+    stage.clear();
+    failed
+}
+
+/// Plays one, and says how it ended.
+pub fn passes(stage: &mut Stage, scenario: &Scenario) -> bool {
     println!("\n--- {}", scenario.name);
     let started = Instant::now();
     let played = panic::catch_unwind(AssertUnwindSafe(|| stage.play(&scenario.place)));

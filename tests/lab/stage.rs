@@ -1,18 +1,22 @@
 //! The labs that scenarios are played on: one at a time, kept from scenario to scenario while it will do.
 
 use std::fs;
+use std::path::Path;
 
 use anyhow::{Context, Result};
 use lab::builder::Builder;
 use lab::layout::Layout;
+use lab::provision::Membership;
 use lab::{Lab, progress};
+
+use crate::operator::report_divergence;
 
 /// Every lab's name begins like this; the process's number follows.
 const PREFIX: &str = "test-";
 
 /// Where a scenario is played, and what is done there.
 pub enum Place {
-    /// On the cluster that all scenarios of a Debian release share.
+    /// On the cluster that all scenarios of a Debian release share. Those about rewinding or rebuilding ask for it.
     Shared(&'static str, fn(&Lab) -> Result<()>),
     /// On a new cluster, which is then the shared one.
     New(&'static str, fn(&Lab) -> Result<()>),
@@ -58,9 +62,9 @@ impl Stage {
         format!("{PREFIX}{}-{}", std::process::id(), self.made)
     }
 
-    /// How to make a lab of its own; its name is new.
+    /// How to make a lab of its own; its name is new. Two labs and more may be up, so its nodes are patient with each other.
     pub fn builder(&mut self) -> Builder {
-        Lab::builder().name(self.name())
+        Lab::builder().name(self.name()).membership(Membership::PATIENT)
     }
 
     /// Brings up a lab, which is on the stage from now on.
@@ -86,17 +90,24 @@ impl Stage {
         if self.lab.as_ref().is_none_or(|lab| lab.state().suite != suite) {
             progress::step(format!("a new cluster of {suite}"));
             let builder = self.builder().suite(suite);
-            self.bring_up(builder)?;
+            report_divergence(self.bring_up(builder)?)?;
         }
         self.lab.as_ref().context("the lab is gone")
     }
 }
 
-/// The names of all labs that test runs have or had: each has a lock, as long as nobody has brought it down.
+/// The names of all labs that were made by processes which are gone: each has a lock, as long as it was not brought down. Those of
+/// others are not even tried, because that would be in their way when they are about to make theirs.
 fn left_behind() -> Vec<String> {
     let place = Layout::new(PREFIX).map(|layout| layout.lock().with_file_name("")).unwrap_or_default();
     let files =
         fs::read_dir(place).into_iter().flatten().flatten().filter_map(|file| file.file_name().into_string().ok());
     let names = files.filter_map(|file| file.strip_suffix(".lock").map(str::to_owned));
-    names.filter(|name| name.starts_with(PREFIX)).collect()
+    names.filter(|name| is_left(name)).collect()
+}
+
+/// Whether it is the name of a lab whose process is gone.
+fn is_left(name: &str) -> bool {
+    let maker = name.strip_prefix(PREFIX).and_then(|rest| rest.split('-').next());
+    maker.is_some_and(|process| !Path::new("/proc").join(process).exists())
 }

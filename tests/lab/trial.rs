@@ -1,22 +1,33 @@
 //! One scenario from a healthy cluster to a healthy cluster, with clients writing all the time.
 
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use lab::client::{Access, NodeAddress, Writer, WriterConfig, compare_nodes, read_rows};
-use lab::cluster::{Failure, Role};
-use lab::lab::{RESOURCE, VIP_RESOURCE};
+use lab::cluster::{Cluster, Failure};
+use lab::history::{History, MarkKind, Outcome};
+use lab::lab::RESOURCE;
 use lab::provision::on_all;
-use lab::{Lab, Node, eventually};
+use lab::{Lab, Node, eventually, journal, stages};
 
-use crate::operator::{all_started_at, failed_actions, pcs, refused_promotions, somebody, wait_until_idle};
+use crate::aborts::{self, Logs, PACEMAKER_LOG};
+use crate::operator::{
+    all_started_at, failed_actions, pcs, primaries_without_followers, refused_promotions, somebody, symptoms,
+    wait_until_idle,
+};
+use crate::replication;
 
 /// How long anything may take that the cluster does. It only ends a scenario that would fail anyway, so it is generous.
 pub const LIMIT: Duration = Duration::from_secs(150);
 
 /// `pgsqlms rejoin` or `pgsqlms rebuild`: a node that is kept out for good says which of them helps.
-const BRINGS_BACK: &str = "`pgsqlms re";
+pub const BRINGS_BACK: &str = "`pgsqlms re";
+
+/// From this mark to the next, acknowledgements promise nothing.
+const NOT_PROMISED: &str = "what is acknowledged from now on may be lost";
+const PROMISED_AGAIN: &str = "what is acknowledged from now on is kept";
 
 /// So many acknowledged commits show that writing works.
 const A_FEW: usize = 20;
@@ -27,7 +38,12 @@ pub struct Trial<'a> {
     pub lab: &'a Lab,
     writer: Writer,
     access: Access,
+    /// Where clients write.
+    host: String,
     fencings_before: usize,
+    pacemaker: Logs,
+    /// When the servers were started that people have promoted beside the primary, as their clients are told.
+    promoted_by_hand: RefCell<BTreeSet<i64>>,
 }
 
 /// How a scenario must end, beside a healthy cluster that holds all data.
@@ -65,11 +81,14 @@ impl<'a> Trial<'a> {
             .password("app")
             .database("app")
             .namespace(format!("/run/netns/{}", lab.client_namespace()));
-        let mut config = WriterConfig::new(access.clone(), lab.vip().to_string(), lab.logs().join("commits.jsonl"));
+        let host = clients_connect_to(lab)?;
+        let mut config = WriterConfig::new(access.clone(), host.clone(), lab.logs().join("commits.jsonl"));
         config.nodes = addresses(lab);
         let fencings_before = lab.fencings()?.len();
         let writer = Writer::start(config).context("no client can write before the scenario")?;
-        let trial = Self { lab, writer, access, fencings_before };
+        let pacemaker = Logs::of(lab, PACEMAKER_LOG);
+        let trial =
+            Self { lab, writer, access, host, fencings_before, pacemaker, promoted_by_hand: RefCell::default() };
         trial.writes_go_on()?;
         Ok(trial)
     }
@@ -92,6 +111,32 @@ impl<'a> Trial<'a> {
         action().with_context(|| what.to_owned())
     }
 
+    /// A person promotes a standby beside the primary. What this server acknowledges is that person's doing: it promises
+    /// nothing, and is not held against the agent.
+    pub fn promote_by_hand(&self, standby: &Node) -> Result<()> {
+        let started = standby.psql("SELECT (extract(epoch FROM pg_postmaster_start_time()) * 1000000)::bigint")?;
+        self.promoted_by_hand.borrow_mut().insert(started.parse()?);
+        self.fault(&format!("pg_promote() on {}", standby.name()), || {
+            ensure!(standby.psql("SELECT pg_promote()")? == "t", "it was not promoted");
+            Ok(())
+        })
+    }
+
+    /// Cuts the power of the primary, be it with that of others, where replication is asynchronous. All is kept that was
+    /// acknowledged before `standby` was last seen to hold it.
+    pub fn cut_power_once_held(&self, primary: &Node, standby: &Node, cut: impl FnOnce() -> Result<()>) -> Result<()> {
+        self.writer.mark(NOT_PROMISED);
+        let flushed = primary.psql("SELECT pg_current_wal_flush_lsn()")?;
+        eventually(LIMIT, &format!("{} to receive what {} has flushed", standby.name(), primary.name()), || {
+            let received = standby.psql(&format!("SELECT pg_last_wal_receive_lsn() >= '{flushed}'"))?;
+            ensure!(received == "t", "it has not received {flushed}");
+            Ok(())
+        })?;
+        self.fault("cut the power of the primary", cut)?;
+        self.writer.mark(PROMISED_AGAIN);
+        Ok(())
+    }
+
     /// Waits until clients' commits are acknowledged.
     pub fn writes_go_on(&self) -> Result<()> {
         let before = self.writer.acknowledged();
@@ -104,13 +149,7 @@ impl<'a> Trial<'a> {
 
     /// Waits until another node is the primary and clients can write again.
     pub fn another_primary(&self, than: &Node) -> Result<&'a Node> {
-        let what = format!("another primary than {}", than.name());
-        self.lab.wait_for(LIMIT, &what, |cluster| {
-            let primary = cluster.nodes_with(RESOURCE, Role::Promoted);
-            primary.len() == 1
-                && primary[0] != than.name()
-                && cluster.nodes_with(VIP_RESOURCE, Role::Started) == primary
-        })?;
+        replication::another_primary(self, than)?;
         self.writes_go_on()?;
         self.primary()
     }
@@ -121,16 +160,13 @@ impl<'a> Trial<'a> {
     pub fn comes_back(&self, node: &Node) -> Result<Return> {
         eventually(LIMIT, &format!("{} to stream, or to be kept out for a reason shown", node.name()), || {
             let cluster = self.lab.cluster()?;
-            // That it had crashed is shown too, and goes on being shown when it streams.
-            let kept_out = |failure: &&Failure| failure.node == node.name() && failure.reason.contains(BRINGS_BACK);
-            let promotable = cluster.score(RESOURCE, node.name()).is_some_and(|score| score >= 0);
-            if let Some(reason) = cluster.failures.iter().find(kept_out).filter(|_| !promotable) {
-                lab::progress::step(format!("{} is kept out: {}", node.name(), reason.reason));
+            if is_kept_out(&cluster, node) {
                 return Ok(Return::KeptOut);
             }
             let follows = follows(node, self.lab.primary()?);
             follows.map(|()| Return::Streaming).with_context(|| format!("{cluster}"))
         })
+        .with_context(|| symptoms(node))
     }
 
     /// The nodes fenced since the scenario began.
@@ -150,8 +186,14 @@ impl<'a> Trial<'a> {
             let refused = refused_promotions(self.lab)?;
             shown.retain(|action| !refused.contains(action));
         }
-        let history = self.writer.stop()?;
-        let report = history.check(&read_rows(&self.access, &self.lab.vip().to_string(), LIMIT)?);
+        // A standby may have been away for a minute, or for 10 s, or a little less.
+        let alone = primaries_without_followers(self.lab)?;
+        shown.retain(|action| ending.failed_actions.contains(action) || !alone.contains(action));
+        let began = self.writer.began();
+        let mut history = self.writer.stop()?;
+        tell_where_the_time_went(self.lab, &history, began);
+        leave_out_what_promises_nothing(&mut history, &self.promoted_by_hand.borrow());
+        let report = history.check(&read_rows(&self.access, &self.host, LIMIT)?);
         println!("{report}");
 
         let mut problems = if ending.may_lose { report.problems_but_losses() } else { report.problems() };
@@ -174,10 +216,46 @@ impl<'a> Trial<'a> {
         if shown.iter().collect::<BTreeSet<_>>() != wanted {
             problems.push(format!("failed actions: {shown:?}, expected: {wanted:?}; {}", self.lab.cluster()?));
         }
+        let aborts = aborts::by_the_agent(&self.pacemaker.news()?);
+        println!("transitions that the agent has stopped: {}", aborts::counted(&aborts));
+        if !aborts::private(&aborts).is_empty() {
+            problems.push(format!("attributes that should be private are not: {:?}", aborts::private(&aborts)));
+        }
         if !problems.is_empty() {
             bail!("{}", problems.join("; "));
         }
         Ok(())
+    }
+}
+
+/// Prints every outage stage by stage.
+fn tell_where_the_time_went(lab: &Lab, history: &History, began: u64) {
+    // The journals take a while to be read.
+    if stages::of(history, began, &[]).is_empty() {
+        return;
+    }
+    match journal::everything_since(lab, began) {
+        Ok(entries) => stages::of(history, began, &entries).iter().for_each(|stages| println!("{stages}")),
+        Err(error) => println!("where the time went is not known: {error:#}"),
+    }
+}
+
+/// Acknowledgements that promise nothing become indeterminate; people's second primaries are forgotten.
+fn leave_out_what_promises_nothing(history: &mut History, promoted_by_hand: &BTreeSet<i64>) {
+    let at = |text: &'static str| {
+        let notes = history.marks.iter().filter(move |mark| mark.kind == MarkKind::Note && mark.text == text);
+        notes.map(|mark| mark.at).collect::<Vec<_>>()
+    };
+    let times: Vec<_> = at(NOT_PROMISED).into_iter().zip(at(PROMISED_AGAIN)).collect();
+    history.beats.retain(|beat| !promoted_by_hand.contains(&beat.instance.started));
+    for attempt in history.attempts.iter_mut().filter(|attempt| attempt.outcome == Outcome::Ok) {
+        let by_hand = attempt.instance.as_ref().is_some_and(|it| promoted_by_hand.contains(&it.started));
+        if by_hand {
+            (attempt.instance, attempt.seen) = (None, None);
+        }
+        if by_hand || times.iter().any(|(from, to)| (*from..=*to).contains(&attempt.ended)) {
+            attempt.outcome = Outcome::Info;
+        }
     }
 }
 
@@ -233,13 +311,29 @@ fn make_well(lab: &Lab) -> Result<()> {
     wait_until_idle(somebody)?;
     lab.wait_for(LIMIT, "no failed action, and a promotion score for every node", |cluster| {
         let promotable = |node: &Node| cluster.score(RESOURCE, node.name()).is_some_and(|score| score > 0);
-        cluster.failures.is_empty()
-            && cluster.nodes_with(VIP_RESOURCE, Role::Started) == [primary.name()]
-            && lab.nodes().iter().all(promotable)
+        cluster.failures.is_empty() && cluster.primary() == Some(primary.name()) && lab.nodes().iter().all(promotable)
     })?;
     primary.psql_in("app", "DROP TABLE IF EXISTS lab_commits, lab_writable, lab_ackable").map(drop)
 }
 
+/// The virtual address; without it the addresses of all nodes, of which clients choose that of the primary.
+fn clients_connect_to(lab: &Lab) -> Result<String> {
+    if lab.cluster()?.has_address() {
+        return Ok(lab.vip().to_string());
+    }
+    Ok(lab.nodes().iter().map(|node| node.address().to_string()).collect::<Vec<_>>().join(","))
+}
+
 fn addresses(lab: &Lab) -> Vec<NodeAddress> {
     lab.nodes().iter().map(|node| NodeAddress::new(node.name(), node.address().to_string())).collect()
+}
+
+/// Whether Pacemaker shows how an operator brings back a node that has diverged, and the node is not promotable: the reason
+/// goes on being shown when it streams again.
+pub fn is_kept_out(cluster: &Cluster, node: &Node) -> bool {
+    let kept_out = |failure: &&Failure| failure.node == node.name() && failure.reason.contains(BRINGS_BACK);
+    let promotable = cluster.score(RESOURCE, node.name()).is_some_and(|score| score >= 0);
+    let Some(reason) = cluster.failures.iter().find(kept_out).filter(|_| !promotable) else { return false };
+    lab::progress::step(format!("{} is kept out: {}", node.name(), reason.reason));
+    true
 }

@@ -1,16 +1,24 @@
 #!/bin/sh
-# Makes this machine a member of the cluster: corosync.conf, the cluster's key, a first CIB. Starts nothing.
+# Makes this machine a member of the cluster: corosync.conf, the cluster's key, Pacemaker's unit, a first CIB. Starts nothing.
 #
 #   CLUSTER       name of the cluster; default pgsqlms
 #   NODES         every member as NAME=ADDRESS, separated by blanks; required, and the same on all members
 #   SECRET        the cluster's key is made from it; required, and the same on all members
-#   TOKEN         milliseconds until a silent member is given up; default 1000
+#   PROFILE       steady or fast, see docs/concepts/membership.md; default steady
+#   TOKEN         milliseconds until a silent member is asked for; default 1000, with the fast profile 300
+#   CONSENSUS     milliseconds that it then has to answer before it is given up; default 1200, with the fast profile 360
 #   DC_DEADTIME   how long a first election waits for missing members (Pacemaker's default is 20s); default 2s
 set -eu
 CLUSTER=${CLUSTER:-pgsqlms}
 NODES=${NODES:?NODES is required, for example: srv1=10.20.30.11 srv2=10.20.30.12 srv3=10.20.30.13}
 SECRET=${SECRET:?SECRET is required}
-TOKEN=${TOKEN:-1000}
+case ${PROFILE:-steady} in
+steady) token=1000 consensus=1200 ;;
+fast) token=300 consensus=360 ;;
+*) echo "PROFILE is steady or fast, not $PROFILE" >&2 && exit 2 ;;
+esac
+TOKEN=${TOKEN:-$token}
+CONSENSUS=${CONSENSUS:-$consensus}
 DC_DEADTIME=${DC_DEADTIME:-2s}
 
 members=0
@@ -36,6 +44,9 @@ totem {
     crypto_cipher: aes256
     crypto_hash: sha256
     token: $TOKEN
+    # By default each member beyond the second adds 650 ms to the token.
+    token_coefficient: 0
+    consensus: $CONSENSUS
 }
 nodelist {$nodelist
 }
@@ -46,7 +57,7 @@ quorum {
 logging {
     to_logfile: yes
     logfile: /var/log/corosync/corosync.log
-    to_syslog: no
+    to_syslog: yes
     timestamp: hires
 }
 CONF
@@ -55,6 +66,12 @@ CONF
     umask 077
     printf %s "$SECRET" | sha512sum | cut -c 1-128 | tr -d '\n' >/etc/corosync/authkey
 )
+
+# One backend that the kernel kills for its memory is PostgreSQL's business: systemd would stop Pacemaker for it.
+drop_in=/etc/systemd/system/pacemaker.service.d
+mkdir -p $drop_in
+printf '[Service]\nOOMPolicy=continue\n' >$drop_in/oom.conf
+[ ! -d /run/systemd/system ] || systemctl daemon-reload
 
 # Only for the very first start: later the cluster's own CIB counts.
 cib=/var/lib/pacemaker/cib/cib.xml

@@ -9,6 +9,7 @@ use std::time::Duration;
 use nix::sched::{CloneFlags, setns};
 use tokio::runtime::Builder;
 use tokio_postgres::Config;
+use tokio_postgres::config::TargetSessionAttrs;
 
 use super::ClientError;
 
@@ -57,15 +58,24 @@ impl Access {
         Self { port, ..self }
     }
 
+    /// How to connect to a host, or to whichever of several, separated by commas, accepts writes.
     pub(super) fn connection(&self, host: &str, limit: Duration) -> Config {
         let mut config = Config::new();
+        let mut hosts = 0;
+        for host in host.split(',') {
+            config.host(host);
+            hosts += 1;
+        }
+        if hosts > 1 {
+            config.target_session_attrs(TargetSessionAttrs::ReadWrite);
+        }
         config
-            .host(host)
             .port(self.port)
             .user(&self.user)
             .dbname(&self.dbname)
             .application_name("lab-client")
-            .connect_timeout(limit)
+            // They are tried one after the other, and one without power does not answer at all.
+            .connect_timeout(limit / hosts)
             .tcp_user_timeout(limit * 2)
             .keepalives_idle(Duration::from_secs(1))
             .keepalives_interval(Duration::from_secs(1))

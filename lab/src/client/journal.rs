@@ -17,6 +17,8 @@ use crate::history::{Event, History, Moment, Outcome};
 pub(super) struct Journal {
     path: PathBuf,
     started: Instant,
+    /// The same moment in microseconds since 1970.
+    began: u64,
     pages: Arc<Mutex<Pages>>,
 }
 
@@ -36,11 +38,20 @@ impl Journal {
         path.parent().map_or(Ok(()), fs::create_dir_all).map_err(failed)?;
         let file = File::create(path).map_err(failed)?;
         let pages = Pages { file, history: History::default(), acknowledged: 0, failure: None };
-        Ok(Self { path: path.to_owned(), started: clock::now(), pages: Arc::new(Mutex::new(pages)) })
+        Ok(Self {
+            path: path.to_owned(),
+            started: clock::now(),
+            began: clock::unix_micros(),
+            pages: Arc::new(Mutex::new(pages)),
+        })
     }
 
     pub(super) fn now(&self) -> Moment {
         Moment::after(clock::now().duration_since(self.started))
+    }
+
+    pub(super) fn began(&self) -> u64 {
+        self.began
     }
 
     pub(super) fn acknowledged(&self) -> usize {

@@ -13,26 +13,6 @@ use crate::hypervisor::Fencing;
 /// How long the nodes may take to answer and to be equal.
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// The client's clock against that of the nodes' journals.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Clocks {
-    /// When the client's record begins, in microseconds since 1970.
-    began: u64,
-}
-
-impl Clocks {
-    /// A mark was made at `now`.
-    pub(super) fn new(history: &History, mark: &str, now: u64) -> Result<Self> {
-        let mark = history.marks.iter().find(|known| known.text == mark).context("the client has lost its record")?;
-        Ok(Self { began: now.saturating_sub(mark.at.0) })
-    }
-
-    /// A moment of the client's record in microseconds since 1970.
-    pub(super) fn unix(self, moment: Moment) -> u64 {
-        self.began + moment.0
-    }
-}
-
 /// The longest time without an acknowledged commit after a mark and before the next one.
 pub(super) fn outage(history: &History, mark: &str) -> Option<Outage> {
     let acknowledged = history.attempts.iter().filter(|attempt| attempt.outcome == Outcome::Ok);
@@ -160,13 +140,6 @@ mod tests {
         assert_eq!(acknowledged_by(&history, outage.from).as_deref(), Some("srv1"));
         assert_eq!(acknowledged_by(&history, outage.until).as_deref(), Some("srv2"));
         assert_eq!(acknowledged_by(&history, Moment(11)), None);
-    }
-
-    #[test]
-    fn the_clocks_are_compared_at_a_mark() {
-        let clocks = Clocks::new(&history(), "cut", 1_000_011).unwrap();
-        assert_eq!(clocks.unix(Moment(900)), 1_000_900);
-        assert!(Clocks::new(&history(), "another", 0).is_err());
     }
 
     fn fencing(node: &str) -> Fencing {

@@ -5,16 +5,18 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 
 use super::Replication;
-use super::journal::{self, Entry};
-use super::proof::{self, Clocks};
+use super::proof;
 use super::steps::Journals;
-use super::story::{Step, Story, seconds, unix_micros};
+use super::story::{Step, Story, seconds};
 use crate::client::{Access, NodeAddress, Writer, WriterConfig};
+use crate::clock::unix_micros;
 use crate::cluster::Role;
 use crate::eventually::eventually;
 use crate::history::{History, Outage};
+use crate::journal::{self, Entry};
 use crate::lab::{Lab, RESOURCE};
 use crate::node::Node;
+use crate::stages;
 
 /// How long the cluster may take for anything. Each step takes a few seconds; a busy machine may need longer.
 pub(super) const LIMIT: Duration = Duration::from_secs(60);
@@ -38,7 +40,8 @@ pub(super) struct Show<'a> {
     pub(super) victim: Option<&'a Node>,
     /// What was done, and how long nobody could write then.
     pub(super) outages: Vec<(String, Duration)>,
-    clocks: Clocks,
+    /// When the client's record begins, in microseconds since 1970.
+    recorded_since: u64,
 }
 
 impl<'a> Show<'a> {
@@ -54,11 +57,8 @@ impl<'a> Show<'a> {
         config.nodes = addresses(lab);
         let clients = config.clients;
         let writer = Writer::start(config).context("no client can write")?;
-        let mark = "the demonstration begins";
-        writer.mark(mark);
-        let now = unix_micros();
-        let clocks = Clocks::new(&History::read(&journal_of_writer(lab))?, mark, now)?;
-        let show = Self { lab, story, access, writer: Some(writer), victim: None, outages: Vec::new(), clocks };
+        let recorded_since = writer.began();
+        let show = Self { lab, story, access, writer: Some(writer), victim: None, outages: Vec::new(), recorded_since };
         show.writes_go_on()?;
         story.say(format!(
             "{clients} clients commit all the time through the virtual address {}, and remember every acknowledged commit",
@@ -113,6 +113,9 @@ impl<'a> Show<'a> {
     /// PostgreSQL makes the checkpoint after a promotion at leisure, and pg_rewind before version 16 goes by the timeline
     /// of the last one.
     pub(super) fn checkpoint(&self, node: &Node) -> Result<()> {
+        if self.lab.state().postgres >= 16 {
+            return Ok(());
+        }
         self.story.say(format!("{}: psql -c CHECKPOINT, so that pg_rewind can be relied upon", node.name()));
         node.psql("CHECKPOINT").map(drop)
     }
@@ -151,7 +154,7 @@ impl<'a> Show<'a> {
         for (at, which, expected) in [(outage.from, "last", old), (outage.until, "first", new)] {
             let by = proof::acknowledged_by(&history, at);
             let text = format!("{which} commit acknowledged by {}", by.as_deref().unwrap_or("nobody knows whom"));
-            steps.push(Step::new(self.clocks.unix(at), text));
+            steps.push(Step::new(self.recorded_since + at.0, text));
             ensure!(
                 by.as_deref() == Some(expected.name()),
                 "the {which} commit of the outage was not acknowledged by {}, but by {by:?}",
@@ -161,8 +164,18 @@ impl<'a> Show<'a> {
         steps.sort_by_key(|step| step.at);
         self.story.steps(began, &steps);
         self.story.sum(&said(&outage));
+        self.where_the_time_went(&history, began)?;
         self.outages.push((mark.to_owned(), outage.lasted()));
         Ok(outage.lasted())
+    }
+
+    /// Tells the last outage stage by stage.
+    fn where_the_time_went(&self, history: &History, began: u64) -> Result<()> {
+        let entries = journal::everything_since(self.lab, began)?;
+        if let Some(stages) = stages::of(history, self.recorded_since, &entries).last() {
+            self.story.quote(&stages.to_string());
+        }
+        Ok(())
     }
 }
 

@@ -2,8 +2,8 @@
 
 use anyhow::{Context, Result};
 
-use super::journal::{AGENT, Entry};
 use super::story::Step;
+use crate::journal::{AGENT, Entry};
 use crate::lab::{RESOURCE, VIP_RESOURCE};
 
 /// The journals of all nodes since something was done to the cluster.
@@ -38,7 +38,7 @@ impl Journals {
         let mut started =
             self.done("start", RESOURCE, node, format!("{node} has started PostgreSQL; its agent said:"))?;
         let words = self.words(node).filter(|entry| entry.at <= started.at);
-        let mut words: Vec<String> = words.map(|entry| stripped(&entry.message)).collect();
+        let mut words: Vec<String> = words.map(|entry| entry.text().to_owned()).collect();
         words.dedup();
         started.what.extend(words);
         sorted(vec![self.state(node, "member", format!("{node} is a member again"))?, started])
@@ -46,7 +46,7 @@ impl Journals {
 
     /// The agent's last words on a node about what commits wait for.
     pub(super) fn promise(&self, node: &str) -> Option<String> {
-        let said = self.words(node).map(|entry| stripped(&entry.message));
+        let said = self.words(node).map(|entry| entry.text().to_owned());
         said.filter(|message| message.starts_with("synchronous replication: ")).last()
     }
 
@@ -54,7 +54,7 @@ impl Journals {
     fn done(&self, operation: &str, resource: &str, node: &str, what: String) -> Result<Step> {
         let start = format!("Result of {operation} operation for {resource} on {node}: ");
         self.find(&what, "pacemaker-controld", |entry| {
-            let result = unlabelled(&entry.message).strip_prefix(&start)?.to_lowercase();
+            let result = entry.text().strip_prefix(&start)?.to_lowercase();
             let ok = result.starts_with("ok") || result.starts_with("0 (ok");
             ok.then(|| Step::new(entry.at, &what))
         })
@@ -63,13 +63,13 @@ impl Journals {
     fn state(&self, node: &str, state: &str, what: String) -> Result<Step> {
         let wanted = format!("Node {node} state is now {state}");
         self.find(&what, "pacemaker-controld", |entry| {
-            (entry.node != node && unlabelled(&entry.message) == wanted).then(|| Step::new(entry.at, &what))
+            (entry.node != node && entry.text() == wanted).then(|| Step::new(entry.at, &what))
         })
     }
 
     fn fenced(&self, node: &str) -> Result<Step> {
         self.find(&format!("{node} fenced"), "pacemaker-fenced", |entry| {
-            let message = unlabelled(&entry.message);
+            let message = entry.text();
             let (_, rest) = message.split_once(&format!(" targeting {node} "))?;
             // Pacemaker 2.0 says `on`.
             let by = rest.strip_prefix("by ").or_else(|| rest.strip_prefix("on "))?.split_whitespace().next()?;
@@ -80,8 +80,7 @@ impl Journals {
 
     fn elected(&self, node: &str) -> Result<Step> {
         self.find(&format!("{node} won the election"), AGENT, |entry| {
-            let message = stripped(&entry.message);
-            let votes = message.strip_prefix("won the election: ").filter(|_| entry.node == node)?;
+            let votes = entry.text().strip_prefix("won the election: ").filter(|_| entry.node == node)?;
             let mut step = Step::new(entry.at, format!("{node} won the election:"));
             step.what.extend(ballots(votes));
             Some(step)
@@ -101,17 +100,6 @@ impl Journals {
 fn sorted(mut steps: Vec<Step>) -> Result<Vec<Step>> {
     steps.sort_by_key(|step| step.at);
     Ok(steps)
-}
-
-/// A message of Pacemaker without its severity.
-fn unlabelled(message: &str) -> &str {
-    let message = message.trim_start();
-    ["notice: ", "warning: "].iter().find_map(|label| message.strip_prefix(label)).unwrap_or(message)
-}
-
-/// A message of the agent without the name of its resource.
-fn stripped(message: &str) -> String {
-    message.strip_prefix(&format!("({RESOURCE}) ")).unwrap_or(message).to_owned()
 }
 
 /// `srv1 (3#83894920 received=... history=...), srv2 (no vote)` in a line for each node.

@@ -3,7 +3,8 @@
 use std::io::{IsTerminal, Write};
 use std::time::Duration;
 
-use crate::{clock, env, progress};
+use crate::clock::unix_micros;
+use crate::{env, progress};
 
 /// As wide as the elapsed time, for lines that have none of their own.
 const MARGIN: &str = "           ";
@@ -131,11 +132,6 @@ impl Story {
 /// Whoever stops listening must not stop the clean-up.
 fn print(text: &str) {
     let _ = writeln!(std::io::stdout(), "{text}");
-}
-
-/// Microseconds since 1970.
-pub(super) fn unix_micros() -> u64 {
-    clock::unix_millis() * 1000
 }
 
 /// A duration as people want to read it.

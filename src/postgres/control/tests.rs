@@ -168,5 +168,6 @@ fn lower_settings_are_named() {
     let required = ControlData::parse(&fifteen()).unwrap().limits;
     assert!(required.below(&required).is_empty());
     let own = Limits { max_connections: 36, max_locks_per_transaction: 76, max_wal_senders: 8, ..required };
-    assert_eq!(own.below(&required), ["max_connections", "max_locks_per_transaction"]);
+    let low: Vec<String> = own.below(&required).iter().map(ToString::to_string).collect();
+    assert_eq!(low, ["max_connections from 36 to 37", "max_locks_per_transaction from 76 to 77"]);
 }

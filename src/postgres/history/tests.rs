@@ -166,3 +166,11 @@ fn files_are_named_as_postgresql_names_them() {
         assert_eq!(timeline_of_file(bad), None, "{bad}");
     }
 }
+
+#[test]
+fn a_history_that_cannot_be_read_is_published_without_its_beginning() {
+    let forgotten = TimelineHistory::forgotten(Timeline(3));
+    assert_eq!(forgotten.to_string(), "..,3");
+    assert_eq!(history("..,3"), forgotten);
+    assert_eq!(forgotten.lineage(Timeline(2), lsn("0/30")), Lineage::Forgotten);
+}

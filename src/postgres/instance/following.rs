@@ -2,11 +2,14 @@
 
 use std::time::Duration;
 
+use nix::sys::signal::Signal;
+
 use super::Instance;
 use crate::postgres::passing_note::{self, About};
-use crate::postgres::{PostgresError, server_log};
+use crate::postgres::{PostgresError, processes, server_log};
 use crate::rules::check::{Following, Source};
-use crate::rules::cut_off::{self, Break};
+use crate::rules::cut_off::{Break, CutOff};
+use crate::rules::follow;
 
 /// The receiver calls itself streaming from its first attempt on. That somebody streams shows by a message, which sets the
 /// two times apart, or by its waiting for one. Before it knows where the primary's WAL ends, what it has received counts.
@@ -19,6 +22,11 @@ const FOLLOWING: &str = "SELECT streaming, pg_catalog.current_setting('primary_c
      coalesce(latest_end_lsn, pg_catalog.pg_last_wal_receive_lsn()) AS known, \
      pg_catalog.pg_last_wal_replay_lsn() AS replayed \
      FROM (SELECT 1) one LEFT JOIN pg_catalog.pg_stat_wal_receiver r ON true) seen";
+
+/// Whether recovery waits for WAL from outside.
+const WAITS_FOR_WAL: &str = "SELECT wait_event IS NOT NULL AND wait_event IN ('RecoveryWalStream', 'RecoveryWalAll', \
+     'RecoveryRetrieveRetryInterval', 'RestoreCommand', 'WalReceiverExit') \
+     FROM pg_catalog.pg_stat_activity WHERE backend_type = 'startup'";
 
 impl Instance {
     /// How the standby follows. One question.
@@ -42,9 +50,25 @@ impl Instance {
         })
     }
 
-    /// What a person should know of one that `streams` or not, and notes it: that it has received nothing for long.
-    pub(super) fn see_break(&mut self, streams: bool) -> Option<String> {
-        if streams {
+    /// Ends the wait of the startup process: it tries once more when it is told to read its configuration
+    /// (`WaitForWALToBecomeAvailable`, `src/backend/access/transam/xlogrecovery.c`). Only that process reads it.
+    pub(super) fn wake_recovery(&mut self) -> Result<bool, PostgresError> {
+        let (processes, titles): (Vec<_>, Vec<_>) =
+            self.look(|data, pgdata| processes::titled(data.path(), pgdata)).into_iter().unzip();
+        let Some(startup) = follow::waits_to_connect(&titles).and_then(|at| processes.get(at)) else {
+            return Ok(false);
+        };
+        startup.signal(Signal::SIGHUP).map_err(|source| PostgresError::Signal { pid: startup.pid, source })?;
+        Ok(true)
+    }
+
+    /// Whether one that `streams` or not has received nothing for long, which is noted.
+    pub(super) fn see_break(&mut self, streams: bool) -> Option<CutOff> {
+        // One that replays what it has, or waits as it is told to (recovery_min_apply_delay), asks nobody for more: PostgreSQL
+        // starts a WAL receiver only when all of that is replayed.
+        if streams
+            || self.ask(WAITS_FOR_WAL).is_ok_and(|row| row.first().is_some_and(|waits| waits.as_deref() == Some("f")))
+        {
             passing_note::forget(self.data.path(), About::Break);
             return None;
         }
@@ -52,7 +76,7 @@ impl Instance {
         let seen = Break::seen(noted, self.clock.uptime());
         passing_note::write(self.data.path(), About::Break, &seen.to_string());
         let lasted = seen.too_long()?;
-        let why = self.as_user(|data| Ok(server_log::receiver_error(data.path()))).ok().flatten();
-        Some(cut_off::told(lasted, why.as_deref(), &self.resource))
+        let logged = self.as_user(|data| Ok(server_log::receiver_error(data.path()))).ok().flatten();
+        Some(CutOff { lasted, logged })
     }
 }

@@ -15,7 +15,9 @@ const LINKS: &str = "SELECT pg_catalog.current_setting('primary_conninfo'), \
      redo_lsn, checkpoint_time > pg_catalog.now() - interval '30 seconds', \
      slot.slot_name, slot.restart_lsn, slot.active, pg_catalog.to_jsonb(slot)->>'wal_status' = 'lost', \
      pg_catalog.current_setting('sync_replication_slots', true) = 'on' OR EXISTS (SELECT FROM \
-      pg_catalog.pg_replication_slots l WHERE l.slot_type = 'logical' AND pg_catalog.to_jsonb(l)->>'failover' = 'true') \
+      pg_catalog.pg_replication_slots l WHERE l.slot_type = 'logical' AND pg_catalog.to_jsonb(l)->>'failover' = 'true'), \
+     CASE WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_is_wal_replay_paused() END, \
+     pg_catalog.current_setting('cluster_name') \
      FROM pg_catalog.pg_control_checkpoint() LEFT JOIN pg_catalog.pg_replication_slots slot \
      ON slot.slot_type = 'physical' AND pg_catalog.starts_with(slot.slot_name::text, 'pgsqlms_')";
 
@@ -38,8 +40,11 @@ impl Instance {
         let logical = if any_logical { self.look_at_logical()? } else { Logical::default() };
         let column = |number: usize| rows.first()?.get(number)?.as_deref();
         let yes = |number: usize| column(number).map(|value| value == "t");
+        let too_low = if yes(12) == Some(true) { self.see_settings_too_low() } else { Ok(Vec::new()) };
         Ok(Links {
             conninfo: column(0).unwrap_or_default().to_owned(),
+            cluster_name: column(13).unwrap_or_default().to_owned(),
+            too_low: too_low.inspect_err(|error| log::warn!("{error}")).unwrap_or_default(),
             just_connected: yes(1) == Some(true),
             setup: Setup {
                 reads_our_file: column(2) == Some("on"),

@@ -31,7 +31,8 @@ impl Instance {
 
     /// Whether any process uses the data directory, in a container perhaps.
     fn is_in_use(&mut self) -> bool {
-        let Processes { postmaster, orphans } = self.processes();
-        postmaster.is_some() || !orphans.is_empty() || processes::is_in_use_anywhere(self.data.path())
+        let Processes { postmaster, orphans, unclear } = self.processes();
+        let is_ours = postmaster.is_some() || !orphans.is_empty() || unclear.is_some();
+        is_ours || self.look(|data, _| processes::is_in_use_anywhere(data.path()))
     }
 }

@@ -1,21 +1,32 @@
 //! How the real instance comes back after it has left the cluster's history.
 
 use std::path::PathBuf;
+use std::rc::Rc;
 use std::time::Duration;
 
 use super::Instance;
 use crate::clock::Deadline;
 use crate::command::Invocation;
-use crate::postgres::rewind::rebuild::Places;
-use crate::postgres::{Outlook, Place, Postgres, PostgresError, Returning, processes, rewind};
+use crate::postgres::rewind::places::Places;
+use crate::postgres::{Outlook, Place, PostgresError, Returning, processes, rewind};
+use crate::rules::primary_wal::PrimaryWal;
 use crate::rules::rebuild::{Job, Order, Sites};
 use crate::rules::rejoin::{Divergence, Notes};
-use crate::vote::Vote;
+use crate::vote::{Extent, Vote};
 
 const RESTORES: &str = "SELECT pg_catalog.current_setting('restore_command') <> ''";
 
+/// Reading the own WAL gets this share of the time that is left, where the primary is asked for what comes next.
+const SHARE_OF_ASKING: f64 = 0.3;
+
+/// The primary may take so long to answer.
+const PRIMARY_PATIENCE: Duration = Duration::from_secs(4);
+
 /// How long one waits to be the only one who rebuilds.
 const CLAIM_PATIENCE: Duration = Duration::from_secs(1);
+
+/// Looking for the end of the WAL gets this share of the time that is left, where what is at stake is to be told.
+const SHARE_OF_READING: f64 = 0.3;
 
 /// How soon that is tried again.
 const CLAIM_PAUSE: Duration = Duration::from_millis(50);
@@ -43,14 +54,25 @@ impl Returning for Instance {
         self.as_user(|data| Ok(rewind::obstacle(data, &control))).ok().flatten()
     }
 
+    fn hindrance(&mut self, divergence: &Divergence) -> Result<Option<String>, PostgresError> {
+        self.with_rewind(self.deadline, |rewind| Ok(rewind.hindrance(divergence)))
+    }
+
+    fn lacks_room(&mut self, divergence: &Divergence) -> Result<Option<String>, PostgresError> {
+        self.with_rewind(self.deadline, |rewind| Ok(rewind.lacks_room(divergence)))
+    }
+
     fn at_stake(&mut self, divergence: &Divergence) -> Result<String, PostgresError> {
-        let (Some(at), history) = (divergence.at, self.vote()?.history) else { return Ok(String::new()) };
+        let Some(at) = divergence.at else { return Ok(String::new()) };
+        let until = self.deadline.share(self.clock.as_ref(), SHARE_OF_READING);
+        let history = self.look_at_wal(until)?.history;
         self.with_rewind(self.deadline, |rewind| rewind.transactions(&history, at, divergence.end))
     }
 
     fn rewind(&mut self, divergence: Option<&Divergence>, until: Deadline) -> Result<Notes, PostgresError> {
         let notes = self.notes()?;
         self.forget_pid_files();
+        self.forget_what_was_read();
         let user = self.user()?;
         self.evidence.prepare(&user)?;
         self.with_rewind(until, |rewind| rewind.run(divergence, notes))
@@ -74,7 +96,7 @@ impl Returning for Instance {
 
     fn outlook(&mut self) -> Result<Outlook, PostgresError> {
         let places = self.places();
-        let copying = processes::copies_into(&places.beside);
+        let copying = self.look(|_, _| processes::copies_into(&places.beside));
         let user = self.user()?;
         let (obstacle, (free, size)) = self.as_user(|_| Ok((places.obstacle(user.name()), places.room()?)))?;
         let source = self.with_rewind(self.deadline, |rewind| Ok(rewind.source_of_copy()))?;
@@ -128,8 +150,22 @@ impl Returning for Instance {
         Ok(Invocation::ourselves(&["rebuild", "--yes", "--unattended"]).option("resource", &self.resource).detach()?)
     }
 
+    fn primary_wal(&mut self) -> Result<PrimaryWal, PostgresError> {
+        let clock = Rc::clone(&self.clock);
+        let vote = self.look_at_wal(self.deadline.share(clock.as_ref(), SHARE_OF_ASKING))?;
+        // Further back the primary may have removed WAL that this node has.
+        if vote.extent != Extent::Exact {
+            return Ok(PrimaryWal::Unknown("this node's WAL is not read to its end".to_owned()));
+        }
+        let user = self.user()?;
+        let until = self.deadline.share(clock.as_ref(), SHARE_OF_ASKING).or_after(clock.as_ref(), PRIMARY_PATIENCE);
+        self.with_rewind(until, |rewind| rewind.ask_for_wal(&vote, &user))
+    }
+
     fn has_archive(&mut self) -> Result<bool, PostgresError> {
-        Ok(self.ask(RESTORES)?.first().and_then(Option::as_deref) != Some("f"))
+        let running = self.ask(RESTORES).unwrap_or_default();
+        let configured = self.with_rewind(self.deadline, |rewind| rewind.setting("restore_command"))?;
+        Ok(!configured.is_empty() || running.first().and_then(Option::as_deref) == Some("t"))
     }
 
     fn keep(&mut self, divergence: &Divergence) -> Result<PathBuf, PostgresError> {
@@ -140,6 +176,7 @@ impl Returning for Instance {
 
     fn change_place(&mut self, change: Place) -> Result<(), PostgresError> {
         let places = self.places();
+        self.forget_what_was_read();
         if change == Place::Aside {
             self.forget_pid_files();
         }

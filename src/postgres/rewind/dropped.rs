@@ -6,7 +6,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::super::history::TimelineHistory;
-use super::super::{PostgresError, layout, wal_end};
+use super::super::wal_end::{self, Told};
+use super::super::{PostgresError, layout};
 use super::Rewind;
 use crate::command::{Invocation, Printed};
 use crate::location::{Lsn, Timeline};
@@ -39,7 +40,8 @@ impl Rewind<'_> {
         place: &Path,
     ) -> Result<(), PostgresError> {
         let control = self.control()?;
-        let end = wal_end::on_disk(self.data, &control, None, &mut || !self.until.has_passed(self.clock))?;
+        let mut keep_going = || !self.until.has_passed(self.clock);
+        let end = wal_end::on_disk(self.data, &control, Told::default(), None, &mut keep_going);
         let mut text = format!(
             "What this node held and the cluster went on without: {fork} to {}, {} bytes of WAL.\n",
             end.lsn,

@@ -16,10 +16,11 @@ use std::path::{Path, PathBuf};
 use super::super::evidence::sync;
 use super::super::layout::DataDirectory;
 use super::super::{PostgresError, history};
+use super::own;
+use super::surroundings::version_directory;
 
 /// Directories of the evidence.
 const WAL: &str = "pg_wal";
-const CONFIG: &str = "config";
 const RELATIONS: &str = "relations";
 const CONTROL: &str = "pg_control";
 /// Written last: the evidence is whole. It says which data directory it is of.
@@ -28,10 +29,10 @@ const WHOLE: &str = "whole";
 /// The agent's own file is up to date already: it says where the primary is now.
 pub(super) const MANAGED: &str = "pgsqlms.conf";
 
-/// Where relations have their files.
-const RELATION_DIRECTORIES: [&str; 3] = ["base", "global", "pg_tblspc"];
+/// Where relations have their files, beside tablespaces.
+const RELATION_DIRECTORIES: [&str; 2] = ["base", "global"];
 
-fn failed(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> PostgresError {
+pub(super) fn failed(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> PostgresError {
     let path = path.to_owned();
     move |source| PostgresError::File { doing, path, source }
 }
@@ -47,7 +48,7 @@ fn copy(from: &Path, to: &Path) -> Result<(), PostgresError> {
     copied.map_err(failed("copy to", to))
 }
 
-fn entries(directory: &Path) -> Result<Vec<PathBuf>, PostgresError> {
+pub(super) fn entries(directory: &Path) -> Result<Vec<PathBuf>, PostgresError> {
     let entries = fs::read_dir(directory).map_err(failed("read", directory))?;
     let paths: io::Result<Vec<PathBuf>> = entries.map(|entry| Ok(entry?.path())).collect();
     paths.map_err(failed("read", directory))
@@ -99,7 +100,7 @@ impl Kept<'_> {
         }
         sync(&self.place.join(WAL))?;
         copy(&self.data.file("global/pg_control"), &self.place.join(CONTROL))?;
-        self.save_config()?;
+        own::save(self.data, &self.place)?;
         let list = self.place.join(RELATIONS);
         let mut text = Vec::new();
         for (path, length) in relation_files(self.data)? {
@@ -124,7 +125,7 @@ impl Kept<'_> {
         }
         trim(self.data, &self.place.join(RELATIONS))?;
         copy(&self.place.join(CONTROL), &self.data.file("global/pg_control"))?;
-        self.put_config_back(&[MANAGED])
+        own::put_back(self.data, &self.place, &[MANAGED])
     }
 
     /// Puts back the segments before this one that both nodes have in common and only this one still had.
@@ -138,34 +139,6 @@ impl Kept<'_> {
         }
         sync(&self.data.file("pg_wal"))
     }
-
-    /// Copies the node's configuration.
-    pub(super) fn save_config(&self) -> Result<(), PostgresError> {
-        make(&self.place.join(CONFIG))?;
-        for name in config_files(self.data)? {
-            let to = self.place.join(CONFIG).join(&name);
-            to.parent().map_or(Ok(()), make)?;
-            copy(&self.data.file("").join(&name), &to)?;
-        }
-        sync(&self.place.join(CONFIG))
-    }
-
-    /// Gives the node its own configuration again, and takes away what it has of the source's; but for these files.
-    pub(super) fn put_config_back(&self, but: &[&str]) -> Result<(), PostgresError> {
-        let other = |name: &PathBuf| !but.iter().any(|but| name == Path::new(but));
-        let kept = DataDirectory::new(self.place.join(CONFIG));
-        let own = config_files(&kept)?;
-        for name in config_files(self.data)?.iter().filter(|name| other(name) && !own.contains(name)) {
-            let path = self.data.file("").join(name);
-            fs::remove_file(&path).map_err(failed("remove", &path))?;
-        }
-        for name in own.into_iter().filter(other) {
-            let to = self.data.file("").join(&name);
-            to.parent().map_or(Ok(()), make)?;
-            copy(&kept.file("").join(&name), &to)?;
-        }
-        sync(self.data.path())
-    }
 }
 
 /// What tells a data directory from a copy of it: the file `PG_VERSION`, which pg_rewind writes anew in its place.
@@ -174,22 +147,6 @@ fn identity(data: &DataDirectory) -> Result<String, PostgresError> {
     let found = fs::metadata(&path).map_err(failed("look at", &path))?;
     let born = found.created().ok().and_then(|born| born.duration_since(std::time::UNIX_EPOCH).ok());
     Ok(format!("{} {}\n", found.ino(), born.map_or(0, |born| born.as_nanos())))
-}
-
-/// The files that make a node what it is, by their names in the data directory.
-fn config_files(data: &DataDirectory) -> Result<Vec<PathBuf>, PostgresError> {
-    let kinds = ["conf", "crt", "key", "pem", "crl"];
-    let is_config = |path: &PathBuf| {
-        let kind = path.extension().and_then(OsStr::to_str).unwrap_or_default();
-        kinds.contains(&kind) && path.symlink_metadata().is_ok_and(|file| file.is_file())
-    };
-    let mut found = entries(data.path())?;
-    let more = data.file("conf.d");
-    if more.symlink_metadata().is_ok_and(|found| found.is_dir()) {
-        found.extend(entries(&more)?);
-    }
-    let inside = |path: PathBuf| Some(path.strip_prefix(data.path()).ok()?.to_owned());
-    Ok(found.into_iter().filter(is_config).filter_map(inside).collect())
 }
 
 /// A file or directory that pg_rewind could not replace, because it belongs to somebody else.
@@ -210,13 +167,24 @@ pub(super) fn foreign(data: &DataDirectory) -> Result<Option<PathBuf>, PostgresE
     Ok(None)
 }
 
+/// Where the relations of this instance are, and no other's, in its tablespaces.
+fn in_tablespaces(data: &DataDirectory) -> Result<Vec<PathBuf>, PostgresError> {
+    let ours = version_directory(data)?;
+    let mut found = Vec::new();
+    for tablespace in entries(&data.file("pg_tblspc"))? {
+        found.extend(entries(&tablespace)?);
+    }
+    found.retain(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(&ours)));
+    Ok(found)
+}
+
 /// The files of relations and their lengths, by their names in the data directory.
 fn relation_files(data: &DataDirectory) -> Result<BTreeMap<PathBuf, u64>, PostgresError> {
     let mut files = BTreeMap::new();
     let mut directories: Vec<PathBuf> = RELATION_DIRECTORIES.iter().map(|name| data.file(name)).collect();
+    directories.extend(in_tablespaces(data)?);
     while let Some(directory) = directories.pop() {
         for path in entries(&directory)? {
-            // Tablespaces are links.
             let found = match fs::metadata(&path) {
                 Err(error) if error.kind() == ErrorKind::NotFound => continue,
                 found => found.map_err(failed("look at", &path))?,
@@ -273,7 +241,8 @@ mod tests {
             ("PG_VERSION", "15"),
             ("base/5/1", "relation"),
             ("global/pg_control", "control"),
-            ("pg_tblspc/x", ""),
+            ("pg_tblspc/1/PG_15_1/5/1", "relation"),
+            ("pg_tblspc/1/PG_17_1/5/1", "another instance's"),
             ("pg_wal/000000010000000000000001", "old"),
             ("pg_wal/000000010000000000000002", "wal"),
             ("pg_wal/00000002.history", "history"),
@@ -291,6 +260,9 @@ mod tests {
         for (name, text) in [
             ("base/5/1", "RELATION, longer"),
             ("base/5/2", "new"),
+            ("pg_tblspc/1/PG_15_1/5/2", "new"),
+            ("pg_tblspc/1/PG_17_1/5/1", "another instance's, longer"),
+            ("pg_tblspc/1/PG_17_1/5/2", "another instance's"),
             ("global/pg_control", "theirs"),
             ("pg_wal/000000010000000000000002", "theirs"),
             ("postgresql.conf", "theirs"),
@@ -305,6 +277,9 @@ mod tests {
         for (name, text) in [
             ("base/5/1", Some("RELATION")),
             ("base/5/2", None),
+            ("pg_tblspc/1/PG_15_1/5/2", None),
+            ("pg_tblspc/1/PG_17_1/5/1", Some("another instance's, longer")),
+            ("pg_tblspc/1/PG_17_1/5/2", Some("another instance's")),
             ("global/pg_control", Some("control")),
             ("pg_wal/000000010000000000000002", Some("wal")),
             ("pg_wal/00000002.history", Some("history")),

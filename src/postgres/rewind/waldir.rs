@@ -6,8 +6,8 @@ use std::fs;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
-use super::rebuild::{failed, is_directory, is_empty, is_mount_point, is_there};
-use crate::postgres::PostgresError;
+use super::places::{is_directory, is_empty, is_mount_point, is_there, mounted_below};
+use crate::postgres::{PostgresError, mounts};
 
 /// What tells the two names of a WAL directory apart, of which one is in use and the other is free.
 const SUFFIX: &str = ".pgsqlms";
@@ -49,6 +49,9 @@ impl WalDir {
         if is_mount_point(&self.now, parent) {
             return Some(format!("pg_wal leads to {now}, a mount point: link it to a directory in there"));
         }
+        if mounted_below(&self.now).is_some() {
+            return Some(format!("pg_wal leads to {now}, in which something is mounted"));
+        }
         if is_there(&self.next) && ours != Some(&self.next) && !is_empty(&self.next) {
             return Some(format!("{next} is in the way: move it elsewhere, or remove it"));
         }
@@ -69,15 +72,13 @@ pub(super) fn remove_unused(wal: &Path, data: &Path, old: &Path) -> Result<(), P
     if used(data) || used(old) || !is_directory(wal) {
         return Ok(());
     }
-    fs::remove_dir_all(wal).map_err(failed("remove", wal))
+    mounts::remove_tree(wal)
 }
 
 /// Removes the WAL of the old data; never that of `data`.
 pub(super) fn remove_of(old: &Path, data: &Path) -> Result<(), PostgresError> {
     match target(old) {
-        Some(wal) if target(data).as_ref() != Some(&wal) && holds_wal(&wal) => {
-            fs::remove_dir_all(&wal).map_err(failed("remove", &wal))
-        }
+        Some(wal) if target(data).as_ref() != Some(&wal) && holds_wal(&wal) => mounts::remove_tree(&wal),
         _ => Ok(()),
     }
 }

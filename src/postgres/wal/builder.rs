@@ -5,36 +5,36 @@ use std::io::{self, Cursor};
 
 use super::*;
 
-pub(super) const PAGE: u32 = 1024;
-pub(super) const SEGMENT: u32 = 8 * PAGE;
-pub(super) const SYSTEM: u64 = 7_711_127_338_044_415_405;
+pub(in crate::postgres) const PAGE: u32 = 1024;
+pub(in crate::postgres) const SEGMENT: u32 = 8 * PAGE;
+pub(in crate::postgres) const SYSTEM: u64 = 7_711_127_338_044_415_405;
 /// PostgreSQL 15.
-pub(super) const MAGIC: u16 = 0xD110;
+pub(in crate::postgres) const MAGIC: u16 = 0xD110;
 /// The first segment's beginning; its first record is behind the long page head.
-pub(super) const BEGIN: Lsn = Lsn(SEGMENT as u64);
+pub(in crate::postgres) const BEGIN: Lsn = Lsn(SEGMENT as u64);
 
-pub(super) fn geometry() -> Geometry {
+pub(in crate::postgres) fn geometry() -> Geometry {
     Geometry::new(SEGMENT, PAGE, SYSTEM).unwrap()
 }
 
 /// A record that was written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Written {
-    pub(super) start: Lsn,
+pub(in crate::postgres) struct Written {
+    pub(in crate::postgres) start: Lsn,
     /// The position after its last byte.
-    pub(super) last_byte: Lsn,
+    pub(in crate::postgres) last_byte: Lsn,
     /// The same, aligned.
-    pub(super) end: Lsn,
+    pub(in crate::postgres) end: Lsn,
 }
 
 /// Segments by timeline and number.
 #[derive(Debug, Clone)]
-pub(super) struct Builder {
-    pub(super) files: BTreeMap<(u32, u64), Vec<u8>>,
-    pub(super) timeline: u32,
-    pub(super) magic: u16,
-    pub(super) at: u64,
-    pub(super) prev: u64,
+pub(in crate::postgres) struct Builder {
+    pub(in crate::postgres) files: BTreeMap<(u32, u64), Vec<u8>>,
+    pub(in crate::postgres) timeline: u32,
+    pub(in crate::postgres) magic: u16,
+    pub(in crate::postgres) at: u64,
+    pub(in crate::postgres) prev: u64,
 }
 
 impl Segments for Builder {
@@ -44,16 +44,16 @@ impl Segments for Builder {
 }
 
 impl Builder {
-    pub(super) fn new() -> Builder {
+    pub(in crate::postgres) fn new() -> Builder {
         Builder::at(BEGIN)
     }
 
-    pub(super) fn at(begin: Lsn) -> Builder {
+    pub(in crate::postgres) fn at(begin: Lsn) -> Builder {
         Builder { files: BTreeMap::new(), timeline: 1, magic: MAGIC, at: begin.0, prev: 0 }
     }
 
     /// The byte at `lsn` in the file of `timeline`.
-    pub(super) fn byte(&mut self, timeline: u32, lsn: Lsn) -> &mut u8 {
+    pub(in crate::postgres) fn byte(&mut self, timeline: u32, lsn: Lsn) -> &mut u8 {
         let segment = u64::from(SEGMENT);
         &mut self.files.get_mut(&(timeline, lsn.0 / segment)).unwrap()[(lsn.0 % segment) as usize]
     }
@@ -68,7 +68,7 @@ impl Builder {
     }
 
     /// Begins a page if it is time.
-    pub(super) fn page_head(&mut self, flags: u16, remaining: u32) {
+    pub(in crate::postgres) fn page_head(&mut self, flags: u16, remaining: u32) {
         if self.at % u64::from(PAGE) != 0 {
             return;
         }
@@ -88,12 +88,12 @@ impl Builder {
     }
 
     /// Appends a record.
-    pub(super) fn record(&mut self, manager: u8, info: u8, body: &[u8]) -> Written {
+    pub(in crate::postgres) fn record(&mut self, manager: u8, info: u8, body: &[u8]) -> Written {
         self.partial(manager, info, body, u32::MAX)
     }
 
     /// Appends the first `pages` pages of a record.
-    pub(super) fn partial(&mut self, manager: u8, info: u8, body: &[u8], pages: u32) -> Written {
+    pub(in crate::postgres) fn partial(&mut self, manager: u8, info: u8, body: &[u8], pages: u32) -> Written {
         self.page_head(0, 0);
         let start = self.at;
         let mut record = Vec::new();
@@ -125,27 +125,27 @@ impl Builder {
     }
 
     /// Appends a heap record of `len` bytes in all, the last of which is one that no test damages by writing the same.
-    pub(super) fn filler(&mut self, len: usize) -> Written {
+    pub(in crate::postgres) fn filler(&mut self, len: usize) -> Written {
         let body: Vec<u8> = (25..=len).map(|n| if n == len { 0xA7 } else { (n % 251) as u8 }).collect();
         self.record(10, 0, &body)
     }
 
     /// Appends a record that leaves just `left` bytes of its page.
-    pub(super) fn fill_page_but(&mut self, left: u64) -> Written {
+    pub(in crate::postgres) fn fill_page_but(&mut self, left: u64) -> Written {
         self.page_head(0, 0);
         let free = u64::from(PAGE) - self.at % u64::from(PAGE);
         self.filler((free - left) as usize)
     }
 
     /// Appends a record of the XLOG resource manager.
-    pub(super) fn xlog(&mut self, info: u8, data: &[u8]) -> Written {
+    pub(in crate::postgres) fn xlog(&mut self, info: u8, data: &[u8]) -> Written {
         let mut body = vec![255, data.len() as u8];
         body.extend(data);
         self.record(0, info, &body)
     }
 
     /// Appends a checkpoint's record: `info` 0 for a shutdown checkpoint.
-    pub(super) fn checkpoint(&mut self, info: u8) -> Written {
+    pub(in crate::postgres) fn checkpoint(&mut self, info: u8) -> Written {
         self.page_head(0, 0);
         let mut data = vec![0xA7; 88];
         data[..8].copy_from_slice(&self.at.to_ne_bytes());
@@ -155,14 +155,14 @@ impl Builder {
     }
 
     /// Appends a switch, and goes to the next segment.
-    pub(super) fn switch(&mut self) -> Written {
+    pub(in crate::postgres) fn switch(&mut self) -> Written {
         let written = self.record(0, 0x40, &[]);
         self.at = self.at.next_multiple_of(u64::from(SEGMENT));
         Written { end: Lsn(self.at), ..written }
     }
 
     /// Promotes: the segment at hand is copied to the new timeline up to here, which goes on in the copy.
-    pub(super) fn promote(&mut self, timeline: u32) -> Lsn {
+    pub(in crate::postgres) fn promote(&mut self, timeline: u32) -> Lsn {
         let number = self.at / u64::from(SEGMENT);
         if let Some(old) = self.files.get(&(self.timeline, number)) {
             let mut new = old.clone();
@@ -174,12 +174,12 @@ impl Builder {
     }
 
     /// Reads all from `start` along `history`.
-    pub(super) fn end_on(&self, history: &str, start: Lsn) -> Result<WalEnd, WalError> {
+    pub(in crate::postgres) fn end_on(&self, history: &str, start: Lsn) -> Result<WalEnd, Broken> {
         find_end(self, geometry(), &history.parse().unwrap(), start, &mut || true)
     }
 
     /// Reads all of timeline 1.
-    pub(super) fn end(&self) -> WalEnd {
+    pub(in crate::postgres) fn end(&self) -> WalEnd {
         self.end_on("1", BEGIN).unwrap()
     }
 }

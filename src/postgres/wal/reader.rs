@@ -137,6 +137,26 @@ impl<'a> WalReader<'a> {
         }
     }
 
+    /// Whether the byte before `at` is on disk, in a file of the timeline that the history says or of a later one.
+    ///
+    /// # Errors
+    ///
+    /// [`WalError`]: it cannot be told.
+    pub(super) fn holds(&mut self, at: Lsn) -> Result<bool, WalError> {
+        let Some(byte) = at.0.checked_sub(1).map(Lsn) else { return Ok(false) };
+        // After a switch the rest of a segment is zeros.
+        let is_whole = self.geometry.segment_start(at) == at;
+        let page = if is_whole { self.geometry.segment_start(byte) } else { self.geometry.page_start(byte) };
+        match self.load(page) {
+            Ok(_) => {
+                let timeline = self.history.timeline_at(byte);
+                Ok(self.segment.as_ref().is_some_and(|segment| segment.timeline >= timeline))
+            }
+            Err(Halt::End(_)) => Ok(false),
+            Err(Halt::Fail(error)) => Err(error),
+        }
+    }
+
     /// Reads one record. Each lap of the loop begins on a later page.
     fn advance(&mut self) -> Result<Record, Halt> {
         let (mut from, mut lost) = (self.at, None);

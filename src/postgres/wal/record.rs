@@ -18,6 +18,8 @@ pub struct Record {
     pub start: Lsn,
     /// Where the next one starts, or the page does that the next one is on.
     pub end: Lsn,
+    /// Where the record before it starts, as its header says.
+    pub prev: Lsn,
     /// Its timeline.
     pub timeline: Timeline,
     /// The number of its resource manager.
@@ -26,6 +28,8 @@ pub struct Record {
     pub info: u8,
     /// Its length in bytes, without page heads and padding.
     pub len: u32,
+    /// Its checksum.
+    pub crc: u32,
     /// What it is.
     pub kind: Kind,
 }
@@ -126,12 +130,14 @@ impl Assembly {
     /// Judges the whole record by its checksum, and says what it is.
     pub(super) fn finish(&self, start: Lsn, end: Lsn, timeline: Timeline) -> Result<Record, Why> {
         let header = self.head.get(..CRC_AT).unwrap_or_default();
-        if crc32c::crc32c_append(self.crc, header) != u32::from_ne_bytes(bytes_at(&self.head, CRC_AT)) {
+        let crc = u32::from_ne_bytes(bytes_at(&self.head, CRC_AT));
+        if crc32c::crc32c_append(self.crc, header) != crc {
             return Err(Why::Crc);
         }
         let info = u8::from_ne_bytes(bytes_at(&self.head, 16));
         let kind = kind(self.manager(), info, self.head.get(HEADER_LEN..).unwrap_or_default());
-        Ok(Record { start, end, timeline, manager: self.manager(), info, len: self.total, kind })
+        let (prev, manager) = (self.prev(), self.manager());
+        Ok(Record { start, end, prev, timeline, manager, info, len: self.total, crc, kind })
     }
 }
 

@@ -56,7 +56,9 @@ fn wherever_zeros_or_garbage_begin_wal_ends_before() {
             let expected = end_before(&records, cut);
             match wal.end_on("1", BEGIN) {
                 Ok(found) => assert_eq!(found.end, expected, "{fill} from {cut}"),
-                Err(WalError::UnknownMagic(_)) => assert!(cut.0 < BEGIN.0 + 2, "{fill} from {cut}"),
+                Err(Broken { error: WalError::UnknownMagic(_), .. }) => {
+                    assert!(cut.0 < BEGIN.0 + 2, "{fill} from {cut}")
+                }
                 Err(error) => panic!("{error}"),
             }
         }
@@ -154,7 +156,7 @@ fn unknown_version_is_an_error_and_another_one_later_is_the_end() {
     let mut wal = Builder::new();
     wal.magic = 0xD119;
     wal.filler(100);
-    assert!(matches!(wal.end_on("1", BEGIN), Err(WalError::UnknownMagic(0xD119))));
+    assert!(matches!(wal.end_on("1", BEGIN), Err(Broken { error: WalError::UnknownMagic(0xD119), last: None })));
     let mut wal = Builder::new();
     let last = wal.fill_page_but(0);
     wal.magic = 0xD118;
@@ -214,7 +216,10 @@ fn continuation_must_fit() {
 fn positions_that_no_record_can_have_are_errors() {
     let (wal, _) = mixed();
     for bad in [Lsn(0), Lsn(BEGIN.0 + 41), Lsn(BEGIN.0 + 8), Lsn(BEGIN.0 + u64::from(PAGE) + 16)] {
-        assert!(matches!(wal.end_on("1", bad), Err(WalError::NotABoundary(lsn)) if lsn == bad), "{bad}");
+        assert!(
+            matches!(wal.end_on("1", bad), Err(Broken { error: WalError::NotABoundary(lsn), .. }) if lsn == bad),
+            "{bad}"
+        );
     }
 }
 

@@ -1,12 +1,12 @@
 //! Who is promoted, in tables.
 
+use super::words::listed;
 use super::*;
 use crate::rules::table;
 
-/// A situation, in words: `srv1=1#5` is a vote, `srv2=-` none, `!srv3` barred, `%srv3` without room, `^srv2` of priority 1, `>srv1` ordered.
-/// The rest: the record; what was published, `?` if that cannot be read. All of it seen from srv1.
-fn chosen((situation, record, published): (&str, &str, &str)) -> String {
-    let mut facts = Facts {
+/// Three nodes; the record, and what was published, `?` if that cannot be read.
+pub(in crate::rules) fn recorded(record: &str, published: &str) -> Facts {
+    Facts {
         members: ["srv1", "srv2", "srv3"].into_iter().map(NodeName::new).collect(),
         record: if record.is_empty() { Record::default() } else { record.parse().unwrap() },
         published: match published {
@@ -15,12 +15,30 @@ fn chosen((situation, record, published): (&str, &str, &str)) -> String {
             text => Some(text.parse().unwrap()),
         },
         ..Facts::default()
-    };
+    }
+}
+
+/// A situation, in words: `srv1=1#5` is a vote, `srv2=-` none, `srv2:1#5` left when it was stopped, `*srv2` runs as a primary, `/srv2` passed over, `!srv3` barred, `&srv3` banned, `%srv3` without room, `^srv2` of priority 1, `>srv1` ordered.
+/// The rest: the record; what was published, `?` if that cannot be read. All of it seen from srv1.
+pub(super) fn chosen((situation, record, published): (&str, &str, &str)) -> String {
+    let mut facts = recorded(record, published);
     for word in situation.split_whitespace() {
         if let Some((node, vote)) = word.split_once('=') {
-            facts.votes.insert(NodeName::new(node), vote.replace(',', " ").replace('|', ",").parse().ok());
+            match vote.replace(',', " ").replace('|', ",").parse() {
+                Ok(vote) => facts.count_vote(&NodeName::new(node), vote),
+                Err(_) => _ = facts.votes.insert(NodeName::new(node), None),
+            }
+        } else if let Some((node, left)) = word.split_once(':') {
+            let ballot = left.replace(',', " ").replace('|', ",").replace('~', "=").parse().unwrap();
+            facts.count_stopped(&NodeName::new(node), ballot);
+        } else if let Some(node) = word.strip_prefix('*') {
+            facts.primaries.insert(NodeName::new(node));
+        } else if let Some(node) = word.strip_prefix('/') {
+            facts.passed_over.insert(NodeName::new(node));
         } else if let Some(node) = word.strip_prefix('!') {
             facts.barred.insert(NodeName::new(node), Bar::NoFailover);
+        } else if let Some(node) = word.strip_prefix('&') {
+            facts.barred.insert(NodeName::new(node), Bar::Banned);
         } else if let Some(node) = word.strip_prefix('%') {
             facts.barred.insert(NodeName::new(node), Bar::NoRoom);
         } else if let Some(node) = word.strip_prefix('^') {
@@ -40,6 +58,9 @@ fn kinds(warnings: &[Warning]) -> String {
     let kind = |warning: &Warning| match warning {
         Warning::Silent(nodes) => format!("silent {}", listed(nodes)),
         Warning::Barred { node, bytes, .. } => format!("{node} is {bytes} ahead"),
+        Warning::Unfinished(node, _) => format!("{node} unfinished"),
+        Warning::Unreadable(node, _) => format!("{node} unreadable"),
+        Warning::Adopted(timeline, node) => format!("timeline {timeline} of {node} adopted"),
         Warning::Ordered(_) => "ordered".to_owned(),
     };
     warnings.iter().map(kind).collect::<Vec<_>>().join(", ")
@@ -83,9 +104,13 @@ table! { chosen;
     stale_alone: ("srv1=1#200", "2@0/100 srv2 0 kept", "") => "nobody: History";
     stale_with_a_lagging_peer: ("srv1=1#300 srv3=1#100", "2@0/100 srv2 0 kept", "") => "nobody: History";
     stale_beside_a_current_one: ("srv1=1#9000 srv2=2#300,history=1@0/100|2", "2@0/100 srv2 0 kept", "") => "srv2";
-    strayed_with_a_later_number: ("srv1=3#9000,history=1@0/50|3 srv2=2#300,history=1@0/100|2", "2@0/100 srv2 0 kept", "") => "srv2";
+    diverged_with_a_later_number: ("srv1=3#9000,history=1@0/50|3 srv2=2#300,history=1@0/100|2", "2@0/100 srv2 0 kept", "") => "srv2";
     // The primary died before anybody followed its timeline: what it alone had is gone with it.
     the_last_promotion_does_not_count_yet: ("srv1=1#256 srv2=1#250", "2@0/100 srv3 0", "") => "srv1";
+    but_the_one_before_it_does: ("srv1=1#250", "3@0/200 srv3 0; 2@0/100 srv2 0 kept", "") => "nobody: History";
+    who_was_on_the_one_before_it_may: (
+        "srv1=2#500,history=1@0/100|2", "3@0/200 srv3 0; 2@0/100 srv2 0 kept", "") => "srv1";
+    two_that_do_not_count_yet: ("srv1=1#250", "3@0/200 srv3 0; 2@0/100 srv2 0", "") => "srv1";
     unless_somebody_has_it: ("srv1=1#256 srv3=2#300,history=1@0/100|2", "2@0/100 srv3 0", "") => "srv3";
     strayed_never_counts: ("srv1=1#257", "2@0/100 srv3 0", "") => "nobody: History";
     an_intended_promotion_that_never_happened: ("srv1=1#300", "2@0/100 srv3 0 intended", "") => "srv1";
@@ -93,6 +118,123 @@ table! { chosen;
     the_shutdown_checkpoint_is_missing: ("srv1=2#500,history=1@0/100|2", "2@0/100 srv2 0 kept end=0/200", "") => "nobody: History";
     behind_does_not_win_over_short: ("srv1=1#256 srv3=2#300,history=1@0/100|2", "2@0/100 srv2 0 end=0/200", "") => "nobody: History";
     the_shutdown_checkpoint_is_here: ("srv1=2#512,history=1@0/100|2", "2@0/100 srv2 0 kept end=0/200", "") => "srv1";
+}
+
+// Only promotions on record make history. 0/100 is #256, 0/200 is #512, 0/300 is #768.
+table! { chosen;
+    promoted_by_hand_beside_the_primary: (
+        "srv2=3#776,history=1@0/100|2@0/300|3 srv3=2#900,history=1@0/100|2", "2@0/100 srv1 0 kept", "") => "srv3";
+    promoted_by_hand_with_promises: (
+        "srv2=3#776,history=1@0/100|2@0/300|3 srv3=2#900,history=1@0/100|2",
+        "2@0/100 srv1 0 kept", "srv1: ANY 1 (srv1, srv2, srv3)") => "nobody: Synchronous";
+    the_primary_is_back_beside_one_promoted_by_hand: (
+        "srv2=3#9000,history=1@0/100|2@0/300|3 srv1=2#900,history=1@0/100|2",
+        "2@0/100 srv1 0 kept", "srv1: ANY 1 (srv1, srv2, srv3)") => "srv1";
+    promoted_by_hand_from_the_first_timeline: ("srv2=2#776,history=1@0/300|2 srv3=1#900", "1@0/0 srv1 0 kept", "") => "srv3";
+    promoted_by_hand_and_nothing_is_lost: (
+        "srv2=3#776,history=1@0/100|2@0/300|3 srv3=2#768,history=1@0/100|2", "2@0/100 srv1 0 kept", "")
+        => "srv2, timeline 3 of srv2 adopted";
+    all_follow_who_was_promoted_by_hand: (
+        "srv2=3#776,history=1@0/100|2@0/300|3 srv3=3#770,history=1@0/100|2@0/300|3",
+        "2@0/100 srv1 0 kept end=0/300", "srv1: ANY 1 (srv2, srv3)") => "srv2, timeline 3 of srv2 adopted";
+    promoted_by_hand_before_the_clean_end: (
+        "srv2=3#776,history=1@0/100|2@0/300|3", "2@0/100 srv1 0 kept end=0/308", "") => "nobody: History";
+    promoted_by_hand_before_a_noted_position: (
+        "srv2=3#776,history=1@0/100|2@0/300|3", "2@0/100 srv1 0 kept known=0/308@5", "") => "nobody: History";
+    promoted_by_hand_and_one_is_silent: (
+        "srv2=3#776,history=1@0/100|2@0/300|3 srv3=-", "2@0/100 srv1 0 kept", "") => "nobody: History";
+    promoted_by_hand_and_another_would_win_while_one_is_silent: (
+        "srv1=3#776,history=1@0/100|2@0/300|3 srv2=2#768,history=1@0/100|2 srv3=-", "2@0/100 srv3 0 kept", "")
+        => "srv1, timeline 3 of srv1 adopted, silent srv3";
+    promoted_by_hand_and_the_other_is_barred_while_one_is_silent: (
+        "srv1=3#776,history=1@0/100|2@0/300|3 srv2=2#768,history=1@0/100|2 srv3=- !srv2", "2@0/100 srv3 0 kept", "")
+        => "nobody: AllBarred";
+    promoted_by_hand_and_one_has_not_read_all: (
+        "srv2=3#776,history=1@0/100|2@0/300|3 srv3=2#700,history=1@0/100|2,extent=atleast", "2@0/100 srv1 0 kept", "") => "srv3";
+    no_second_one_beside_who_was_promoted_by_hand: (
+        "srv2=3#776,history=1@0/100|2@0/300|3 srv3=2#900,history=1@0/100|2 *srv2", "2@0/100 srv1 0 kept", "") => "nobody: RunningPrimary";
+    who_wrote_the_recorded_timeline_of_another_and_was_stopped: (
+        "srv1=2#700,history=1@0/100|2 srv2:2#900,history~1@0/100|2,primary~yes", "2@0/100 srv3 0 kept", "") => "srv1";
+    who_was_stopped_on_its_own_timeline: (
+        "srv1=2#700,history=1@0/100|2 srv2:2#900,history~1@0/100|2,primary~yes", "2@0/100 srv2 0 kept", "") => "nobody: AllBarred";
+    who_was_stopped_on_the_timeline_that_was_only_announced: (
+        "srv1=2#700,history=1@0/100|2 srv2:2#900,history~1@0/100|2", "2@0/100 srv2 0 intended history=1@0/100,2", "")
+        => "nobody: AllBarred";
+    two_were_promoted_by_hand: (
+        "srv2=3#776,history=1@0/100|2@0/300|3 srv3=3#784,history=1@0/100|2@0/308|3", "2@0/100 srv1 0 kept", "") => "srv3, timeline 3 of srv3 adopted";
+    two_were_promoted_by_hand_one_after_the_other: (
+        "srv2=3#776,history=1@0/100|2@0/300|3 srv3=4#784,history=1@0/100|2@0/308|4", "2@0/100 srv1 0 kept", "") => "srv3, timeline 4 of srv3 adopted";
+    two_were_promoted_by_hand_and_one_holds_more: (
+        "srv1=2#800,history=1@0/100|2 srv2=3#776,history=1@0/100|2@0/300|3 srv3=4#784,history=1@0/100|2@0/308|4",
+        "2@0/100 srv1 0 kept", "") => "srv1";
+    two_were_promoted_by_hand_at_one_point: (
+        "srv2=3#776,history=1@0/100|2@0/300|3 srv3=4#784,history=1@0/100|2@0/300|4", "2@0/100 srv1 0 kept", "") => "nobody: History";
+    promoted_by_hand_from_before_the_last_promotion: (
+        "srv2=3#300,history=1@0/F0|3 srv3=2#512,history=1@0/100|2", "2@0/100 srv1 0 kept", "") => "srv3";
+    promoted_by_hand_with_the_number_that_was_announced: (
+        "srv3=3#776,history=1@0/100|2@0/300|3 srv2=2#800,history=1@0/100|2",
+        "3@0/310 srv2 1 intended history=1@0/100,2@0/310,3; 2@0/100 srv1 0 kept history=1@0/100,2", "") => "srv2";
+    no_record_and_two_made_one_timeline: ("srv1=2#300,history=1@0/90|2 srv2=2#310,history=1@0/100|2", "", "")
+        => "nobody: Namesakes";
+    no_record_and_the_old_primary_had_more: ("srv1=1#900 srv2=2#310,history=1@0/100|2", "", "") => "srv2";
+}
+
+// Which database it is.
+table! { chosen;
+    another_database_has_no_vote: ("srv1=2#300,history=1@0/100|2,system=7 srv2=9#9000,history=8@0/1|9,system=8",
+        "2@0/100 srv1 0 kept system=7", "") => "srv1";
+    all_are_of_another_database: ("srv1=1#300,system=8 srv2=1#300,system=8", "2@0/100 srv1 0 kept system=7", "")
+        => "nobody: OtherDatabase";
+    an_older_agent_does_not_say: ("srv1=2#300,history=1@0/100|2", "2@0/100 srv1 0 kept system=7", "") => "srv1";
+    no_record_and_two_databases: ("srv1=1#300,system=7 srv2=1#400,system=8", "", "") => "nobody: SeveralDatabases";
+}
+
+// What is not read to its end.
+table! { chosen;
+    it_may_hold_more: ("srv1=1#100 srv2=1#50,extent=atleast", "", "") => "nobody: Unfinished";
+    it_was_waited_for: ("srv1=1#100 srv2=1#50,extent=atleast /srv2", "", "") => "srv1, srv2 unfinished";
+    it_holds_the_most_already: ("srv1=1#100 srv2=1#101,extent=atleast", "", "") => "srv2";
+    not_with_promises: ("srv1=1#100 srv2=1#50,extent=atleast /srv2", "", "srv2: ANY 1 (srv1, srv3)") => "nobody: Unfinished";
+    the_last_primary_reads: ("srv1=1#100 srv3=1#90,extent=atleast", "", "srv3: ANY 1 (srv1, srv2)") => "nobody: Unfinished";
+    its_disk_fails: ("srv1=1#100 srv2=1#50,extent=unread:Input/output_error", "", "") => "srv1, srv2 unreadable";
+    its_disk_fails_with_promises: (
+        "srv1=1#100 srv2=1#50,extent=unread:Input/output_error", "", "srv2: ANY 1 (srv1, srv3)") => "nobody: Unreadable";
+    who_has_diverged_is_not_waited_for: (
+        "srv1=2#300,history=1@0/100|2 srv2=1#257,extent=atleast", "2@0/100 srv1 0 kept", "") => "srv1";
+}
+
+// What a node has left that was stopped. `~` stands for `=`.
+table! { chosen;
+    it_counts: ("srv2=1#120 srv3:1#100", "", "srv1: ANY 1 (srv2, srv3)") => "srv2";
+    it_is_not_promoted: ("srv2=1#120 srv3:1#130", "", "") => "srv2, srv3 is 10 ahead";
+    it_may_hold_what_was_acknowledged: ("srv2=1#120 srv3:1#130", "", "srv1: ANY 1 (srv2, srv3)") => "nobody: BarredHoldsMore";
+    nobody_else_is_there: ("srv3:1#130", "", "") => "nobody: AllBarred";
+    the_primary_was_stopped: (
+        "srv2=2#500,history=1@0/100|2 srv1:2#512,history~1@0/100|2", "2@0/100 srv1 0 kept", "") => "nobody: AllBarred";
+    the_primary_was_stopped_and_had_sent_all: (
+        "srv2=2#512,history=1@0/100|2 srv1:2#512,history~1@0/100|2", "2@0/100 srv1 0 kept", "") => "srv2";
+}
+
+// A name proves nothing.
+table! { chosen;
+    the_primary_restored_from_a_backup: (
+        "srv1=2#300,history=1@0/100|2 srv3=2#400,history=1@0/100|2", "2@0/100 srv1 0 kept", "srv1: ANY 1 (srv2, srv3)")
+        => "nobody: Synchronous";
+    the_primary_copied_from_a_laggard: (
+        "srv1=2#400,history=1@0/100|2,directory=replaced srv3=2#400,history=1@0/100|2", "2@0/100 srv1 0 kept",
+        "srv1: ANY 1 (srv2, srv3)") => "nobody: Synchronous";
+    the_primary_lacks_what_it_had_noted: (
+        "srv1=2#400,history=1@0/100|2 srv3=2#400,history=1@0/100|2", "2@0/100 srv1 0 kept known=0/300@5",
+        "srv1: ANY 1 (srv2, srv3)") => "nobody: Synchronous";
+    the_primary_as_it_was: (
+        "srv1=2#800,history=1@0/100|2 srv3=2#400,history=1@0/100|2", "2@0/100 srv1 0 kept known=0/300@5",
+        "srv1: ANY 1 (srv2, srv3)") => "srv1";
+    a_voter_restored_from_a_backup: (
+        "srv2=2#400,history=1@0/100|2,directory=replaced srv3=2#420,history=1@0/100|2", "2@0/100 srv1 0 kept",
+        "srv1: ANY 1 (srv2, srv3)") => "nobody: Synchronous";
+    an_heir_restored_from_a_backup: (
+        "srv2=2#250,history=1@0/80|2 srv3=2#300,history=1@0/80|2", "2@0/80 srv2 0 kept known=0/200@5",
+        "srv2: -; srv1 + srv2: ANY 1 (srv2, srv4)") => "nobody: Synchronous";
 }
 
 // Who may not, and who must.
@@ -111,17 +253,23 @@ table! { chosen;
     ordered_against_promises: ("srv1=1#200 >srv1", "", "srv3: ANY 1 (srv1, srv2)") => "srv1, ordered";
     ordered_and_full: ("srv1=1#1 srv2=1#9 >srv2 %srv2", "", "") => "nobody: AllBarred";
     ordered_and_barred: ("srv1=1#1 srv2=1#9 >srv2 !srv2", "", "") => "srv2, ordered";
+    ordered_and_banned: ("srv1=1#1 srv2=1#9 >srv2 &srv2", "", "") => "nobody: AllBarred";
+    banned_and_ahead: ("srv1=1#100 srv2=1#120 &srv2", "", "") => "srv1, srv2 is 20 ahead";
+    banned_and_ahead_with_promises: ("srv1=1#100 srv2=1#120 srv3=1#100 &srv2", "", "srv9: ANY 1 (srv1, srv2, srv3)") => "nobody: BarredHoldsMore";
+    the_old_primary_is_back_beside_the_banned: ("srv1=1#130 srv2=1#100 srv3=1#120 &srv3", "", "srv1: ANY 1 (srv1, srv2, srv3)") => "srv1";
     ordered_without_a_vote: ("srv1=1#9 srv2=- >srv2", "", "") => "srv2, ordered";
     ordered_and_not_there: ("srv1=1#9 srv3=1#1 >srv2", "", "") => "srv1";
+    ordered_beside_a_running_primary: ("srv1=1#9 srv2=1#9 >srv1 *srv2", "", "") => "nobody: RunningPrimary";
+    ordered_and_running_as_a_primary: ("srv1=1#9 srv2=1#1 >srv1 *srv1", "", "") => "srv1";
     ordered_elsewhere: ("srv1=1#9 srv2=1#1 >srv2", "", "") => "srv2, ordered";
 }
 
 #[test]
 fn an_operator_keeps_back_whom_he_names_only() {
-    let barred = [("srv1", Bar::NoFailover), ("srv2", Bar::TooFarBehind)];
+    let barred = [("srv1", Bar::NoFailover), ("srv2", Bar::TooFarBehind), ("srv3", Bar::Banned)];
     let barred = barred.into_iter().map(|(node, bar)| (NodeName::new(node), bar)).collect();
     let kept = Facts { barred, ..Facts::default() }.kept_back();
-    assert_eq!(kept, [NodeName::new("srv1")].into());
+    assert_eq!(kept, ["srv1", "srv3"].map(NodeName::new).into());
 }
 
 // Acknowledged commits.
@@ -152,6 +300,8 @@ fn barred_after((ballots, before): (&[&str], Option<Bar>)) -> Option<Bar> {
 table! { barred_after;
     room: (&["1#1"], None) => None;
     no_room: (&["1#1 room=none"], None) => Some(Bar::NoRoom);
+    settings_too_low: (&["1#1 settings=low"], None) => Some(Bar::SettingsTooLow);
+    settings_raised: (&["1#1 settings=low", "1#2"], None) => None;
     room_again: (&["1#1 room=none", "1#2"], None) => None;
     room_and_barred: (&["1#1"], Some(Bar::NoFailover)) => Some(Bar::NoFailover);
     no_room_and_barred: (&["1#1 room=none", "1#2"], Some(Bar::TooFarBehind)) => Some(Bar::TooFarBehind);
@@ -167,17 +317,15 @@ fn a_full_disk_is_named_with_what_helps() {
     assert!(more.starts_with("free space on srv2: ") && more.ends_with("No space left on device for pg_wal"), "{more}");
     let more = Refusal::BarredHoldsMore(srv2(), Bar::NoFailover).to_string();
     assert!(more.ends_with("and is barred from promotion"), "{more}");
+    let banned =
+        "clear the ban of srv2 (pcs constraint --full): it may hold acknowledged commits that the others lack; ";
+    let more = Refusal::BarredHoldsMore(srv2(), Bar::Banned).to_string();
+    assert!(more.starts_with(banned), "{more}");
 }
 
 #[test]
 fn the_reasons_say_what_helps() {
     let srv1 = || NodeName::new("srv1");
-    let vote: Vote = "1#512".parse().unwrap();
-    let standing = || lineage::standing(&vote, &"2@0/100 srv2 0 kept".parse().unwrap());
-    let reason = "start srv2, or run pgsqlms promote-anyway: srv1 diverged from timeline 2 (srv2) at 0/100";
-    assert_eq!(Refusal::History(vec![(srv1(), standing())]).to_string(), reason);
-    let all = (0..3).map(|_| (srv1(), standing())).collect();
-    assert_eq!(Refusal::History(all).to_string(), format!("{reason}, and 2 more like it"));
     let barred = [(srv1(), Bar::NoFailover), (NodeName::new("srv2"), Bar::TooFarBehind)].into_iter().collect();
     assert_eq!(
         Refusal::AllBarred(barred).to_string(),
@@ -196,5 +344,5 @@ table! { told;
     warns_of_the_barred: Warning::Barred { node: NodeName::new("srv2"), bar: Bar::NoFailover, bytes: 20 }
         => "srv2 holds 20 bytes of WAL more and is not promoted, because its node attribute says nofailover";
     warns_of_an_order: Warning::Ordered("srv2 should be promoted".to_owned())
-        => "promoted by the operator's order, although srv2 should be promoted";
+        => "promoted by the operator's order; without it: srv2 should be promoted";
 }

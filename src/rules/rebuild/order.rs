@@ -25,6 +25,8 @@ pub struct Order {
     pub tries: u32,
     /// When that was last done, in seconds since 1970.
     pub tried: u64,
+    /// What the old data alone holds is kept nowhere else: it stays until a person has it removed.
+    pub unkept: bool,
 }
 
 impl Order {
@@ -73,7 +75,8 @@ impl fmt::Display for Order {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         note::write_head(f, &STAGES, &self.stage, self.about)?;
         writeln!(f, "end={}\nattempts={}\nwhy={}", self.end, self.attempts, self.why.replace('\n', " "))?;
-        writeln!(f, "unattended={}\ntries={}\ntried={}", self.unattended, self.tries, self.tried)
+        writeln!(f, "unattended={}\ntries={}\ntried={}", self.unattended, self.tries, self.tried)?;
+        writeln!(f, "unkept={}", self.unkept)
     }
 }
 
@@ -91,6 +94,7 @@ impl FromStr for Order {
                 "unattended" => order.unattended = value.parse().ok()?,
                 "tries" => order.tries = value.parse().ok()?,
                 "tried" => order.tried = value.parse().ok()?,
+                "unkept" => order.unkept = value.parse().ok()?,
                 _ => {}
             }
             Some(())
@@ -113,6 +117,7 @@ mod tests {
             unattended: true,
             tries: 1,
             tried: 7,
+            unkept: true,
         };
         assert_eq!(order.to_string().parse(), Ok(order));
         assert_eq!("".parse(), Ok(Order::default()));

@@ -62,6 +62,13 @@ impl Notes {
         Notes { about, ..Notes::default() }
     }
 
+    /// These notes once a pg_rewind was ended that a person had begun: nothing is known with which one could go on.
+    #[must_use]
+    pub fn by_hand(self, pid: i32) -> Notes {
+        let why = format!("only the latter helps after a pg_rewind by hand (process {pid}) was ended");
+        Notes { stage: Stage::Rewinding, attempts: MOST_ATTEMPTS, evidence: String::new(), why, ..self }
+    }
+
     /// Whether the agent does not try it again by itself.
     pub fn is_given_up(&self) -> bool {
         self.attempts >= MOST_ATTEMPTS

@@ -23,6 +23,7 @@ const BLOCKED: &str = "stage=blocked\nabout=2@0/100\nattempts=1\nwhy=no space";
 
 fn diverged() -> Divergence {
     Divergence {
+        by_hand: false,
         timeline: Timeline(2),
         switch: Lsn(0x100),
         node: NodeName::new("srv2"),
@@ -177,7 +178,8 @@ table! { explains;
 
 /// Vote, record → the divergence.
 fn diverges((vote, record): (&str, &str)) -> Option<String> {
-    divergence(&vote.parse().unwrap(), &record.parse().unwrap()).map(|divergence| divergence.to_string())
+    divergence(&NodeName::new("srv1"), &vote.parse().unwrap(), &record.parse().unwrap())
+        .map(|divergence| divergence.to_string())
 }
 
 table! { diverges;

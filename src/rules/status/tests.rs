@@ -7,6 +7,10 @@ fn dead(control: DbState) -> Evidence {
     Evidence::NoProcess { control: Some(control), backup_label: false, standby_signal: false }
 }
 
+fn orphans(control: DbState, standby_signal: bool) -> Evidence {
+    Evidence::Orphans { count: 3, control: Some(control), standby_signal }
+}
+
 fn living(phase: Phase, answer: Answer, control: DbState) -> Evidence {
     Evidence::Postmaster { pid: 42, frozen: false, phase, answer, control: Some(control), standby_signal: false }
 }
@@ -20,7 +24,8 @@ fn troubled(role: Role, trouble: Trouble) -> Status {
 }
 
 const SECOND: Duration = Duration::from_secs(1);
-use Answer::{NobodyListens, NotYet, Refused, Silent};
+const HANG: Hang = Hang { waited: SECOND, waits_for_lock: false };
+use Answer::{Hangs, NobodyListens, NotYet, Refused, Silent, Unresolved};
 use DbState::*;
 use Phase::{Ready, Starting, Stopping, WarmStandby};
 
@@ -41,7 +46,14 @@ table! { seen;
     no_data_directory:
         Evidence::NoProcess { control: None, backup_label: false, standby_signal: false } => Status::Stopped;
     // PAF #173: no second postmaster beside the processes of the first.
-    postmaster_dead_backends_alive: Evidence::Orphans { count: 3 } => Status::Orphaned { count: 3 };
+    postmaster_dead_backends_alive: orphans(InProduction, false)
+        => Status::Orphaned { count: 3, role: Some(Role::Primary) };
+    postmaster_dead_before_it_had_recovered: orphans(InCrashRecovery, true)
+        => Status::Orphaned { count: 3, role: Some(Role::Standby) };
+    postmaster_dead_and_pg_control_unreadable:
+        Evidence::Orphans { count: 3, control: None, standby_signal: false }
+        => Status::Orphaned { count: 3, role: None };
+    single_user: Evidence::Unclear(Unclear::SingleUser { pid: 7 }) => Status::Unclear(Unclear::SingleUser { pid: 7 });
     standby: living(Ready, Answer::Role(Role::Standby), InArchiveRecovery)
         => Status::Running { role: Role::Standby, trouble: None };
     primary: living(Ready, Answer::Role(Role::Primary), InProduction)
@@ -92,6 +104,16 @@ table! { seen;
     shutting_down_without_a_socket: living(Stopping, NobodyListens("/tmp:5432".into()), InProduction)
         => Status::Stopping;
     silent: living(Ready, Silent(SECOND), InProduction) => Status::Unresponsive { pid: 42, waited: Some(SECOND) };
+    // A lock on a catalog, or slow logins: no session, and somebody answers at the socket.
+    primary_that_lets_no_session_in: living(Ready, Hangs(HANG), InProduction)
+        => troubled(Role::Primary, Trouble::Hangs(HANG));
+    standby_that_lets_no_session_in: living(Ready, Hangs(HANG), InArchiveRecovery)
+        => troubled(Role::Standby, Trouble::Hangs(HANG));
+    recovering_and_slow: living(Starting, Hangs(HANG), InArchiveRecovery) => Status::Starting(Role::Standby);
+    stopping_and_slow: living(Stopping, Hangs(HANG), InProduction) => Status::Stopping;
+    resolver_dead: living(Ready, Unresolved { name: "db1".into(), why: "no".into() }, InProduction)
+        => troubled(Role::Primary, Trouble::Unresolved { name: "db1".into(), why: "no".into() });
+    storage_hangs: living(Ready, Answer::StorageHangs(SECOND), InProduction) => Status::StorageHangs { lasted: SECOND };
     frozen: Evidence::Postmaster { pid: 42, frozen: true, phase: Ready, answer: NotYet, control: None, standby_signal: false }
         => Status::Unresponsive { pid: 42, waited: None };
 }
@@ -100,20 +122,41 @@ fn answered((status, asked): (Status, Asked)) -> u8 {
     status.exit_code(asked) as u8
 }
 
+fn died_as_a_primary(status: Status) -> bool {
+    status.is_a_crashed_primary()
+}
+
+table! { died_as_a_primary;
+    primary_crashed: Status::Crashed(Role::Primary) => true;
+    standby_crashed: Status::Crashed(Role::Standby) => false;
+    // Its last processes may end a second later: whether a monitor comes before that is chance.
+    primary_orphaned: Status::Orphaned { count: 1, role: Some(Role::Primary) } => true;
+    standby_orphaned: Status::Orphaned { count: 1, role: Some(Role::Standby) } => false;
+    orphaned_unknown: Status::Orphaned { count: 1, role: None } => false;
+    primary_stopped: Status::Stopped => false;
+    primary_runs: running(Role::Primary) => false;
+}
+
 fn running(role: Role) -> Status {
     Status::Running { role, trouble: None }
 }
 
 table! { answered;
     stopped_probed: (Status::Stopped, Asked::Probe) => 7;
+    stopped_asked_by_hand: (Status::Stopped, Asked::ByHand) => 7;
     stopped_monitored: (Status::Stopped, Asked::Recurring) => 7;
     // A probe of 9 makes Pacemaker "recover" a returned old primary, beside the new one.
     crashed_primary_probed: (Status::Crashed(Role::Primary), Asked::Probe) => 7;
+    crashed_primary_asked_by_hand: (Status::Crashed(Role::Primary), Asked::ByHand) => 7;
     crashed_primary_monitored: (Status::Crashed(Role::Primary), Asked::Recurring) => 9;
     crashed_standby_probed: (Status::Crashed(Role::Standby), Asked::Probe) => 7;
     crashed_standby_monitored: (Status::Crashed(Role::Standby), Asked::Recurring) => 7;
-    orphans_probed: (Status::Orphaned { count: 1 }, Asked::Probe) => 1;
-    orphans_monitored: (Status::Orphaned { count: 1 }, Asked::Recurring) => 1;
+    orphans_probed: (Status::Orphaned { count: 1, role: Some(Role::Primary) }, Asked::Probe) => 1;
+    orphans_monitored: (Status::Orphaned { count: 1, role: Some(Role::Primary) }, Asked::Recurring) => 1;
+    // Neither 7, which would let Pacemaker start another server, nor 8, which would make it a primary beside another one.
+    single_user_probed: (Status::Unclear(Unclear::SingleUser { pid: 7 }), Asked::Probe) => 1;
+    hidden_probed: (Status::Unclear(Unclear::Hidden { pid: 7 }), Asked::Probe) => 1;
+    hidden_monitored: (Status::Unclear(Unclear::Hidden { pid: 7 }), Asked::Recurring) => 1;
     standby_starting: (Status::Starting(Role::Standby), Asked::Probe) => 190;
     primary_starting: (Status::Starting(Role::Primary), Asked::Recurring) => 191;
     stopping_probed: (Status::Stopping, Asked::Probe) => 1;
@@ -122,6 +165,9 @@ table! { answered;
     primary_well: (running(Role::Primary), Asked::Recurring) => 8;
     standby_troubled: (troubled(Role::Standby, Trouble::Restarting), Asked::Recurring) => 190;
     primary_troubled: (troubled(Role::Primary, Trouble::Restarting), Asked::Probe) => 191;
+    standby_that_hangs: (troubled(Role::Standby, Trouble::Hangs(HANG)), Asked::Recurring) => 190;
+    primary_that_hangs: (troubled(Role::Primary, Trouble::Hangs(HANG)), Asked::Recurring) => 191;
+    storage_that_hangs: (Status::StorageHangs { lasted: SECOND }, Asked::Recurring) => 1;
     obscure: (Status::Obscure { why: String::new() }, Asked::Probe) => 1;
     unresponsive: (Status::Unresponsive { pid: 42, waited: None }, Asked::Recurring) => 1;
 }

@@ -113,12 +113,22 @@ impl Published {
         Self(vec![Guard::new(winner.clone(), setting)])
     }
 
-    /// Promises `setting` in the name of `primary`, first in the list and as if no other node held anything.
+    /// Promises `setting` in the name of `primary`, first in the list and as if no other node held anything. It stands for
+    /// every older promise of that setting, unless others were seen then.
     pub(super) fn open(&mut self, primary: &NodeName, setting: SyncSetting) {
         let same = |guard: &Guard| guard.primary == *primary && guard.setting == setting;
         let seen = self.0.iter().find(|guard| same(guard)).map(|guard| guard.seen.clone()).unwrap_or_default();
-        self.0.retain(|guard| !same(guard));
+        self.0.retain(|guard| !same(guard) || !guard.seen.is_subset(&seen));
         self.0.insert(0, Guard { seen, ..Guard::new(primary.clone(), setting) });
+    }
+
+    /// Goes on with the first promise without the names `gone`, which receive WAL no more. What they may have confirmed is
+    /// protected by a promise of its own until others hold it.
+    pub(super) fn leave_out(&mut self, gone: &BTreeSet<String>) {
+        let Some(first) = self.0.first_mut() else { return };
+        let before = first.clone();
+        first.seen.retain(|name| !gone.contains(name));
+        self.0.insert(1, before);
     }
 
     /// Records that only the first guard is in effect, and that what the others protect ends before `now`.

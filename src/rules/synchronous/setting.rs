@@ -2,6 +2,9 @@
 //!
 //! The text is data from a server that has already accepted it; everything PostgreSQL refuses is refused here too.
 
+#[cfg(test)]
+mod tests;
+
 use std::fmt;
 use std::num::NonZeroU32;
 use std::str::FromStr;

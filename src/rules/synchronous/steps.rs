@@ -51,7 +51,7 @@ pub struct PrimaryFacts {
     pub now: Lsn,
     /// Members that are streaming and have caught up, with what each has flushed on the primary's own timeline.
     pub flushed: BTreeMap<NodeName, Lsn>,
-    /// The `application_name` of everybody that receives WAL, members included.
+    /// The `application_name` of everybody that receives WAL and may be taken for a synchronous standby, members included.
     pub connected: BTreeSet<String>,
 }
 
@@ -83,6 +83,11 @@ pub fn next_step(facts: &PrimaryFacts, management: Management) -> Step {
     if settled {
         published.close_others(facts.now);
         published.settle(&facts.flushed, &facts.members);
+        // Its promise is closed by the next step only: by then the position is surely beyond what they have confirmed.
+        let gone = gone(facts, &published);
+        if !gone.is_empty() {
+            published.leave_out(&gone);
+        }
     }
     if published != facts.published {
         Step::Publish(published)
@@ -91,6 +96,14 @@ pub fn next_step(facts: &PrimaryFacts, management: Management) -> Step {
     } else {
         Step::Apply(target)
     }
+}
+
+/// The strangers of the promise in effect that receive WAL no more. A node of the cluster may confirm commits whenever it is
+/// back.
+fn gone(facts: &PrimaryFacts, published: &Published) -> BTreeSet<String> {
+    let is_member = |name: &str| facts.members.iter().any(|node| node.as_str().eq_ignore_ascii_case(name));
+    let seen = published.0.first().map(|guard| guard.seen.clone()).unwrap_or_default();
+    seen.difference(&facts.connected).filter(|name| !is_member(name)).cloned().collect()
 }
 
 /// What a node that has won an election does before it is promoted: apply the setting, then publish, both on its own.

@@ -1,4 +1,4 @@
-//! Named rows for the parser, the published line, the verdict and the steps.
+//! Named rows for the published line, the verdict and the steps.
 
 use std::collections::BTreeSet;
 
@@ -9,83 +9,6 @@ use crate::rules::table;
 
 fn names(text: &str) -> BTreeSet<NodeName> {
     text.split_whitespace().map(NodeName::new).collect()
-}
-
-/// What PostgreSQL makes of a value, in its longest form; or why it refuses.
-fn read(text: &str) -> String {
-    text.parse::<SyncSetting>().map_or_else(|error| format!("! {error}"), |setting| setting.to_string())
-}
-
-// Each row was put to PostgreSQL 15.18, which accepts and refuses the same ones, as it does 3,700 generated values.
-table! { read;
-    empty_is_off:                 ""                          => "";
-    blank_is_not_empty:           " "                         => "! the list of synchronous standbys ends early";
-    one_name:                     "srv2"                      => "FIRST 1 (srv2)";
-    plain_list_is_first_one:      "srv2, srv3"                => "FIRST 1 (srv2, srv3)";
-    number_alone_is_first:        "2(srv2,srv3)"              => "FIRST 2 (srv2, srv3)";
-    first:                        "FIRST 2 (srv2, srv3)"      => "FIRST 2 (srv2, srv3)";
-    any:                          "ANY 2 (srv2, srv3)"        => "ANY 2 (srv2, srv3)";
-    keywords_in_any_case:         "aNy 1 (a)"                 => "ANY 1 (a)";
-    vertical_tab:                 "a,\x0Bb"                   => "FIRST 1 (a, b)";
-    any_space:                    "\t ANY\r1\n(\x0Ca ,b ) "   => "ANY 1 (a, b)";
-    keyword_needs_no_space:       "any 1(a)"                  => "ANY 1 (a)";
-    keyword_and_number_are_a_word: "any1 (a)"                 => "! unexpected \"(\" at byte 5 of the synchronous standbys";
-    keyword_is_no_name:           "first"                     => "! the list of synchronous standbys ends early";
-    keyword_in_a_list:            "a, any"                    => "! unexpected \"any\" at byte 3 of the synchronous standbys";
-    keyword_needs_a_number:       "any (a)"                   => "! unexpected \"(\" at byte 4 of the synchronous standbys";
-    keyword_needs_a_list:         "any 1"                     => "! the list of synchronous standbys ends early";
-    name_starts_like_a_keyword:   "anyone, first_"            => "FIRST 1 (anyone, first_)";
-    quoted_keyword:               "\"first\", \"Any\""        => "FIRST 1 (\"first\", \"Any\")";
-    quoted_name:                  "\"node-1.example\""        => "FIRST 1 (\"node-1.example\")";
-    quoted_quote:                 "\"a\"\"b\""                => "FIRST 1 (\"a\"\"b\")";
-    quoted_separators:            "\"a, b)\", c"              => "FIRST 1 (\"a, b)\", c)";
-    quoted_nothing:               "\"\""                      => "FIRST 1 (\"\")";
-    two_quoted_in_a_row:          "\"a\" \"b\""               => "! unexpected \"b\" at byte 4 of the synchronous standbys";
-    quote_not_closed:             "\"a"                       => "! a double-quoted standby name is not closed";
-    quote_closed_by_two:          "\"a\"\""                   => "! a double-quoted standby name is not closed";
-    bare_dash:                    "node-1"                    => "! unexpected \"-\" at byte 4 of the synchronous standbys";
-    bare_dollar_inside:           "a$1, _b"                   => "FIRST 1 (a$1, _b)";
-    bare_dollar_first:            "$a"                        => "! unexpected \"$\" at byte 0 of the synchronous standbys";
-    single_quotes:                "'a'"                       => "! unexpected \"'\" at byte 0 of the synchronous standbys";
-    letters_beyond_ascii:         "sörver, ö"                 => "FIRST 1 (sörver, ö)";
-    byte_position_beyond_ascii:   "ö -"                       => "! unexpected \"-\" at byte 3 of the synchronous standbys";
-    number_as_name:               "12"                        => "FIRST 1 (\"12\")";
-    number_and_list_of_numbers:   "1 (2, 3)"                  => "FIRST 1 (\"2\", \"3\")";
-    numbers_as_a_list:            "1, 2"                      => "FIRST 1 (\"1\", \"2\")";
-    digit_first_is_two_tokens:    "1a"                        => "! unexpected \"a\" at byte 1 of the synchronous standbys";
-    quoted_number_is_no_count:    "\"1\" (a)"                 => "! unexpected \"(\" at byte 4 of the synchronous standbys";
-    none_required:                "ANY 0 (a)"                 => "! the number of synchronous standbys must be positive, not 0";
-    none_required_but_bad_list:   "ANY 0 (a"                  => "! the list of synchronous standbys ends early";
-    minus_one:                    "-1 (a)"                    => "! unexpected \"-\" at byte 0 of the synchronous standbys";
-    leading_zeros:                "ANY 007 (a)"               => "ANY 7 (a)";
-    largest_number:               "2147483647 (a)"            => "FIRST 2147483647 (a)";
-    number_wraps_to_negative:     "2147483648 (a)"            => "! the number of synchronous standbys must be positive, not 2147483648";
-    number_wraps_to_zero:         "4294967296 (a)"            => "! the number of synchronous standbys must be positive, not 4294967296";
-    number_wraps_to_one:          "4294967297 (a)"            => "FIRST 1 (a)";
-    number_beyond_a_long:         "99999999999999999999 (a)"  => "! the number of synchronous standbys must be positive, not 99999999999999999999";
-    more_required_than_named:     "ANY 3 (a)"                 => "ANY 3 (a)";
-    named_twice:                  "ANY 2 (a, a)"              => "ANY 2 (a, a)";
-    star:                         "*"                         => "FIRST 1 (*)";
-    star_in_a_list:               "any 2 (a,*,b)"             => "ANY 2 (a, *, b)";
-    quoted_star_is_a_star:        "\"*\""                     => "FIRST 1 (*)";
-    star_is_no_pattern:           "srv*"                      => "! unexpected \"*\" at byte 3 of the synchronous standbys";
-    no_list:                      "ANY 1 ()"                  => "! unexpected \")\" at byte 7 of the synchronous standbys";
-    list_without_a_number:        "(a)"                       => "! unexpected \"(\" at byte 0 of the synchronous standbys";
-    comma_last:                   "a,"                        => "! the list of synchronous standbys ends early";
-    comma_first:                  ",a"                        => "! unexpected \",\" at byte 0 of the synchronous standbys";
-    no_comma:                     "a b"                       => "! unexpected \"b\" at byte 2 of the synchronous standbys";
-    not_closed:                   "ANY 1 (a"                  => "! the list of synchronous standbys ends early";
-    more_after_the_list:          "ANY 1 (a), b"              => "! unexpected \",\" at byte 9 of the synchronous standbys";
-    nested:                       "ANY 1 ((a))"               => "! unexpected \"(\" at byte 7 of the synchronous standbys";
-}
-
-/// Reading back what was written gives the same.
-#[test]
-fn a_setting_reads_what_it_writes() {
-    for text in ["", "any 2 (*, \"a\"\"b\", \"first\", 12, \"\", sörver)", "a, \"*\""] {
-        let setting: SyncSetting = text.parse().unwrap();
-        assert_eq!(setting.to_string().parse(), Ok(setting));
-    }
 }
 
 fn reread(text: &str) -> String {
@@ -147,7 +70,7 @@ fn facts(published: Option<&str>, votes: &str) -> PromotionFacts {
         members: names("p a b c"),
         published: published.map(|text| if text.is_empty() { Published::default() } else { text.parse().unwrap() }),
         votes: votes.split_whitespace().map(vote).collect(),
-        last_known: Some(Lsn(0x180)),
+        last_primary: None,
         operator: Operator::Silent,
     }
 }
@@ -202,12 +125,16 @@ table! { judge;
         ANY 1 (a, b) may be missing here: start p or a, or …";
 }
 
+fn last_primary(reached: u64) -> LastPrimary {
+    LastPrimary { node: NodeName::new("p"), began: Lsn(0), reached: Lsn(reached) }
+}
+
 /// What the operator is told, the last primary having been at `last_known`.
 fn overridden((votes, last_known): (&str, Option<u64>)) -> String {
     let published = Some("p: ANY 1 (a, b)");
     let operator = Operator::AcceptsLoss;
     let Verdict::Overridden { loss, .. } =
-        verdict(&PromotionFacts { last_known: last_known.map(Lsn), operator, ..facts(published, votes) })
+        verdict(&PromotionFacts { last_primary: last_known.map(last_primary), operator, ..facts(published, votes) })
     else {
         return "not overridden".to_owned();
     };
@@ -226,7 +153,8 @@ table! { overridden;
 
 #[test]
 fn an_override_says_what_stood_against_it() {
-    let facts = PromotionFacts { operator: Operator::AcceptsLoss, ..facts(Some("p: ANY 1 (a, b)"), "a") };
+    let (operator, last_primary) = (Operator::AcceptsLoss, Some(last_primary(0x180)));
+    let facts = PromotionFacts { operator, last_primary, ..facts(Some("p: ANY 1 (a, b)"), "a") };
     assert_eq!(
         verdict(&facts).to_string(),
         "promoted by the operator's order although commits acknowledged by p under ANY 1 (a, b) may be missing here: \
@@ -285,11 +213,32 @@ table! { observe;
         => "publish p: ANY 1 (a, b)";
     primary_once_more:   ("p + a: ANY 1 (a, b)", "any 1 (a, b)", "") => "publish p: ANY 1 (a, b)";
     strangers_under_star: ("p: *", "*", "")                      => "publish p: FIRST 1 (*) ~ a, pg_receivewal";
-    strangers_add_up:    ("p: * ~ barman", "*", "")              => "publish p: FIRST 1 (*) ~ a, barman, pg_receivewal";
+    strangers_add_up:    ("p: * ~ barman", "*", "")              => "publish p: FIRST 1 (*) ~ a, pg_receivewal; p: FIRST 1 (*) ~ a, barman, pg_receivewal";
     strangers_came_later: ("p: ANY 1 (a); p: * @ \"0/200\"", "any 1 (a)", "") => "nothing";
     strangers_are_not_its: ("q + p: *", "any 1 (a)", "")
         => "publish p: ANY 1 (a); q + p: FIRST 1 (*) @ \"0/200\"";
     strangers_are_kept:  ("p: * ~ a, b, pg_receivewal", "*", "") => "nothing";
+}
+
+/// Under what was published first: published, who receives WAL and confirms it, who streams => the next step.
+fn under_star((published, connected, streaming): (&str, &str, &str)) -> String {
+    let connected = connected.split_whitespace().map(str::to_owned).collect();
+    let effective = published.parse::<Published>().unwrap().0[0].setting.to_string();
+    shown(next_step(&PrimaryFacts { connected, ..on_primary(published, &effective, streaming) }, Management::Observed))
+}
+
+table! { under_star;
+    somebody_comes:       ("p: * ~ a", "a x", "")  => "publish p: FIRST 1 (*) ~ a, x";
+    it_is_gone:           ("p: * ~ a, x", "a", "") => "publish p: FIRST 1 (*) ~ a; p: FIRST 1 (*) ~ a, x";
+    the_end_of_what_it_has: ("p: * ~ a; p: * ~ a, x", "a", "") => "publish p: FIRST 1 (*) ~ a; p: FIRST 1 (*) @ \"0/200\" ~ a, x";
+    it_alone_has_it:      ("p: * ~ a; p: * @ \"0/200\" ~ a, x", "a", "a@1FF b@1FF") => "nothing";
+    one_has_it_and_all_must_vote: ("p: * ~ a; p: * @ \"0/200\" ~ a, x", "a", "a@200 b@1FF") => "publish p: FIRST 1 (*) ~ a";
+    one_has_it_and_two_must_vote: ("p: ANY 2 (*) ~ a; p: ANY 2 (*) @ \"0/200\" ~ a, x", "a", "a@200 b@1FF")
+        => "publish p: ANY 2 (*) ~ a; p + a: ANY 2 (*) @ \"0/200\" ~ a, x";
+    two_are_gone_in_turn: ("p: * ~ a, y; p: * @ \"0/100\" ~ a, x, y", "a", "")
+        => "publish p: FIRST 1 (*) ~ a; p: FIRST 1 (*) ~ a, y";
+    it_is_back:           ("p: * ~ a; p: * @ \"0/200\" ~ a, x", "a x", "") => "publish p: FIRST 1 (*) ~ a, x";
+    a_node_is_gone:       ("p: * ~ a, B", "", "")  => "nothing";
 }
 
 /// Our setting: published, in effect, how many wanted, who streams => the next step.

@@ -34,10 +34,21 @@ pub struct PromotionFacts {
     pub published: Option<Published>,
     /// Where the WAL of each voter ends, the candidate's own among them. A vote without a position counts for nothing.
     pub votes: BTreeMap<NodeName, Option<Lsn>>,
-    /// The position the last primary last published.
-    pub last_known: Option<Lsn>,
+    /// The last primary, where one is on record.
+    pub last_primary: Option<LastPrimary>,
     /// The operator's word.
     pub operator: Operator,
+}
+
+/// What is on record of the last primary.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LastPrimary {
+    /// Its node.
+    pub node: NodeName,
+    /// Where its timeline leaves that of the primary before it, on the history that counts.
+    pub began: Lsn,
+    /// A position that its WAL has certainly reached.
+    pub reached: Lsn,
 }
 
 /// May the candidate be promoted, as far as synchronous replication is concerned?
@@ -114,11 +125,11 @@ pub fn verdict(facts: &PromotionFacts) -> Verdict {
     let refusal = match &facts.published {
         None => Refusal::Unpublished,
         Some(Published(guards)) => {
-            let present = facts.votes.iter().filter(|(_, position)| position.is_some());
-            let present = present.map(|(node, _)| node.clone()).collect();
+            let present =
+                facts.votes.iter().filter_map(|(node, position)| Some((node.clone(), (*position)?))).collect();
             let (mut proofs, mut shortfalls) = (Vec::new(), Vec::new());
             for guard in guards {
-                match judge(guard, &present, &facts.members) {
+                match judge(guard, &present, facts) {
                     Ok(proof) => proofs.push(proof),
                     Err(shortfall) => shortfalls.push(*shortfall),
                 }
@@ -133,22 +144,47 @@ pub fn verdict(facts: &PromotionFacts) -> Verdict {
         Operator::Silent => Verdict::Unsafe(refusal),
         Operator::AcceptsLoss => {
             let own = facts.votes.get(&facts.candidate).copied().flatten();
-            let loss = Loss { after: own, last_known: facts.last_known };
+            let last_known = facts.last_primary.as_ref().map(|last| last.reached);
+            let loss = Loss { after: own, last_known };
             Verdict::Overridden { refusal, loss }
         }
     }
 }
 
-/// Whether the votes of `present` cover what one guard protects.
-fn judge(guard: &Guard, present: &BTreeSet<NodeName>, members: &BTreeSet<NodeName>) -> Result<Proof, Box<Shortfall>> {
+/// Whether `node`, whose WAL ends at `position`, shows by that what one guard protects.
+///
+/// A name proves nothing: the node may have been restored from a backup, or copied from a standby that lagged. Once the guard
+/// is closed, its end is the measure. Before, the node must have what its primary is known to have written: of an earlier
+/// primary what the last one began with; and the primary itself must not hold less than any node that followed it.
+fn proves(
+    guard: &Guard,
+    node: &NodeName,
+    position: Lsn,
+    present: &BTreeMap<NodeName, Lsn>,
+    facts: &PromotionFacts,
+) -> bool {
+    if guard.until.is_some_and(|until| position >= until) {
+        return true;
+    }
+    let last = facts.last_primary.as_ref();
+    let written = |last: &LastPrimary| if last.node == guard.primary { last.reached } else { last.began };
+    let reached = last.is_none_or(|last| position >= written(last));
+    let is_primary = last.map_or(*node == guard.primary, |last| last.node == *node);
+    let is_furthest = present.values().all(|other| *other <= position);
+    reached && (is_furthest || !is_primary)
+}
+
+/// Whether the votes of those present cover what one guard protects.
+fn judge(guard: &Guard, present: &BTreeMap<NodeName, Lsn>, facts: &PromotionFacts) -> Result<Proof, Box<Shortfall>> {
     if guard.setting == SyncSetting::Off {
         return Ok(Proof::Asynchronous);
     }
-    if let Some(holder) = present.iter().find(|node| guard.is_held_by(node)) {
+    let mut held = present.iter().filter(|(node, _)| guard.is_held_by(node));
+    if let Some((holder, _)) = held.find(|(node, position)| proves(guard, node, **position, present, facts)) {
         return Ok(Proof::Holder(holder.clone()));
     }
-    let electorate = guard.electorate(members);
-    let voters: BTreeSet<_> = present.intersection(&electorate.voters).cloned().collect();
+    let electorate = guard.electorate(&facts.members);
+    let voters: BTreeSet<_> = electorate.voters.iter().filter(|node| present.contains_key(*node)).cloned().collect();
     if voters.len() >= electorate.needed {
         let wildcard = guard.setting.has_wildcard();
         return Ok(Proof::Intersection { voters, needed: electorate.needed, wildcard });
@@ -160,7 +196,7 @@ fn judge(guard: &Guard, present: &BTreeSet<NodeName>, members: &BTreeSet<NodeNam
         missing: electorate
             .voters
             .into_iter()
-            .filter(|node| !present.contains(node) && !guard.is_held_by(node))
+            .filter(|node| !present.contains_key(node) && !guard.is_held_by(node))
             .collect(),
         strangers: electorate.strangers,
         holders: [&guard.primary].into_iter().chain(&guard.heirs).cloned().collect(),

@@ -133,7 +133,7 @@ fn is_safe(state: &State, members: &Nodes, votes: &Nodes) -> bool {
         members: members.clone(),
         published: Some(state.published.clone()),
         votes: votes.iter().map(|node| (node.clone(), Some(Lsn(1)))).collect(),
-        last_known: None,
+        last_primary: None,
         operator: Operator::Silent,
     };
     matches!(verdict(&facts), Verdict::Safe(_))

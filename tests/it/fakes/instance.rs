@@ -4,12 +4,12 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use pgsqlms::location::Lsn;
-use pgsqlms::pacemaker::Property;
 use pgsqlms::postgres::control::DbState;
-use pgsqlms::rules::synchronous::{Published, SyncSetting};
+use pgsqlms::postgres::managed::{Managed, Setting};
 
-use super::wal::Position;
-use super::{RESOURCE, State, tell};
+use super::commits::{self, Synchronous};
+use super::wal::{Begun, Position};
+use super::{State, replication, tell};
 
 /// A default segment of WAL.
 pub const SEGMENT: u64 = 16 << 20;
@@ -17,58 +17,24 @@ pub const SEGMENT: u64 = 16 << 20;
 /// A record such as the one that ends recovery, or the shutdown checkpoint.
 const RECORD: u64 = 0x80;
 
-/// How much a slow connection carries each time.
-const TRICKLE: u64 = 0x1000;
-
 /// What the processes are doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Process {
     None,
-    Starting { until: Duration },
+    /// As a standby, or, without `standby.signal`, as a primary.
+    Starting {
+        until: Duration,
+    },
     Standby,
-    Promoting { until: Duration },
+    Promoting {
+        until: Duration,
+        by: Begun,
+    },
     Primary,
-    Stopping { primary: bool, until: Duration },
-}
-
-/// `synchronous_standby_names`; no names stand for `*`.
-#[derive(Debug, Clone, Default)]
-pub struct Synchronous {
-    /// 0 for asynchronous replication.
-    pub required: usize,
-    pub first: bool,
-    pub names: Vec<String>,
-}
-
-impl Synchronous {
-    /// What such a setting says: a list of names, bare or in double quotes.
-    pub fn read(text: &str) -> Self {
-        let Some((words, names)) = text.split_once('(') else { return Self::default() };
-        let names = names.trim_end_matches(')').split(',').map(|name| name.trim().trim_matches('"').to_owned());
-        Self {
-            required: words.split_whitespace().nth(1).and_then(|number| number.parse().ok()).unwrap_or(0),
-            first: words.starts_with("FIRST"),
-            names: names.filter(|name| name != "*").collect(),
-        }
-    }
-
-    pub fn text(&self) -> String {
-        let names = if self.names.is_empty() { "*".to_owned() } else { self.names.join(", ") };
-        match (self.required, self.first) {
-            (0, _) => String::new(),
-            (required, true) => format!("FIRST {required} ({names})"),
-            (required, false) => format!("ANY {required} ({names})"),
-        }
-    }
-
-    /// Up to where commits are acknowledged, given how far each streaming standby is, in the order of the list.
-    fn acknowledged(&self, mut flushed: Vec<Lsn>) -> Option<Lsn> {
-        if self.first {
-            return flushed.get(..self.required)?.iter().min().copied();
-        }
-        flushed.sort();
-        flushed.iter().rev().nth(self.required - 1).copied()
-    }
+    Stopping {
+        primary: bool,
+        until: Duration,
+    },
 }
 
 /// One data directory and its processes.
@@ -77,10 +43,17 @@ pub struct Instance {
     pub process: Process,
     pub control: DbState,
     pub standby_signal: bool,
+    /// It is a base backup that has not been started yet.
+    pub backup_label: bool,
+    /// Which data directory it is: one that was copied or made anew is another one.
+    pub directory: u64,
     /// Its `synchronous_standby_names`.
     pub synchronous: Synchronous,
-    /// A DBA has set it: until the primary has told the cluster so, its commits are promises to nobody.
-    pub by_hand: bool,
+    /// A person has changed what commits wait for, or what the cluster knows of it: until the primary has told the cluster
+    /// so, its commits are promises to nobody.
+    pub untold: bool,
+    /// The agent's own configuration file.
+    pub managed: Managed,
     /// The end of the WAL on disk.
     pub end: Position,
     pub replayed: Lsn,
@@ -94,7 +67,15 @@ pub struct Instance {
     pub upstream: Option<usize>,
     /// It has caught up with its upstream.
     pub streaming: bool,
-    retry_at: Duration,
+    /// Since when it follows that, or is the primary.
+    pub since: Duration,
+    /// A person has started it as a primary, and no agent has run here since.
+    pub hidden: bool,
+    /// So much of its WAL is yet to be read for a vote.
+    pub unread: u64,
+    /// Its WAL cannot be read to the end.
+    pub unreadable: bool,
+    pub retry_at: Duration,
 }
 
 impl Instance {
@@ -103,8 +84,11 @@ impl Instance {
             process: Process::None,
             control: DbState::ShutDownInRecovery,
             standby_signal: true,
+            backup_label: false,
+            directory: 0,
             synchronous: Synchronous::default(),
-            by_hand: false,
+            untold: false,
+            managed: Managed::default(),
             end,
             replayed: end.lsn,
             received: None,
@@ -112,6 +96,10 @@ impl Instance {
             fillers: BTreeSet::new(),
             upstream: None,
             streaming: false,
+            since: Duration::ZERO,
+            hidden: false,
+            unread: 0,
+            unreadable: false,
             retry_at: Duration::ZERO,
         }
     }
@@ -122,13 +110,20 @@ impl Instance {
         self.hang_up();
     }
 
-    fn hang_up(&mut self) {
+    pub fn hang_up(&mut self) {
         self.upstream = None;
         self.streaming = false;
     }
 
+    /// The host that our file names; nobody is followed where it names none. None where it is left to `postgresql.conf`.
+    pub fn host(&self) -> Option<String> {
+        let conninfo = self.managed.get(Setting::PrimaryConninfo)?;
+        let conninfo: pgsqlms::postgres::conninfo::Conninfo = conninfo.parse().unwrap();
+        Some(conninfo.get("host").unwrap_or_default().to_owned())
+    }
+
     /// Whether it sends WAL to those that ask for it.
-    fn sends(&self) -> bool {
+    pub fn sends(&self) -> bool {
         matches!(self.process, Process::Primary | Process::Stopping { primary: true, .. })
     }
 }
@@ -137,33 +132,29 @@ impl Instance {
 pub fn proceed(state: &mut State) {
     for node in 0..state.nodes.len() {
         write(state, node);
-        replicate(state, node);
+        replication::replicate(state, node);
     }
-    (0..state.nodes.len()).for_each(|node| acknowledge(state, node));
+    (0..state.nodes.len()).for_each(|node| commits::acknowledge(state, node));
     (0..state.nodes.len()).for_each(|node| step(state, node));
-    let writable = |node: &&super::Node| node.on && node.postgres.process == Process::Primary;
-    let primaries: Vec<String> = state.nodes.iter().filter(writable).map(|node| node.name.to_string()).collect();
-    if primaries.len() > 1 {
-        state.violated(format!("more than one primary: {}", primaries.join(", ")));
-    }
 }
+
+/// How much a standby that has more on its disk replays each time.
+const REPLAY: u64 = 4 << 20;
 
 fn step(state: &mut State, node: usize) {
     let now = state.now;
+    if state.nodes[node].postgres.process == Process::Standby {
+        let postgres = &mut state.nodes[node].postgres;
+        let ahead = postgres.replayed.0 + REPLAY < postgres.end.lsn.0;
+        postgres.replayed = if ahead { Lsn(postgres.replayed.0 + REPLAY) } else { postgres.replayed };
+    }
     match state.nodes[node].postgres.process {
-        Process::Starting { until } if now >= until => {
-            let attempted = state.random.one_in(2);
-            let postgres = &mut state.nodes[node].postgres;
-            postgres.process = Process::Standby;
-            postgres.replayed = postgres.end.lsn;
-            // It asks for the whole segment again as soon as it tries to connect.
-            postgres.received = attempted.then_some(Lsn(postgres.end.lsn.0 / SEGMENT * SEGMENT));
-        }
+        Process::Starting { until } if now >= until => has_started(state, node),
         Process::Promoting { .. } | Process::Primary if state.nodes[node].full => {
             tell!(state, "{}: ends: no space left on device", state.nodes[node].name);
             state.nodes[node].postgres.crash();
         }
-        Process::Promoting { until } if now >= until => become_primary(state, node),
+        Process::Promoting { until, by } if now >= until => become_primary(state, node, by),
         Process::Stopping { primary, until } if now >= until => {
             let end = state.nodes[node].postgres.end.lsn;
             let lags = |other: &super::Node| other.postgres.upstream == Some(node) && other.postgres.end.lsn < end;
@@ -178,24 +169,58 @@ fn step(state: &mut State, node: usize) {
     }
 }
 
-fn become_primary(state: &mut State, node: usize) {
+fn has_started(state: &mut State, node: usize) {
+    if !state.nodes[node].postgres.standby_signal {
+        return go_on_as_primary(state, node);
+    }
+    let attempted = state.random.one_in(2);
+    let postgres = &mut state.nodes[node].postgres;
+    postgres.process = Process::Standby;
+    postgres.replayed = Lsn(postgres.end.lsn.0.saturating_sub(postgres.unread));
+    // It asks for the whole segment again as soon as it tries to connect.
+    postgres.received = attempted.then_some(Lsn(postgres.end.lsn.0 / SEGMENT * SEGMENT));
+}
+
+/// It was started without `standby.signal`: it writes on where its WAL ends, on the same timeline.
+fn go_on_as_primary(state: &mut State, node: usize) {
+    let end = state.nodes[node].postgres.end;
+    let branch = state.wal.branch(end.branch);
+    let goes_on = branch.by == node && branch.written == end.lsn;
+    let branch = if goes_on { end.branch } else { state.wal.fork_unseen(end, node) };
+    be_primary(state, node, Position { branch, ..end });
+    state.nodes[node].postgres.hidden = true;
+    tell!(state, "{}: is a primary without a promotion, from {}", state.nodes[node].name, end.lsn);
+}
+
+fn become_primary(state: &mut State, node: usize, by: Begun) {
     let postgres = &state.nodes[node].postgres;
     let (left, known) = (postgres.end, postgres.timelines.clone());
     let mut next = state.wal.branch(left.branch).timeline + 1;
     while known.contains(&next) {
         next += 1;
     }
-    (state.on_promotion)(state, node);
-    let branch = state.wal.fork(left, next, node);
+    if by == Begun::ByAgent {
+        (state.on_promotion)(state, node);
+    }
+    let branch = state.wal.fork(left, next, node, by);
+    if by == Begun::ByAgent {
+        state.line = branch;
+    }
+    state.nodes[node].postgres.timelines.insert(next);
+    be_primary(state, node, Position { branch, ..left });
+    tell!(state, "{}: is the primary, timeline {} from {}", state.nodes[node].name, next, left.lsn);
+}
+
+/// The first record is written at `from`.
+fn be_primary(state: &mut State, node: usize, from: Position) {
+    let end = state.wal.write(from, RECORD);
     let postgres = &mut state.nodes[node].postgres;
-    postgres.end = Position { branch, lsn: Lsn(left.lsn.0 + RECORD) };
-    postgres.replayed = postgres.end.lsn;
-    postgres.timelines.insert(next);
+    (postgres.end, postgres.replayed) = (end, end.lsn);
     postgres.process = Process::Primary;
     postgres.control = DbState::InProduction;
     postgres.standby_signal = false;
+    (postgres.since, postgres.unread) = (state.now, 0);
     postgres.hang_up();
-    tell!(state, "{}: is the primary, timeline {} from {}", state.nodes[node].name, next, left.lsn);
 }
 
 /// Clients write to whatever primary they find.
@@ -205,129 +230,7 @@ fn write(state: &mut State, node: usize) {
     }
     let much = state.random.one_in(20);
     let bytes = if much { SEGMENT / 2 } else { 0x28 + 8 * state.random.below(0x400) as u64 };
-    let end = &mut state.nodes[node].postgres.end;
-    end.lsn = Lsn(end.lsn.0 + bytes);
-}
-
-/// A standby's walreceiver.
-fn replicate(state: &mut State, node: usize) {
-    let now = state.now;
-    let standby = &state.nodes[node];
-    if !standby.on || standby.postgres.process != Process::Standby {
-        return;
-    }
-    if standby.full {
-        // Its walreceiver ends again and again.
-        return state.nodes[node].postgres.hang_up();
-    }
-    let reachable = |other: &super::Node| {
-        other.on && other.side == standby.side && standby.linked && other.linked && other.postgres.sends()
-    };
-    let Some(primary) = state.nodes.iter().position(reachable) else {
-        if standby.postgres.upstream.is_some() {
-            let retry_at = now + state.random.milliseconds(100, 5000);
-            let postgres = &mut state.nodes[node].postgres;
-            postgres.retry_at = retry_at;
-            postgres.hang_up();
-        }
-        return;
-    };
-    if standby.postgres.upstream != Some(primary) {
-        if now < standby.postgres.retry_at {
-            return;
-        }
-        connect(state, node, primary);
-    }
-    if state.nodes[node].postgres.upstream == Some(primary) {
-        receive(state, node, primary);
-    }
-}
-
-/// Whether the sender's WAL leads on from this node's, as far as PostgreSQL can see. It asks for history files that it does
-/// not have, so a file of its own that only stands for a number hides the sender's.
-fn follows(state: &State, node: usize, sender: Position) -> bool {
-    let postgres = &state.nodes[node].postgres;
-    let hidden = postgres.fillers.contains(&state.wal.branch(sender.branch).timeline);
-    !hidden && state.wal.following(postgres.end, sender).is_some()
-}
-
-fn connect(state: &mut State, node: usize, primary: usize) {
-    let sender = state.nodes[primary].postgres.end;
-    let histories: Vec<u32> = state.wal.way(sender).map(|at| state.wal.branch(at.branch).timeline).collect();
-    let retry_at = state.now + Duration::from_secs(5);
-    let following = follows(state, node, sender);
-    let postgres = &mut state.nodes[node].postgres;
-    postgres.timelines.extend(histories);
-    postgres.hang_up();
-    if !following {
-        postgres.retry_at = retry_at;
-        return;
-    }
-    postgres.upstream = Some(primary);
-    postgres.received = postgres.received.or(Some(Lsn(postgres.end.lsn.0 / SEGMENT * SEGMENT)));
-    let end = postgres.end;
-    if !state.wal.holds(sender, end) {
-        let names = (&state.nodes[node].name, &state.nodes[primary].name);
-        let what = format!("{} follows {} although their WAL differs before {}", names.0, names.1, end.lsn);
-        state.violated(what);
-    }
-}
-
-fn receive(state: &mut State, node: usize, primary: usize) {
-    let sender = state.nodes[primary].postgres.end;
-    let postgres = &state.nodes[node].postgres;
-    let most = if state.nodes[node].slow { Lsn(postgres.end.lsn.0 + TRICKLE) } else { sender.lsn };
-    let end = state.wal.up_to(sender, most.min(sender.lsn));
-    let lags = state.random.one_in(8);
-    let postgres = &mut state.nodes[node].postgres;
-    if end.lsn > postgres.end.lsn || end.branch != postgres.end.branch {
-        postgres.end = end;
-        postgres.received = Some(end.lsn);
-    }
-    if !lags {
-        postgres.replayed = postgres.end.lsn;
-    }
-    postgres.streaming |= postgres.end.lsn == sender.lsn;
-}
-
-/// Whether a primary has told the cluster what its commits wait for now.
-fn is_told(state: &State, node: usize) -> bool {
-    let published = state.information.properties.get(&Property::Synchronous.of(RESOURCE));
-    let published = published.and_then(|text| text.parse::<Published>().ok()).unwrap_or_default();
-    let setting: SyncSetting = state.nodes[node].postgres.synchronous.text().parse().unwrap();
-    let name = &state.nodes[node].name;
-    published.0.iter().any(|guard| guard.primary == *name && guard.setting == setting && guard.until.is_none())
-}
-
-/// Commits are acknowledged once those that they wait for have them. Only these are promises.
-fn acknowledge(state: &mut State, node: usize) {
-    if state.nodes[node].postgres.by_hand && !is_told(state, node) {
-        return;
-    }
-    state.nodes[node].postgres.by_hand = false;
-    let primary = &state.nodes[node].postgres;
-    if primary.synchronous.required == 0 || !state.nodes[node].on || primary.process != Process::Primary {
-        return;
-    }
-    let listed: Vec<usize> = match primary.synchronous.names.is_empty() {
-        true => (0..state.nodes.len()).collect(),
-        false => {
-            let number = |name: &String| state.nodes.iter().position(|node| node.name.as_str() == name);
-            primary.synchronous.names.iter().filter_map(number).collect()
-        }
-    };
-    let follower = |other: &&usize| {
-        let other = &state.nodes[**other].postgres;
-        other.upstream == Some(node) && other.streaming
-    };
-    let flushed = listed.iter().filter(follower).map(|other| state.nodes[*other].postgres.end.lsn).collect();
-    let Some(lsn) = primary.synchronous.acknowledged(flushed) else { return };
-    let Position { branch, .. } = primary.end;
-    if state.wal.branch(branch).parent.is_some_and(|parent| lsn <= parent.lsn) {
-        return;
-    }
-    let known = state.acknowledged.entry(branch).or_insert(Position { branch, lsn });
-    known.lsn = known.lsn.max(lsn);
+    state.nodes[node].postgres.end = state.wal.write(state.nodes[node].postgres.end, bytes);
 }
 
 /// What a demanded shutdown begins with: a primary writes its last record, which its standbys are to have.
@@ -336,7 +239,7 @@ pub fn shut_down(state: &mut State, node: usize) {
     let postgres = &mut state.nodes[node].postgres;
     let primary = postgres.process == Process::Primary;
     if primary {
-        postgres.end.lsn = Lsn(postgres.end.lsn.0 + RECORD);
+        postgres.end = state.wal.write(postgres.end, RECORD);
         postgres.control = DbState::ShuttingDown;
     }
     postgres.hang_up();

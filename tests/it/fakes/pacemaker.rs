@@ -1,16 +1,23 @@
 //! Attributes, properties and members, and what may go wrong with them.
 
+/// What becomes of what an agent tells and reads.
+mod arriving;
+/// What the cluster keeps.
+mod kept;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use pgsqlms::node::NodeName;
 use pgsqlms::pacemaker::cib::Cib;
 use pgsqlms::pacemaker::{Attribute, Pacemaker, PacemakerError, Property, Reach};
-use pgsqlms::record::{Promotion, Record};
-use pgsqlms::vote::Ballot;
+use pgsqlms::rules::candidates::Roles;
 
 use super::instance::Process;
 use super::{Planted, RESOURCE, Run, State, tell};
+use arriving::{is_refused, judge_score, refuses, renewed, strays_on_record};
+pub use kept::Backup;
+use kept::put;
 
 type Attributes = BTreeMap<NodeName, BTreeMap<String, String>>;
 
@@ -23,9 +30,17 @@ pub struct Information {
     pub private: Attributes,
     pub permanent: Attributes,
     pub properties: BTreeMap<String, String>,
+    /// The nodes on which a location constraint forbids the role of the primary.
+    pub banned: BTreeSet<NodeName>,
+    /// The nodes on which it has the role of the primary, as far as Pacemaker knows.
+    pub promoted: BTreeSet<NodeName>,
+    /// The scheduler has nothing left to do.
+    pub idle: bool,
     /// How often the scheduler was given something new.
     pub changes: u64,
     pub weather: Weather,
+    /// Which attributes there are, and whether they are private: that does not change any more.
+    known: BTreeMap<String, Reach>,
     /// Who has promised something that the others do not see until then, and what they see meanwhile.
     withheld: Option<Withheld>,
     underway: Vec<Write>,
@@ -71,17 +86,11 @@ impl Information {
         Vec::into_iter(due).for_each(|write| self.apply(write));
     }
 
-    fn apply(&mut self, Write { node, name, value, reach, .. }: Write) {
-        let attributes = match reach {
-            Reach::Scheduler => self.transient.entry(node).or_default(),
-            Reach::Private => self.private.entry(node).or_default(),
-        };
-        let changed = attributes.get(&name) != value.as_ref();
-        match value {
-            Some(value) => drop(attributes.insert(name, value)),
-            None => drop(attributes.remove(&name)),
-        }
-        self.changes += u64::from(changed && reach == Reach::Scheduler);
+    /// No node is there any more.
+    pub fn end(&mut self) {
+        self.known.clear();
+        self.private.clear();
+        self.underway.clear();
     }
 
     /// Whether some attribute is still on its way.
@@ -131,12 +140,41 @@ impl FakePacemaker<'_> {
         Ok(ask(state, self.run.node))
     }
 
+    /// The CIB is changed.
+    fn written(&self, state: &mut State, name: &str) {
+        state.written.push(name.to_owned());
+        if let Some(quiet) = &self.run.quiet {
+            let node = &state.nodes[self.run.node].name;
+            state.violated(format!("{node}: {quiet} changes {name} in the CIB"));
+        }
+    }
+
+    /// Several properties in one change.
+    fn set_at_once(&self, properties: &[(&str, Option<&str>)]) -> Result<(), PacemakerError> {
+        self.call(|state, me| {
+            let names: Vec<&str> = properties.iter().map(|(name, _)| *name).collect();
+            self.written(state, &names.join("+"));
+            properties.iter().for_each(|(name, value)| put(state, me, name, *value));
+            state.information.changes += 1;
+            // The CIB is written on all nodes and on their disks.
+            let pause = state.random.milliseconds(20, 400);
+            state.pass(pause);
+        })
+    }
+
+    fn is_refused(&self, name: &str, value: Option<&str>) -> bool {
+        is_refused(&mut self.run.cluster.state.borrow_mut(), self.run.node, name, value)
+    }
+
     fn write(&self, node: &NodeName, name: &str, value: Option<&str>, reach: Reach) -> Result<(), PacemakerError> {
-        if reach == Reach::Private && is_refused(&mut self.run.cluster.state.borrow_mut(), self.run.node) {
+        if reach == Reach::Private && self.is_refused(name, value) {
             self.run.step();
             return Err(failed());
         }
         self.call(|state, me| {
+            if state.information.is_change(node, name, value, reach) {
+                self.written(state, name);
+            }
             let reachable = |other: &super::Node| other.name == *node && other.on && other.side == state.nodes[me].side;
             if !state.nodes.iter().any(reachable) || refuses(state, node, name, value) {
                 return;
@@ -148,6 +186,7 @@ impl FakePacemaker<'_> {
                 Weather::Fair | Weather::Lossy(_) | Weather::Failing(_) => {}
             }
             tell!(state, "{} sets {name} of {node} to {}", state.nodes[me].name, value.unwrap_or("nothing"));
+            judge_score(state, me, node, name, value);
             let (node, name, value) = (node.clone(), name.to_owned(), value.map(str::to_owned));
             let earlier = state.information.underway.iter().filter(|write| write.node == node && write.name == name);
             let due = earlier.map(|write| write.due).max().unwrap_or_default().max(due);
@@ -155,30 +194,6 @@ impl FakePacemaker<'_> {
             let now = state.now;
             state.information.deliver(now);
         })
-    }
-}
-
-/// Whether what an agent tells the others only is not taken. Where that is not to matter, it happens all the time.
-fn is_refused(state: &mut State, node: usize) -> bool {
-    state.nodes[node].mute || (state.planted == Some(Planted::CountsOldVotes) && state.random.one_in(2))
-}
-
-/// What does not arrive: the bug that nobody becomes a candidate, or the vote that all wait for.
-fn refuses(state: &State, node: &NodeName, name: &str, value: Option<&str>) -> bool {
-    match state.planted {
-        Some(Planted::KeepsNegativeScores) => name == Attribute::Score.of(RESOURCE) && value == Some("1"),
-        Some(Planted::WaitsForEveryVote) => name == Attribute::Vote.of(RESOURCE) && *node == state.nodes[0].name,
-        _ => false,
-    }
-}
-
-/// The vote as if it were cast now.
-fn renewed(state: &State, vote: &str) -> String {
-    let record = state.information.properties.get(&Property::Promotions.of(RESOURCE));
-    let after = record.and_then(|record| record.parse::<Record>().ok()?.newest_timeline());
-    match vote.parse::<Ballot>() {
-        Ok(ballot) => Ballot { after, ..ballot }.to_string(),
-        Err(_) => vote.to_owned(),
     }
 }
 
@@ -195,11 +210,17 @@ impl Pacemaker for FakePacemaker<'_> {
             if state.planted == Some(Planted::CountsOldVotes) {
                 found.values_mut().for_each(|vote| *vote = renewed(state, vote));
             }
-            if state.planted == Some(Planted::ConcealsFullDisks) {
-                found.values_mut().for_each(|vote| *vote = vote.replace(" room=none", ""));
-            }
+            let concealed = match state.planted {
+                Some(Planted::ConcealsFullDisks) => Some(" room=none"),
+                Some(Planted::ConcealsRecovery) => Some(" recovering=yes"),
+                Some(Planted::ConcealsPrimaries) => Some(" primary=yes"),
+                _ => None,
+            };
             if name == Attribute::Vote.of(RESOURCE) {
                 state.seen_votes[me] = found.clone();
+            }
+            if let Some(word) = concealed {
+                found.values_mut().for_each(|vote| *vote = vote.replace(word, ""));
             }
             let votes = |node: &super::Node| found.contains_key(&node.name) || node.postgres.process == Process::None;
             let waits = state.planted == Some(Planted::WaitsForEveryVote) && !state.nodes.iter().all(votes);
@@ -221,8 +242,8 @@ impl Pacemaker for FakePacemaker<'_> {
         self.call(|_, _| ())
     }
 
-    fn delete_attribute(&mut self, name: &str, node: &NodeName) -> Result<(), PacemakerError> {
-        self.write(node, name, None, Reach::Private)
+    fn delete_attribute(&mut self, name: &str, node: &NodeName, reach: Reach) -> Result<(), PacemakerError> {
+        self.write(node, name, None, reach)
     }
 
     fn cib(&mut self) -> Result<Cib, PacemakerError> {
@@ -243,45 +264,65 @@ impl Pacemaker for FakePacemaker<'_> {
                 _ => None,
             };
             hidden.map(|property| properties.remove(&property.of(RESOURCE)));
+            strays_on_record(state, me, &mut properties);
             Cib {
                 nodes: state.nodes.iter().map(|node| node.name.clone()).collect(),
                 transient: state.information.transient.clone(),
                 permanent: state.information.permanent.clone(),
-                without_fencing: false,
+                banned: match state.planted {
+                    Some(Planted::BansAreUnseen) => BTreeMap::new(),
+                    _ => [(RESOURCE.to_owned(), state.information.banned.clone())].into(),
+                },
                 properties,
+                ..Cib::default()
             }
         })
     }
 
-    fn set_property(&mut self, name: &str, value: Option<&str>) -> Result<(), PacemakerError> {
-        self.call(|state, me| {
-            tell!(state, "{} sets {name} to {}", state.nodes[me].name, value.unwrap_or("nothing"));
-            if state.planted == Some(Planted::PromisesTooLate) && name == Property::Synchronous.of(RESOURCE) {
-                let before = state.information.properties.get(name).cloned();
-                let until = state.now + Duration::from_secs(10);
-                state.information.withheld = Some(Withheld { by: me, until, before });
-            }
-            match value {
-                Some(value) => drop(state.information.properties.insert(name.to_owned(), value.to_owned())),
-                None => drop(state.information.properties.remove(name)),
-            }
-            let record = value.filter(|_| name == Property::Promotions.of(RESOURCE)).and_then(|text| text.parse().ok());
-            let counts = |last: &&Promotion| Some(last.timeline) >= state.overruled;
-            let last = record.and_then(|record: Record| record.last().filter(counts).cloned());
-            state.recorded = last.or(state.recorded.take());
-            state.information.changes += 1;
-            // The CIB is written on all nodes and on their disks.
-            let pause = state.random.milliseconds(20, 400);
-            state.pass(pause);
+    fn roles(&mut self, _instance: &str) -> Result<Roles, PacemakerError> {
+        self.call(|state, _| {
+            let Information { promoted, idle, .. } = &state.information;
+            Roles { promoted: promoted.clone(), idle: *idle }
         })
+    }
+
+    fn parameters(&mut self, resource: &str) -> Result<Option<BTreeMap<String, String>>, PacemakerError> {
+        self.call(|_, _| (resource == RESOURCE).then(BTreeMap::new))
+    }
+
+    fn set_property(&mut self, name: &str, value: Option<&str>) -> Result<(), PacemakerError> {
+        self.set_at_once(&[(name, value)])
+    }
+
+    fn set_properties(&mut self, properties: &[(String, String)]) -> Result<(), PacemakerError> {
+        if properties.is_empty() {
+            return Ok(());
+        }
+        let several: Vec<_> = properties.iter().map(|(name, value)| (name.as_str(), Some(value.as_str()))).collect();
+        self.set_at_once(&several)
     }
 
     fn clean_up(&mut self, _instance: &str) -> Result<(), PacemakerError> {
         self.call(|state, _| state.information.changes += 1)
     }
 
+    fn set_permanent_attribute(&mut self, name: &str, node: &NodeName, value: &str) -> Result<(), PacemakerError> {
+        self.call(|state, _| {
+            self.written(state, name);
+            let attributes = state.information.permanent.entry(node.clone()).or_default();
+            attributes.insert(name.to_owned(), value.to_owned());
+        })
+    }
+
     fn delete_permanent_attribute(&mut self, name: &str, node: &NodeName) -> Result<(), PacemakerError> {
-        self.call(|state, _| drop(state.information.permanent.get_mut(node).map(|values| values.remove(name))))
+        self.call(|state, _| {
+            self.written(state, name);
+            drop(state.information.permanent.get_mut(node).map(|values| values.remove(name)));
+        })
+    }
+
+    fn is_quorate(&mut self) -> Result<bool, PacemakerError> {
+        self.members().map(|members| members.len() * 2 > self.run.cluster.state.borrow().nodes.len())
     }
 
     fn members(&mut self) -> Result<BTreeSet<NodeName>, PacemakerError> {

@@ -1,6 +1,5 @@
 //! What can be done to an instance, by its name in the table. Whatever is done is undone by `heal`, and at the end.
 
-use std::io::Write;
 use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -9,7 +8,11 @@ use std::time::Duration;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+/// Its file system.
+mod storage;
+
 use super::stage::Stage;
+use super::{hanging, surroundings};
 use crate::throwaway::{Instance, Succeeds, as_user, eventually};
 
 /// Does what one line of the table says.
@@ -42,11 +45,11 @@ pub(super) fn inject(stage: &mut Stage, line: &str) {
         "chown to root" => {
             Command::new("chown").args(["--no-dereference", "root:root"]).arg(stage.data().join(rest)).success()
         }
-        "fill" => fill(stage, rest),
-        "use up inodes" => use_up_inodes(stage),
-        "mount read-only" => read_only(stage),
-        "file system error" => file_system_error(stage),
-        "unmount" => unmount(stage),
+        "fill" => storage::fill(stage, rest),
+        "use up inodes" => storage::use_up_inodes(stage),
+        "mount read-only" => storage::read_only(stage),
+        "file system error" => storage::file_system_error(stage),
+        "unmount" => storage::unmount(stage),
         "recycle the pid" => recycle(stage),
         "cut off for" => cut_off(stage, rest),
         "take the other's pid" => take_pid(stage, stage.other.as_ref().unwrap().postmaster().unwrap()),
@@ -56,10 +59,21 @@ pub(super) fn inject(stage: &mut Stage, line: &str) {
         "own programs" => own_programs(stage),
         "upgrade" => upgrade(stage),
         "another instance" => another(stage),
+        "same path in another mount namespace" => surroundings::same_path_in_another_mount_namespace(stage),
+        "single-user server" => surroundings::single_user(stage),
+        "foreign server on a file system that hangs" => hanging::foreign_server(stage),
+        "the name service has named" => surroundings::has_named(stage, rest),
+        "its environment has" => surroundings::environment_has(stage, rest),
+        "rename programs" => surroundings::rename_programs(stage),
+        "orphaned archiver" => surroundings::orphaned_archiver(stage),
+        "without CAP_SYS_PTRACE" => stage.without_ptrace = true,
+        "hanging name service" => surroundings::hanging_name_service(stage),
         "stalled receiver" => stalled_receiver(stage),
         "replication client called" => replication_client(stage, rest),
         "wait until" => wait_until(stage, rest),
-        "the other runs" => assert!(stage.other.as_ref().unwrap().processes() > 0, "the other one does not run"),
+        "the other runs" => {
+            assert_eq!(stage.other.as_ref().unwrap().sql("SELECT 1"), "1", "the other one does not run")
+        }
         _ => panic!("no such injection: {line}"),
     }
 }
@@ -235,52 +249,6 @@ fn chmod(stage: &mut Stage, rest: &str) {
     let mode = u32::from_str_radix(mode, 8).unwrap();
     std::fs::set_permissions(&path, PermissionsExt::from_mode(mode)).unwrap();
     stage.undo.push(Box::new(move |_| drop(std::fs::set_permissions(&path, before))));
-}
-
-/// Fills the file system of a directory to the last byte, or but for so many kB: `data/pg_wal 200`.
-fn fill(stage: &mut Stage, rest: &str) {
-    let (name, leave) = rest.split_once(' ').unwrap_or((rest, "0"));
-    let path = stage.directory.path().join(name).join("ballast");
-    let mut ballast = std::fs::File::create(&path).unwrap();
-    let block = [1_u8; 4096];
-    while ballast.write_all(&block).is_ok() {}
-    let leave: u64 = leave.parse().unwrap();
-    let length = ballast.metadata().unwrap().len();
-    ballast.set_len(length.saturating_sub(leave << 10)).unwrap();
-    let _ = ballast.sync_all();
-    stage.undo.push(Box::new(move |_| drop(std::fs::remove_file(path))));
-}
-
-fn use_up_inodes(stage: &mut Stage) {
-    let directory = stage.data().join("many");
-    std::fs::create_dir(&directory).unwrap();
-    let mut numbers = 0..;
-    while numbers.next().is_some_and(|number: u32| std::fs::write(directory.join(number.to_string()), "").is_ok()) {}
-    stage.undo.push(Box::new(move |_| drop(std::fs::remove_dir_all(directory))));
-}
-
-fn remount(path: &Path, options: &str) -> bool {
-    Command::new("mount").args(["-o", options]).arg(path).stderr(Stdio::null()).status().unwrap().success()
-}
-
-fn read_only(stage: &mut Stage) {
-    let path = stage.data();
-    assert!(remount(&path, "remount,ro"));
-    stage.undo.push(Box::new(move |_| assert!(remount(&path, "remount,rw"))));
-}
-
-/// What ext4 does when it finds itself damaged, by default on Debian: it refuses to write from now on.
-fn file_system_error(stage: &Stage) {
-    let find = Command::new("findmnt").args(["--noheadings", "--output", "SOURCE"]).arg(stage.data()).output().unwrap();
-    let device = String::from_utf8(find.stdout).unwrap();
-    let device = device.trim().trim_start_matches("/dev/");
-    std::fs::write(format!("/sys/fs/ext4/{device}/trigger_fs_error"), "injected by a test").unwrap();
-}
-
-fn unmount(stage: &mut Stage) {
-    let path = stage.data();
-    Command::new("umount").arg("--lazy").arg(&path).success();
-    stage.mounts.retain(|mount| *mount != path);
 }
 
 /// The process number in postmaster.pid is another process's of the same user by now.

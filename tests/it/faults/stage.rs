@@ -25,6 +25,8 @@ pub(super) struct Stage {
     pub(super) undo: Vec<Undo>,
     /// The data directory as it was found: after it was unmounted, nothing leads to it any more.
     data: PathBuf,
+    /// Agents run without the right to look at other users' processes.
+    pub(super) without_ptrace: bool,
     /// Another instance on this machine.
     pub(super) other: Option<Instance>,
 }
@@ -70,7 +72,7 @@ impl Stage {
         }
         let data = instance.data();
         let (held, parameters, undo) = (Vec::new(), Vec::new(), Vec::new());
-        let mut stage = Self { instance, held, parameters, undo, data, other: None };
+        let mut stage = Self { instance, held, parameters, undo, data, without_ptrace: false, other: None };
         match case.role.as_str() {
             "fresh" => {}
             "standby" | "stopped standby" => {
@@ -124,6 +126,7 @@ impl Stage {
     /// The agent, with the case's parameters.
     pub(super) fn agent(&self, action: &str, timeout: u64) -> Test {
         let test = self.instance.agent(action).meta("timeout", timeout.to_string());
+        let test = if self.without_ptrace { test.without_ptrace() } else { test };
         let parameters = self.parameters.iter();
         parameters.fold(test, |test, (name, value)| test.parameter(name, self.expanded(value)))
     }

@@ -5,13 +5,24 @@ use nix::unistd::Pid;
 
 use super::*;
 
-fn monitors(pair: &Pair) -> Ended {
-    pair.run(pair.action("monitor").meta("interval", "3000").parameter("rejoin", "rebuild"))
+pub(super) fn monitors(pair: &Pair) -> Ended {
+    pair.run(with_programs(pair, pair.action("monitor").meta("interval", "3000")).parameter("rejoin", "rebuild"))
+}
+
+/// With the programs of [`Pair::programs_with`], until they are removed: what goes on after an action has its parameters.
+fn with_programs(pair: &Pair, test: Test) -> Test {
+    let bindir = pair.old.directory.path().join("bin");
+    if bindir.exists() { test.parameter("bindir", bindir) } else { test }
+}
+
+/// From now on with PostgreSQL's own programs.
+fn usual_programs(pair: &Pair) {
+    std::fs::remove_dir_all(pair.old.directory.path().join("bin")).unwrap();
 }
 
 /// The monitor, whose reason must begin with this.
 #[track_caller]
-fn tells(pair: &Pair, words: &str) {
+pub(super) fn tells(pair: &Pair, words: &str) {
     // A new reason is held back for once.
     let first = monitors(pair);
     let told = if first.code == Success as i32 { monitors(pair) } else { first };
@@ -20,7 +31,7 @@ fn tells(pair: &Pair, words: &str) {
 }
 
 /// The programs that nobody watches.
-fn jobs(pair: &Pair) -> Vec<Pid> {
+pub(super) fn jobs(pair: &Pair) -> Vec<Pid> {
     let read = |pid: &str, file: &str| std::fs::read(format!("/proc/{pid}/{file}")).unwrap_or_default();
     let is_one = |pid: &String| {
         let (command, environment) = (read(pid, "cmdline"), read(pid, "environ"));
@@ -33,18 +44,18 @@ fn jobs(pair: &Pair) -> Vec<Pid> {
 
 /// The job has ended by itself.
 #[track_caller]
-fn ends(pair: &Pair) {
+pub(super) fn ends(pair: &Pair) {
     eventually("the end of the job", || jobs(pair).is_empty());
 }
 
 #[track_caller]
-fn has(pair: &Pair, words: &str) {
+pub(super) fn has(pair: &Pair, words: &str) {
     eventually(words, || order(pair).contains(words));
 }
 
 /// A monitor begins this attempt.
 #[track_caller]
-fn begins(pair: &Pair, attempt: u32) {
+pub(super) fn begins(pair: &Pair, attempt: u32) {
     let tries = format!("tries={attempt}\n");
     monitors(pair);
     eventually("it to be counted", || order(pair).contains(&tries) && !order(pair).contains("tried=7\n"));
@@ -52,7 +63,7 @@ fn begins(pair: &Pair, attempt: u32) {
 
 /// The rebuild follows the copy, as Pacemaker carries it out.
 #[track_caller]
-fn restarts(pair: &Pair) {
+pub(super) fn restarts(pair: &Pair) {
     has(pair, "stage=copied");
     let restarts = monitors(pair);
     expect(&restarts, GenericError);
@@ -78,8 +89,9 @@ fn is_kept(pair: &Pair, attempts: usize) {
 fn a_job_that_was_killed_is_begun_anew_by_the_next_monitor() {
     let Some(pair) = pair() else { return };
     expect(&pair.run(pair.action("start").parameter("rejoin", "rebuild")), Success);
-    let slow = pair.programs_with("pg_basebackup", "exec $real --max-rate=500k \"$@\"");
-    pair.tell_cluster("srv2", &[("pgdata", &pair.old.data()), ("bindir", &slow)]);
+    pair.programs_with("pg_basebackup", "exec $real --max-rate=500k \"$@\"");
+    // Not the data directory of this node: so it would be read who reads one set of parameters and no rules.
+    pair.tell_cluster("srv2", &[("pgdata", Path::new("/nowhere"))]);
     tells(&pair, "being rebuilt, `journalctl -t pgsqlms` here tells how far: it diverged from timeline 2 (srv2) at 0/");
     eventually("a part of the copy", || beside(&pair).join("data/base").exists());
     let [job] = jobs(&pair)[..] else { panic!("{:?}", jobs(&pair)) };
@@ -89,13 +101,14 @@ fn a_job_that_was_killed_is_begun_anew_by_the_next_monitor() {
     tells(&pair, "being rebuilt, ");
     assert_eq!(jobs(&pair), [job]);
     // Nor beside an operator's.
+    pair.tell_cluster("srv2", &[("pgdata", &pair.old.data())]);
     let (done, told) = run(&pair, &["--yes"]);
     assert!(!done && told.contains("still copies the primary"), "{told}");
     kill(job, Signal::SIGKILL).unwrap();
     eventually("its end", || jobs(&pair).is_empty() && commands(&beside(&pair)).is_empty());
     // What is half copied is never started.
     expect(&pair.run(pair.action("stop")), Success);
-    pair.tell_cluster("srv2", &[("pgdata", &pair.old.data())]);
+    usual_programs(&pair);
     // By now it does not start as what it is.
     let started = pair.run(pair.action("start").parameter("rejoin", "rebuild"));
     if started.code == Success as i32 {
@@ -119,8 +132,7 @@ fn a_job_that_was_killed_is_begun_anew_by_the_next_monitor() {
 fn what_fails_is_told_and_tried_three_times() {
     let Some(pair) = pair() else { return };
     expect(&pair.run(pair.action("start").parameter("rejoin", "rebuild")), Success);
-    let fails = pair.programs_with("pg_basebackup", "echo 'pg_basebackup: error: no luck' >&2; exit 1");
-    pair.tell_cluster("srv2", &[("pgdata", &pair.old.data()), ("bindir", &fails)]);
+    pair.programs_with("pg_basebackup", "echo 'pg_basebackup: error: no luck' >&2; exit 1");
     for attempt in 1..=3 {
         begins(&pair, attempt);
         has(&pair, "no luck");
@@ -137,7 +149,7 @@ fn what_fails_is_told_and_tried_three_times() {
     assert!(jobs(&pair).is_empty() && !beside(&pair).exists());
     assert_eq!(pair.old.sql("SELECT count(*) FROM stray"), "40000");
     // What the operator does then.
-    pair.tell_cluster("srv2", &[("pgdata", &pair.old.data())]);
+    usual_programs(&pair);
     let child = copied(&pair, &["--yes"]);
     expect(&pair.run(pair.action("stop")), Success);
     start(&pair);
@@ -195,41 +207,4 @@ fn old_data_that_nobody_was_left_to_remove_goes_when_the_copy_follows() {
     ends(&pair);
     pair.is_whole();
     is_kept(&pair, 1);
-}
-
-/// The primary has removed the WAL that this node needs next; it has not diverged.
-#[test]
-fn a_node_that_lacks_wal_is_rebuilt() {
-    let Some(pair) = pair() else { return };
-    lacks_wal(&pair);
-    expect(&pair.run(pair.action("start").parameter("rejoin", "rebuild")), Success);
-    let name = pair.old.data().to_string_lossy().trim_matches('/').replace('/', "-");
-    let note = PathBuf::from(format!("/run/pgsqlms/{name}.break"));
-    // Its receiver streams for a moment, again and again, until it is told that the WAL is gone.
-    eventually("the break to be noted", || monitors(&pair).code == 0 && note.exists());
-    // Half a minute later.
-    let text = std::fs::read_to_string(&note).unwrap();
-    let (since, seen) = text.split_once(' ').unwrap();
-    std::fs::write(&note, format!("{} {seen}", since.parse::<u64>().unwrap() - 40_000)).unwrap();
-    let archive = |command: &str| {
-        pair.old.sql(&format!("ALTER SYSTEM SET restore_command = '{command}'"));
-        pair.old.sql("SELECT pg_reload_conf()");
-        eventually("the setting", || pair.old.sql("SHOW restore_command") == command);
-    };
-    archive("false");
-    let command = "run `pgsqlms rebuild --resource pgsql-test` here; no WAL received for ";
-    eventually("its primary to refuse", || monitors(&pair).reason.starts_with(command));
-    assert!(jobs(&pair).is_empty());
-    let told = pair.inside(Test::new(["rejoin", "--resource", "pgsql-test"])).output().unwrap();
-    assert!(!told.status.success(), "{told:?}");
-    assert!(
-        String::from_utf8_lossy(&told.stderr).starts_with(&format!("pgsqlms: not brought back: {command}")),
-        "{told:?}"
-    );
-    archive("");
-    begins(&pair, 1);
-    restarts(&pair);
-    ends(&pair);
-    pair.is_whole();
-    assert!(!old(&pair).exists());
 }

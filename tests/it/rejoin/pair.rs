@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 use tempfile::TempDir;
 
 use crate::run::{AGENT, Test, is_root, skip};
+use crate::throwaway::scripts::executable;
 use crate::throwaway::{Instance, Succeeds, eventually};
 
 /// `old` was the primary, `new` is; `old` wrote a table `stray` that nobody else has, and does not run.
@@ -14,6 +15,8 @@ pub(crate) struct Pair {
     pub(crate) old: Instance,
     pub(crate) new: Instance,
     cluster: TempDir,
+    /// The system identifier of both.
+    system: String,
 }
 
 /// How an action ended.
@@ -43,7 +46,7 @@ impl Pair {
             |from: &Instance| format!("primary_conninfo = 'host={} user=postgres'\n", from.directory.path().display());
         old.configure(&format!("wal_log_hints = on\nwal_keep_size = 64\n{}", follow(&new)));
         prepare(&old);
-        run(&old);
+        old.run_by_hand();
         old.sql("CREATE TABLE kept AS SELECT generate_series(1, 5000) AS number");
         let mut copy = old.as_user("pg_basebackup");
         copy.arg("--host").arg(old.directory.path()).args(["--checkpoint=fast", "--pgdata"]).arg(new.data());
@@ -55,10 +58,11 @@ impl Pair {
         let socket = format!("unix_socket_directories = '{}'\n", new.directory.path().display());
         new.configure(&format!("{socket}{}", follow(&old)));
         std::fs::write(new.data().join("standby.signal"), "").unwrap();
-        run(&new);
+        new.run_by_hand();
         let cluster = TempDir::with_prefix_in("pgsqlms.", "/var/tmp").unwrap();
         std::fs::set_permissions(cluster.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
-        let pair = Self { old, new, cluster };
+        let system = new.sql("SELECT system_identifier FROM pg_control_system()");
+        let pair = Self { old, new, cluster, system };
         pair.part(afterwards);
         pair.describe();
         Some(pair)
@@ -94,10 +98,11 @@ impl Pair {
             format!(r#"<nvpair id="{name}" name="{name}" value="{}"/>"#, value.display())
         };
         let parameters: String = usual.iter().chain(parameters).map(parameter).collect();
+        let system = &self.system;
         let cib = format!(
-            r#"<x><primitive id="pgsql-test"><instance_attributes id="a">{parameters}</instance_attributes></primitive>
+            r#"<x><primitive id="pgsql-test" class="ocf" provider="rust" type="pgsqlms"><instance_attributes id="a">{parameters}</instance_attributes></primitive>
               <cluster_property_set id="pgsqlms"><nvpair id="p" name="pgsqlms-pgsql-test-promotions"
-              value="2@{switch} {promoted} 0 kept history=1@{switch},2"/></cluster_property_set>
+              value="2@{switch} {promoted} 0 kept history=1@{switch},2 system={system}"/></cluster_property_set>
               <nodes><node id="1" uname="srv1"/><node id="2" uname="srv2"/></nodes><transient_attributes id="2">
               <instance_attributes id="s"><nvpair id="m" name="master-pgsql-test" value="1001"/></instance_attributes>
               </transient_attributes></x>"#
@@ -206,36 +211,8 @@ impl Pair {
 
     /// PostgreSQL's programs, but this one is a script; `$real` is what it stands for.
     pub(crate) fn programs_with(&self, name: &str, script: &str) -> PathBuf {
-        let bindir = self.old.directory.path().join("bin");
-        let _ = std::fs::remove_dir_all(&bindir);
-        std::fs::create_dir(&bindir).unwrap();
-        for program in
-            std::fs::read_dir(&self.old.bindir).unwrap().flatten().filter(|program| program.file_name() != name)
-        {
-            std::os::unix::fs::symlink(program.path(), bindir.join(program.file_name())).unwrap();
-        }
-        executable(&bindir.join(name), &format!("real={}/{name}\n{script}", self.old.bindir.display()));
-        bindir
+        self.old.programs_with(name, script)
     }
-}
-
-fn executable(path: &Path, script: &str) {
-    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-    std::fs::set_permissions(path.parent().unwrap(), std::fs::Permissions::from_mode(0o755)).unwrap();
-    std::fs::write(path, format!("#!/bin/sh\n{script}\n")).unwrap();
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
-}
-
-/// Starts an instance as whatever it is.
-pub(crate) fn run(instance: &Instance) {
-    let log = instance.directory.path().join("log");
-    instance
-        .as_user("pg_ctl")
-        .args(["start", "--silent", "--log"])
-        .arg(log)
-        .arg("--pgdata")
-        .arg(instance.data())
-        .success();
 }
 
 /// The tablespaces of one instance, and where another one has them.

@@ -4,9 +4,13 @@ use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use crate::fakes::instance::{Process, Synchronous};
+use crate::fakes::by_hand;
+use crate::fakes::commits::Synchronous;
+use crate::fakes::instance::Process;
 use crate::fakes::pacemaker::Weather;
-use crate::fakes::{Cluster, Ended, Hook, Job, Planted, State, tell};
+use crate::fakes::{Cluster, Ended, Hook, Job, Planted, State, replication, tell};
+
+use super::people::primary;
 
 /// One fault in so many calls.
 const CALLS: usize = 400;
@@ -55,7 +59,7 @@ impl Hook for Trouble {
         }
         let killed = state.random.one_in(2);
         if killed {
-            state.calm_since = None;
+            state.disturbed();
             tell!(state, "{}: its agent is killed", state.nodes[node].name);
         } else {
             strike(state);
@@ -70,13 +74,13 @@ impl Hook for Trouble {
 
 /// Something goes wrong with some node.
 pub fn strike(state: &mut State) {
-    state.calm_since = None;
+    state.disturbed();
     let node = state.random.below(state.nodes.len());
     // That bug shows when a standby holds more than another, and little else goes wrong.
     if state.planted == Some(Planted::CountsOldVotes) && state.random.one_in(2) {
         return become_slow(state, node);
     }
-    match state.random.below(16) {
+    match state.random.below(17) {
         0..=2 => state.power_off(node),
         3..=5 => kill_postmaster(state, node),
         6 => everything_off(state),
@@ -85,6 +89,7 @@ pub fn strike(state: &mut State) {
         10 => become_slow(state, node),
         11 => become_mute(state, node),
         12 => become_full(state, node, true),
+        13 if state.reads_slowly => state.nodes[node].postgres.unreadable = true,
         _ => turn_weather(state),
     }
 }
@@ -92,7 +97,7 @@ pub fn strike(state: &mut State) {
 fn kill_postmaster(state: &mut State, node: usize) {
     if state.nodes[node].postgres.process != Process::None {
         tell!(state, "{}: its postmaster is killed", state.nodes[node].name);
-        state.nodes[node].postgres.crash();
+        state.crash(node);
     }
 }
 
@@ -124,7 +129,7 @@ fn become_mute(state: &mut State, node: usize) {
 /// The disk fills up, or somebody frees space.
 fn become_full(state: &mut State, node: usize, full: bool) {
     if state.nodes[node].full != full {
-        state.calm_since = None;
+        state.disturbed();
         state.nodes[node].full = full;
         tell!(state, "{}: its disk {}", state.nodes[node].name, if full { "is full" } else { "has room again" });
     }
@@ -156,7 +161,7 @@ pub fn set_by_hand(state: &mut State) {
     };
     tell!(state, "a DBA sets synchronous_standby_names = {}", synchronous.text());
     for node in state.nodes.iter_mut().filter(|node| node.on) {
-        (node.postgres.synchronous, node.postgres.by_hand) = (synchronous.clone(), true);
+        (node.postgres.synchronous, node.postgres.untold) = (synchronous.clone(), true);
     }
 }
 
@@ -173,23 +178,21 @@ pub fn mend(state: &mut State) {
         1 => state.nodes[node].slow = false,
         2 => state.nodes.iter_mut().for_each(|node| node.side = 0),
         3 => state.information.weather = Weather::Fair,
-        4 => state.nodes[node].mute = false,
+        4 => {
+            state.nodes[node].mute = false;
+            state.nodes[node].postgres.unreadable = false;
+        }
         _ => rebuild(state, node),
     }
 }
 
 /// An operator copies the primary to a node that cannot follow it any more.
 pub fn rebuild(state: &mut State, node: usize) {
-    let is_primary = |node: &crate::fakes::Node| node.on && node.postgres.process == Process::Primary;
-    let Some(primary) = state.nodes.iter().find(|node| is_primary(node)) else { return };
-    let (end, timelines) = (primary.postgres.end, primary.postgres.timelines.clone());
-    let fillers = primary.postgres.fillers.clone();
-    let strayed = !state.wal.holds(end, state.nodes[node].postgres.end);
+    let Some(primary) = primary(state) else { return };
+    let strayed = !replication::can_follow(state, node, primary);
     if strayed && state.nodes[node].postgres.process == Process::Standby {
-        let postgres = &mut state.nodes[node].postgres;
-        postgres.crash();
-        (postgres.end, postgres.timelines, postgres.received) = (end, timelines, None);
-        postgres.fillers = fillers;
+        let copy = by_hand::copy(state, primary);
+        by_hand::replace(state, node, &copy, true);
         tell!(state, "{}: rebuilt from the primary", state.nodes[node].name);
     }
 }
@@ -208,6 +211,9 @@ pub fn end_all(state: &mut State) -> bool {
         become_full(state, node, state.nodes[node].full && node == stays_full);
         (state.nodes[node].linked, state.nodes[node].slow, state.nodes[node].side) = (true, false, 0);
         state.nodes[node].mute = false;
+        state.nodes[node].refuses_until = Duration::ZERO;
+        state.nodes[node].broken &= state.random.one_in(4);
+        state.nodes[node].postgres.unreadable &= state.random.one_in(4);
         let on = state.nodes.iter().filter(|node| node.on).count();
         if !state.nodes[node].on && on < least {
             state.power_on(node);

@@ -1,11 +1,38 @@
 //! What must hold, judged by what the modelled WAL truly is, not by what the agents can see of it.
+//!
+//! - **The line.** The cluster's history is that of the last promotion that counts ([`State::line`]): by an agent that has won
+//!   an election, adopted by an agent because provably nothing is lost by it, or ordered by an operator. Every other branch is
+//!   a stray, whoever began it and whatever its number is.
+//! - **Promises.** A commit that was acknowledged under synchronous replication by the primary of the line is held by every
+//!   primary that counts after it, as long as some node holds it, there or not; see [`crate::fakes::commits`]. Nobody is held
+//!   to what a primary has acknowledged that a person made beside the primary, or that gave way before it was adopted. An
+//!   operator who orders a promotion, or has the history forgotten, takes it upon himself.
+//! - **Elections.** Nobody wins who holds less of the line than another who voted, or who would have if he had been asked; what
+//!   strays hold does not count, and a node that has not read all its WAL may be passed over.
+//! - **Writers.** No agent promotes beside a primary: one of the line ever, except where a person has started it and no agent has
+//!   looked since; one that a person made if that one has voted. Only
+//!   the primary of the line, or one that may be adopted, writes the record.
+//! - **Strays** are named by their first monitor, are gone a few monitors later, and never cost the primary its role.
+//! - **In the end** there is a primary, or a reason on `crm_mon` why there is none.
 
+/// How things are when the troubles are over.
+mod end;
+/// What a primary writes into the record.
+mod record;
+/// Primaries that people have made.
+mod strays;
+
+pub use end::{at_rest, came_right};
+pub use record::recorded;
+pub use strays::{Strays, demoted};
+
+use pgsqlms::location::Lsn;
 use pgsqlms::node::NodeName;
 use pgsqlms::pacemaker::{NO_FAILOVER, Property};
+use pgsqlms::postgres::control::DbState;
 use pgsqlms::record::{Promotion, Record, Stage};
 use pgsqlms::vote::Ballot;
 
-use super::scheduler::Scheduler;
 use crate::fakes::instance::Process;
 use crate::fakes::pacemaker::Weather;
 use crate::fakes::wal::Position;
@@ -15,86 +42,148 @@ use crate::fakes::{RESOURCE, State};
 /// and whatever history counted before.
 pub fn promoted(state: &mut State, winner: usize) {
     let held = state.nodes[winner].postgres.end;
+    let mut wrong = beside(state, winner);
     let ordered = state.information.properties.get(&Property::Order.of(RESOURCE));
     if ordered.is_some_and(|node| *node == *state.nodes[winner].name.as_str()) {
         // Promises start over with this primary, whose older commits nobody else need hold yet.
         state.acknowledged.clear();
-        let record = state.information.properties.get(&Property::Promotions.of(RESOURCE));
-        let record: Option<Record> = record.and_then(|record| record.parse().ok());
-        state.overruled = record.and_then(|record| record.newest_timeline());
-        state.recorded = None;
-        return;
-    }
-    let mut wrong = Vec::new();
-    for lost in state.acknowledged.values().filter(|commit| !state.wal.holds(held, **commit)) {
-        wrong.push(format!("lacks acknowledged commits up to {}", lost.lsn));
-    }
-    let counts = last_promotion(state).is_some_and(|last| last.stage == Stage::Kept);
-    if let Some(branch) = last_branch(state).filter(|_| counts) {
-        if !state.wal.way(held).any(|at| at.branch == branch) {
-            wrong.push(format!("has missed or left timeline {}", state.wal.branch(branch).timeline));
+        state.overruled = record(state).newest_timeline();
+        (state.recorded, state.kept) = (None, None);
+    } else {
+        wrong.extend(lost(state, held));
+        if let Some(branch) = state.kept.filter(|branch| survives(state, *branch)) {
+            if state.wal.reach(held, branch).is_none() {
+                wrong.push(format!("has missed or left timeline {}", state.wal.branch(branch).timeline));
+            }
         }
-    }
-    for other in voters(state, winner) {
-        wrong.push(format!("holds less than {}, which voted", state.nodes[other].name));
+        for other in voters(state, winner).into_iter().filter(|_| !state.forgotten) {
+            wrong.push(format!("holds less than {}, which voted", state.nodes[other].name));
+        }
     }
     for what in wrong {
         state.violated(format!("{} is promoted and {what}", state.nodes[winner].name));
     }
+    (state.forgotten, state.ended, state.handed_over) = (false, None, None);
 }
 
-/// The branch that the last recorded promotion began.
-fn last_branch(state: &State) -> Option<usize> {
-    let last = last_promotion(state)?;
-    let by = state.number(&last.node)?;
-    (0..).map_while(|branch| state.wal.get(branch).map(|known| (branch, known))).find_map(|(branch, known)| {
-        let begins = known.parent.is_some_and(|parent| parent.lsn == last.switch);
-        (begins && known.timeline == last.timeline.0 && known.by == by).then_some(branch)
-    })
-}
-
-/// Whether somebody with more than `held` on `end` should be promoted: who has the last promotion comes first, then who
-/// can follow it.
-fn should_be(state: &State, end: Position, held: Position) -> bool {
-    let timeline = |position: Position| state.wal.branch(position.branch).timeline;
-    let Some(last) = last_branch(state) else { return timeline(end) >= timeline(held) };
-    let has = |position: Position| state.wal.way(position).any(|at| at.branch == last);
-    let missed = state.wal.branch(last).parent.is_some_and(|parent| state.wal.holds(parent, end));
-    (has(end) || (!has(held) && missed)) && timeline(end) >= timeline(held)
-}
-
-/// Nodes that hold more than `winner`, could have been promoted, and have told so.
-fn voters(state: &State, winner: usize) -> Vec<usize> {
-    let held = state.nodes[winner].postgres.end;
-    let free = |node: &NodeName| {
-        let attributes = state.information.permanent.get(node);
-        let far = state.information.transient(node, "master-pgsqld").and_then(|score| score.parse().ok());
-        let far = far.is_some_and(|score: i32| (-999_999..-1).contains(&score) && score != -1000);
-        !attributes.is_some_and(|attributes| attributes.contains_key(NO_FAILOVER)) && !far
+/// Whom an agent makes a second writer of.
+fn beside(state: &State, winner: usize) -> Vec<String> {
+    let writes = |node: &usize| {
+        let other = &state.nodes[*node];
+        let told = state.seen_votes[winner].get(&other.name).is_some_and(|vote| vote.contains(" primary=yes"));
+        // Where Pacemaker runs no instance no agent looks, and no agent is to know what a person has started there.
+        let known = (other.postgres.end.branch == state.line && !other.postgres.hidden) || told;
+        *node != winner && other.on && other.postgres.process == Process::Primary && known
     };
-    let fair = state.information.weather == Weather::Fair;
-    let record = record_before(state, winner);
-    let mut better = Vec::new();
-    for (number, node) in state.nodes.iter().enumerate().filter(|(number, _)| *number != winner) {
-        let end = node.postgres.end;
-        let seen = state.seen_votes[winner].get(&node.name).and_then(|vote| vote.parse().ok());
-        let seen = seen.filter(|ballot: &Ballot| ballot.counts(&record) && ballot.room).map(|ballot| ballot.vote);
-        let told = seen
-            .is_some_and(|vote| vote.lsn() == end.lsn && vote.timeline().0 == state.wal.branch(end.branch).timeline);
-        let present =
-            fair && !node.mute && !node.full && state.calm_since.is_some() && state.electors.contains(&number);
-        let runs = node.on && node.postgres.process != Process::None;
-        if runs && (told || present) && free(&node.name) && should_be(state, end, held) && !state.wal.holds(held, end) {
-            better.push(number);
-        }
+    let others = (0..state.nodes.len()).filter(writes);
+    others.map(|node| format!("makes more than one primary: {} is one", state.nodes[node].name)).collect()
+}
+
+/// What is lost where somebody with `held` goes on as the primary.
+fn lost(state: &State, held: Position) -> Vec<String> {
+    let lacks = |wanted: &Position| !state.wal.holds(held, *wanted);
+    let mut wrong = Vec::new();
+    let is_held = |wanted: &Position| state.nodes.iter().any(|node| state.wal.holds(node.postgres.end, *wanted));
+    for commit in state.acknowledged.values().filter(|commit| lacks(commit) && is_held(commit)) {
+        wrong.push(format!("lacks acknowledged commits up to {}", commit.lsn));
     }
-    better
+    let system = |branch: usize| state.wal.branch(branch).system;
+    if system(held.branch) != system(state.line) && survives(state, state.line) && !state.forgotten {
+        wrong.push("has another database".to_owned());
+    }
+    if let Some((node, _)) = state.ended.filter(|(node, end)| lacks(end) && state.nodes[*node].postgres.end == *end) {
+        wrong.push(format!("lacks the end of {}, which was shut down cleanly", state.nodes[node].name));
+    }
+    if let Some(branch) = state.handed_over.filter(|branch| state.wal.reach(held, *branch).is_none()) {
+        let timeline = state.wal.branch(branch).timeline;
+        wrong.push(format!("lacks timeline {timeline}, to which a DBA has switched over cleanly"));
+    }
+    wrong
+}
+
+/// An agent has ended a primary and does not start it: whoever is next must have its last record, if that ended cleanly.
+pub fn ended(state: &mut State, node: usize) {
+    let postgres = &state.nodes[node].postgres;
+    let cleanly = postgres.process == Process::None && postgres.control == DbState::ShutDown;
+    let fair = state.information.weather == Weather::Fair && !state.nodes[node].mute;
+    if cleanly && fair && postgres.end.branch == state.line {
+        state.ended = Some((node, postgres.end));
+    }
+}
+
+/// Whether some node has been on that branch or its successors.
+fn survives(state: &State, branch: usize) -> bool {
+    state.nodes.iter().any(|node| state.wal.reach(node.postgres.end, branch).is_some())
+}
+
+/// The branch that a promotion began: of several that look alike, the one that its node is on, else the last.
+fn branch_of(state: &State, promotion: &Promotion) -> Option<usize> {
+    let by = state.number(&promotion.node)?;
+    let branches = (0..).map_while(|branch| state.wal.get(branch).map(|known| (branch, known)));
+    let alike = branches.filter(|(_, known)| {
+        known.by == by && known.timeline == promotion.timeline.0 && known.switch == promotion.switch
+    });
+    let alike: Vec<usize> = alike.map(|(branch, _)| branch).collect();
+    let is_on = |branch: &&usize| state.wal.reach(state.nodes[by].postgres.end, **branch).is_some();
+    alike.iter().rev().find(is_on).or(alike.last()).copied()
+}
+
+/// How much of the line somebody has: the first branch from its tip that both are on, and how far on it.
+fn rank(state: &State, end: Position) -> (std::cmp::Reverse<usize>, Lsn) {
+    let tip = Position { branch: state.line, lsn: state.wal.branch(state.line).written };
+    let way: Vec<Position> = state.wal.way(tip).collect();
+    let on = way.iter().enumerate().find_map(|(distance, at)| {
+        let reached = state.wal.reach(end, at.branch)?;
+        Some((std::cmp::Reverse(distance), reached.min(at.lsn)))
+    });
+    on.unwrap_or((std::cmp::Reverse(way.len()), Lsn(0)))
+}
+
+/// Nodes that hold more of the line than `winner`, could have been promoted, and have told so.
+fn voters(state: &State, winner: usize) -> Vec<usize> {
+    let record = record_before(state, winner);
+    let is_elector = |node: &usize| *node != winner && state.electors.contains(node) && is_free(state, *node);
+    let present = state.calm_since.is_some();
+    (0..state.nodes.len()).filter(is_elector).filter(|node| is_better(state, *node, winner, &record, present)).collect()
+}
+
+/// Whether a node could be promoted as far as people have a say.
+fn is_free(state: &State, node: usize) -> bool {
+    let name = &state.nodes[node].name;
+    let score = state.information.transient(name, "master-pgsqld").and_then(|score| score.parse().ok());
+    let far = score.is_some_and(|score: i32| (-999_999..-1).contains(&score) && score != -1000);
+    let barred = state.information.permanent.get(name).is_some_and(|values| values.contains_key(NO_FAILOVER));
+    !barred && !far && !state.nodes[node].banned
+}
+
+/// Whether a node holds more of the line than another, whose agent has seen that or would have.
+fn is_better(state: &State, node: usize, than: usize, record: &Record, present: bool) -> bool {
+    let it = &state.nodes[node];
+    let (end, held) = (it.postgres.end, state.nodes[than].postgres.end);
+    let seen = state.seen_votes[than].get(&it.name).and_then(|vote| vote.parse().ok());
+    let seen = seen.filter(|ballot: &Ballot| ballot.counts(record) && ballot.room).map(|ballot| ballot.vote);
+    let told =
+        seen.is_some_and(|vote| vote.lsn() == end.lsn && vote.timeline().0 == state.wal.branch(end.branch).timeline);
+    let fair = state.information.weather == Weather::Fair;
+    let present = present && fair && !it.mute && !it.full;
+    let runs = it.on && it.postgres.process != Process::None;
+    let read = it.postgres.unread == 0 && !it.postgres.unreadable;
+    // Nothing tells two timelines of one number apart that leave their parent at the same point.
+    let (wal, history) = (&state.wal, |end: Position| state.wal.history(end.branch));
+    let is_alike = history(end) == history(held) && wal.differs_by_hand(end, held);
+    let counts = runs && read && (told || present) && !is_alike && !wal.has_left(end, state.line);
+    counts && rank(state, end) > rank(state, held)
+}
+
+/// The record as the cluster has it.
+fn record(state: &State) -> Record {
+    let record = state.information.properties.get(&Property::Promotions.of(RESOURCE));
+    record.and_then(|record| record.parse().ok()).unwrap_or_default()
 }
 
 /// The record without what `winner` is about to do.
 fn record_before(state: &State, winner: usize) -> Record {
-    let record = state.information.properties.get(&Property::Promotions.of(RESOURCE));
-    let mut record: Record = record.and_then(|record| record.parse().ok()).unwrap_or_default();
+    let mut record = record(state);
     let intended = |first: &Promotion| first.stage == Stage::Intended && first.node == state.nodes[winner].name;
     if record.0.first().is_some_and(intended) {
         record.0.remove(0);
@@ -102,90 +191,17 @@ fn record_before(state: &State, winner: usize) -> Record {
     record
 }
 
-/// Whether replication has come to rest: all standbys that can follow the primary have caught up, and its promotion
-/// counts.
-pub fn at_rest(state: &State) -> bool {
-    if state.information.is_late() {
-        return false;
-    }
-    let Some(primary) = state.nodes.iter().position(|node| node.postgres.process == Process::Primary) else {
-        return true;
-    };
-    let end = state.nodes[primary].postgres.end;
-    let mut standbys = state.nodes.iter().filter(|node| node.on && node.postgres.process == Process::Standby);
-    standbys.all(|node| node.full || node.postgres.streaming || state.wal.following(node.postgres.end, end).is_none())
-        && last_promotion(state).is_some_and(|last| last.stage == Stage::Kept)
+pub fn has_primary(state: &State) -> bool {
+    state.nodes.iter().any(|node| node.on && node.postgres.process == Process::Primary)
 }
 
-fn last_promotion(state: &State) -> Option<Promotion> {
-    state.recorded.clone()
+/// Whether a node is a primary that does not count.
+fn is_stray(state: &State, node: usize) -> bool {
+    let it = &state.nodes[node];
+    it.on && it.postgres.process == Process::Primary && it.postgres.end.branch != state.line
 }
 
-/// Judges how things are once the troubles are over and the cluster had time.
-pub fn came_right(scheduler: &Scheduler, complete: bool, settled: bool) {
-    let state = &mut *scheduler.state();
-    let primaries: Vec<usize> =
-        (0..state.nodes.len()).filter(|node| state.nodes[*node].postgres.process == Process::Primary).collect();
-    let barred = state.information.permanent.values().any(|attributes| attributes.contains_key(NO_FAILOVER))
-        || scheduler.cluster.config.maxlag.is_some()
-        || state.nodes.iter().any(|node| node.full);
-    let told = scheduler.reasons.values().any(|reason| reason.contains("no primary"));
-    match primaries.as_slice() {
-        [] if complete && !barred => state.violated("all nodes are there, and there is no primary".to_owned()),
-        [] if !told => state.violated("there is no primary, and no reason is given".to_owned()),
-        [] => {}
-        [primary] if !settled => state.violated(format!("{} is the primary, and no rest", state.nodes[*primary].name)),
-        [primary] => {
-            scores_are_true(state, *primary, scheduler.cluster.config.maxlag.is_some());
-            the_strayed_are_named(scheduler, state, *primary);
-        }
-        _ => {}
-    }
-}
-
-/// Standbys that follow may be promoted, others may not, except for the last that could.
-fn scores_are_true(state: &mut State, primary: usize, bounded: bool) {
-    let mut wrong = Vec::new();
-    let others: Vec<usize> = (0..state.nodes.len()).filter(|node| *node != primary).collect();
-    let follows = |node: usize| state.nodes[node].postgres.upstream == Some(primary);
-    for node in &others {
-        let name = &state.nodes[*node].name;
-        let score: Option<i32> =
-            state.information.transient(name, "master-pgsqld").and_then(|score| score.parse().ok());
-        let barred = state.information.permanent.get(name).is_some_and(|values| values.contains_key(NO_FAILOVER));
-        let promotable = |other: &usize| {
-            let score = state.information.transient(&state.nodes[*other].name, "master-pgsqld");
-            score.and_then(|score| score.parse().ok()).is_some_and(|score: i32| score >= 0)
-        };
-        let only = others.iter().filter(|other| promotable(other)).count() == 1;
-        match score {
-            Some(score) if score >= 0 && !follows(*node) && !(score == 1 && only) => {
-                wrong.push(format!("{name} does not follow the primary and has the score {score}"));
-            }
-            Some(score) if score >= 0 => {}
-            score if follows(*node) && !barred && !bounded => {
-                wrong.push(format!("{name} follows and has the score {score:?}"))
-            }
-            Some(_) | None => {}
-        }
-    }
-    wrong.into_iter().for_each(|what| state.violated(what));
-}
-
-/// A node that cannot follow the primary says so.
-fn the_strayed_are_named(scheduler: &Scheduler, state: &mut State, primary: usize) {
-    let end = state.nodes[primary].postgres.end;
-    let strayed = |node: &crate::fakes::Node| {
-        let runs = node.on && node.postgres.process == Process::Standby && !node.full;
-        runs && state.wal.following(node.postgres.end, end).is_none()
-    };
-    let strayed: Vec<usize> = (0..state.nodes.len()).filter(|number| strayed(&state.nodes[*number])).collect();
-    for node in strayed {
-        let reason = scheduler.reasons.get(&node).map(String::as_str).unwrap_or_default();
-        if !reason.contains("diverged") {
-            let name = &state.nodes[node].name;
-            let what = format!("{name} cannot follow the primary and looks healthy: {reason:?}");
-            state.violated(what);
-        }
-    }
+/// What the others are told of a node by its name.
+fn permanent_bar(state: &State, name: &NodeName) -> bool {
+    state.information.permanent.get(name).is_some_and(|values| values.contains_key(NO_FAILOVER))
 }

@@ -1,6 +1,10 @@
 //! A small model of Pacemaker: membership, quorum and fencing; whom it promotes; and transitions with notifications,
 //! which are given up as soon as something new is known.
 
+/// What an answer stands for.
+mod answers;
+/// What happens to the cluster, and what operators do.
+mod operators;
 /// What is to be done, and in which order.
 mod transition;
 
@@ -10,17 +14,18 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use pgsqlms::action::Action;
-use pgsqlms::exit::OcfExitCode;
 use pgsqlms::failure::Failure;
-use pgsqlms::pacemaker::{Attribute, Property};
+use pgsqlms::pacemaker::Property;
 use pgsqlms::rules::status::Asked;
 
 use super::TURN;
-use super::faults::{self, Trouble};
-use super::oracle;
-use crate::fakes::instance::Process;
+use super::faults::Trouble;
+use super::oracle::{self, Strays};
+use super::people::People;
 use crate::fakes::pacemaker::Weather;
-use crate::fakes::{Cluster, Ended, Job, RESOURCE, State, tell};
+use answers::{monitored, probed};
+
+use crate::fakes::{Cluster, Ended, Job, Planted, RESOURCE, State, tell};
 
 /// How often an action may fail on a node before the resource is kept from it (`migration-threshold`).
 const THRESHOLD: u32 = 5;
@@ -64,10 +69,13 @@ pub struct Scheduler {
     pub reasons: BTreeMap<usize, String>,
     /// How often in a row a node has yielded to another while nothing went wrong.
     yields: u32,
+    pub people: People,
+    /// The primaries that people have made.
+    strays: Strays,
 }
 
 impl Scheduler {
-    pub fn new(cluster: Cluster, trouble: Rc<Trouble>) -> Self {
+    pub fn new(cluster: Cluster, trouble: Rc<Trouble>, people: People) -> Self {
         let nodes = cluster.state.borrow().nodes.len();
         let seen = Seen {
             role: Role::Stopped,
@@ -87,6 +95,8 @@ impl Scheduler {
             maintenance: 0,
             reasons: BTreeMap::new(),
             yields: 0,
+            people,
+            strays: Strays::default(),
         }
     }
 
@@ -94,65 +104,19 @@ impl Scheduler {
         self.cluster.state.borrow_mut()
     }
 
-    /// What happens now and then between two turns.
-    pub fn misfortune(&mut self) {
-        let chance = self.state().random.below(40);
-        match chance {
-            0..=4 => faults::strike(&mut self.state()),
-            5..=9 => faults::mend(&mut self.state()),
-            10 => self.clean_up(),
-            11 => {
-                let node = self.state().random.below(self.seen.len() * 2);
-                self.wish = (node < self.seen.len()).then_some(node);
-                tell!(self.state(), "an operator's wish: {:?}", self.wish);
-            }
-            14 => self.order(),
-            15 => faults::set_by_hand(&mut self.state()),
-            13 => {
-                let node = self.state().random.below(self.seen.len());
-                let rests = self.resting.remove(&node) || !self.resting.insert(node);
-                tell!(self.state(), "an operator puts node {node} {}", if rests { "to work" } else { "on standby" });
-            }
-            12 => {
-                self.maintenance = 6;
-                tell!(self.state(), "maintenance");
-            }
-            _ => {}
-        }
-    }
-
-    /// `pgsqlms promote-anyway`: an operator who sees no primary promotes some node, whatever is lost.
-    fn order(&mut self) {
-        let state = &mut *self.cluster.state.borrow_mut();
-        if state.nodes.iter().any(|node| node.on && node.postgres.process == Process::Primary) {
-            return;
-        }
-        let there: Vec<usize> = (0..state.nodes.len()).filter(|node| state.nodes[*node].on).collect();
-        let Some(node) = state.random.pick(&there) else { return };
-        let node = state.nodes[node].name.clone();
-        tell!(state, "an operator orders the promotion of {node}");
-        state.information.properties.insert(Property::Order.of(RESOURCE), node.to_string());
-        state.information.transient.entry(node).or_default().insert(Attribute::Score.of(RESOURCE), "1".to_owned());
-    }
-
-    /// The troubles end; whether all nodes are there.
-    pub fn heal(&mut self) -> bool {
-        let all = faults::end_all(&mut self.state());
-        self.wish = None;
-        self.resting.clear();
-        self.state().information.properties.remove(&Property::Order.of(RESOURCE));
-        self.maintenance = 0;
-        self.clean_up();
-        all
-    }
-
     /// `pcs resource cleanup`: what failed is forgotten, and everything is probed again.
-    fn clean_up(&mut self) {
+    pub fn clean_up(&mut self) {
         tell!(self.state(), "cleanup");
         for seen in &mut self.seen {
             (seen.failures, seen.banned_until, seen.failed) = (0, Duration::ZERO, false);
         }
         self.members.clear();
+    }
+
+    /// Nothing runs any more, and nothing is known.
+    pub fn forget_roles(&mut self) {
+        self.seen.iter_mut().for_each(|seen| seen.role = Role::Stopped);
+        self.clean_up();
     }
 
     /// Takes turns until there is nothing to do for a while; whether that came true.
@@ -162,8 +126,10 @@ impl Scheduler {
             let busy = self.turn();
             let state = self.state();
             calm = if busy || !oracle::at_rest(&state) { 0 } else { calm + 1 };
-            if calm > 12 || !state.violations.is_empty() {
-                return calm > 12;
+            // Who is not promoted although it could be is noticed after a while.
+            let long = if oracle::has_primary(&state) { 12 } else { 80 };
+            if calm > long || !state.violations.is_empty() {
+                return calm > long;
             }
         }
         false
@@ -172,6 +138,7 @@ impl Scheduler {
     /// One look at the cluster, and what follows from it; whether anything was done apart from monitors.
     pub fn turn(&mut self) -> bool {
         self.state().pass(TURN);
+        self.move_address();
         if self.maintenance > 0 {
             self.maintenance -= 1;
             return true;
@@ -181,6 +148,7 @@ impl Scheduler {
             return true;
         }
         let plan = self.plan();
+        self.tell_roles(plan.is_empty());
         if plan.is_empty() {
             self.monitor();
             return false;
@@ -225,6 +193,23 @@ impl Scheduler {
         true
     }
 
+    /// What Pacemaker says when it is asked.
+    fn tell_roles(&self, idle: bool) {
+        let state = &mut *self.state();
+        let is_promoted = |(number, _): &(usize, &crate::fakes::Node)| self.seen[*number].role == Role::Promoted;
+        let promoted = state.nodes.iter().enumerate().filter(is_promoted);
+        state.information.promoted = promoted.map(|(_, node)| node.name.clone()).collect();
+        state.information.idle = idle && state.planted != Some(Planted::BansAreUnseen);
+    }
+
+    /// The address runs with the primary, and stays where it is as long as that is one.
+    fn move_address(&self) {
+        let is_there = |node: &usize| self.seen[*node].role == Role::Promoted && self.members.contains(node);
+        let held = self.state().address.filter(is_there);
+        let address = held.or_else(|| (0..self.seen.len()).find(is_there));
+        self.state().address = address;
+    }
+
     fn alive(&self, node: usize) -> bool {
         let state = self.state();
         state.nodes[node].on && state.nodes[node].boots == self.seen[node].boots
@@ -257,7 +242,7 @@ impl Scheduler {
     }
 
     /// Carries out actions at the same time, in any order.
-    fn run(&mut self, mut jobs: Vec<Job>) -> Vec<(Job, Ended)> {
+    pub fn run(&mut self, mut jobs: Vec<Job>) -> Vec<(Job, Ended)> {
         self.state().random.shuffle(&mut jobs);
         jobs.retain(|job| self.state().nodes[job.node].on);
         self.trouble.waiting.borrow_mut().extend(jobs);
@@ -312,6 +297,7 @@ impl Scheduler {
         let jobs = running.into_iter().map(|node| Job::new(node, Action::Monitor)).collect();
         for (job, ended) in self.run(jobs) {
             if self.alive(job.node) {
+                self.strays.monitored(&mut self.cluster.state.borrow_mut(), job.node, now, &ended);
                 self.judge_monitor(job.node, &ended);
             }
         }
@@ -344,29 +330,4 @@ impl Scheduler {
 
 fn phase_of(state: &State, node: usize) -> bool {
     state.nodes[node].postgres.process != crate::fakes::instance::Process::None
-}
-
-/// What a probe's answer stands for.
-fn probed(ended: &Ended) -> (Role, bool) {
-    match ended {
-        Ended::Answered(Ok(outcome)) => match outcome.code {
-            OcfExitCode::Success | OcfExitCode::Degraded => (Role::Unpromoted, false),
-            OcfExitCode::RunningPromoted | OcfExitCode::DegradedPromoted => (Role::Promoted, false),
-            OcfExitCode::FailedPromoted => (Role::Promoted, true),
-            OcfExitCode::NotRunning => (Role::Stopped, false),
-            _ => (Role::Unpromoted, true),
-        },
-        Ended::Answered(Err(_)) | Ended::Killed | Ended::Overdue => (Role::Unpromoted, true),
-    }
-}
-
-/// What a recurring monitor's answer stands for, if it tells, and whether it is a failure in itself.
-fn monitored(ended: &Ended) -> (Option<Role>, bool) {
-    match ended {
-        Ended::Answered(Ok(_)) => {
-            let (role, failed) = probed(ended);
-            (Some(role), failed)
-        }
-        Ended::Answered(Err(_)) | Ended::Killed | Ended::Overdue => (None, true),
-    }
 }

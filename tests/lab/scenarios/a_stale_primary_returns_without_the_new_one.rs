@@ -5,7 +5,7 @@
 use anyhow::{Result, ensure};
 use lab::{Cut, Lab, Node, eventually};
 
-use crate::operator::{pcs, reason_shown};
+use crate::operator::{AGENT, pcs, reason_shown};
 use crate::replication::{commits_wait_for, cut_replication, forget_failures, nobody_is_promoted, property};
 use crate::trial::{Ending, LIMIT, Trial};
 
@@ -48,8 +48,7 @@ pub fn play(lab: &Lab) -> Result<()> {
 }
 
 fn only_tells_the_loss(stale: &Node, new: &Node) -> Result<()> {
-    let agent = "/usr/lib/ocf/resource.d/rust/pgsqlms";
-    let told = stale.run(&[agent, "promote-anyway", "--resource", "pgsqld"])?;
+    let told = stale.run(&[AGENT, "promote-anyway", "--resource", "pgsqld"])?;
     lab::progress::step(told.trim());
     for words in [new.name(), "lost", "--yes"] {
         ensure!(told.contains(words), "`{words}` is not in what the override told: {told}");

@@ -1,13 +1,12 @@
 //! Without `rejoin=rewind` a node that has diverged shows the command that brings it back; that command does it.
 
 use anyhow::{Result, ensure};
-use lab::{Lab, eventually, progress};
+use lab::{Lab, eventually};
 
 use super::{dropped, strays};
+use crate::operator::{AGENT, rejoin};
 use crate::replication::forget_failures;
 use crate::trial::{Ending, LIMIT, Return, Trial};
-
-const AGENT: &str = "/usr/lib/ocf/resource.d/rust/pgsqlms";
 
 pub fn play(lab: &Lab) -> Result<()> {
     let trial = Trial::begin(lab)?;
@@ -28,9 +27,7 @@ pub fn play(lab: &Lab) -> Result<()> {
     for words in ["COMMIT", "bytes of WAL", "Nothing has been done", "--yes"] {
         ensure!(told.contains(words), "`{words}` is not in what the command told: {told}");
     }
-    let told = old.exec_within(LIMIT, &[AGENT, "rejoin", "--resource", "pgsqld", "--yes"])?.ok()?;
-    progress::step(told.trim());
-    ensure!(told.contains("follows the primary"), "the command told: {told}");
+    rejoin(old)?;
     ensure!(dropped(old)?.contains("COMMIT"), "nothing is told about what {} dropped", old.name());
     forget_failures(lab)?;
     trial.end(&Ending { primary: Some(new), fenced: &[old], elected: true, ..Ending::default() })

@@ -51,7 +51,7 @@ pub fn play(lab: &Lab) -> Result<()> {
     })?;
     let refused = away.exec_within(LIMIT, &[AGENT, "rejoin", "--resource", "pgsqld"])?;
     ensure!(!refused.success(), "{refused:?}");
-    for words in ["run `pgsqlms rebuild --resource pgsqld` here", "has already been removed"] {
+    for words in ["run `pgsqlms rebuild --resource pgsqld` here", "the primary has removed WAL that it needs"] {
         ensure!(refused.stderr.contains(words), "`{words}` is not in what rejoin told: {refused:?}");
     }
     let told = away.run(&[AGENT, "rebuild", "--resource", "pgsqld"])?;

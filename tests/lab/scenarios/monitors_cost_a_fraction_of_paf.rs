@@ -6,14 +6,14 @@ use anyhow::{Context, Result, ensure};
 use lab::{Agent, Lab, Node};
 
 use crate::by_hand::Monitor;
-use crate::operator::all_started_at;
+use crate::operator::{all_started_at, pcs, wait_until_idle};
 use crate::trial::{Ending, Trial};
 
 /// How many monitors each average is made of.
-const TIMES: u32 = 60;
+const TIMES: u32 = 30;
 
-/// PAF takes its time.
-const LIMIT: Duration = Duration::from_secs(600);
+/// For all of them: PAF takes its time.
+const LIMIT: Duration = Duration::from_secs(180);
 
 /// A standby's monitor must be cheaper than PAF's by this factor.
 const FACTOR: f64 = 10.0;
@@ -31,11 +31,15 @@ pub fn play(lab: &Lab) -> Result<()> {
     let trial = Trial::begin(lab)?;
     let (primary, standby) = (trial.primary()?, trial.standbys()?[0]);
     let before = all_started_at(lab.nodes())?;
+    // PAF waits without a deadline until it reads the scores that it has set: Pacemaker's monitors must not set others.
+    trial.fault("maintenance mode on", || pcs(primary, &["property", "set", "maintenance-mode=true"]))?;
+    wait_until_idle(primary)?;
     let cost = |agent, (node, interval, code)| milliseconds(agent, node, interval, code);
     let ([ours, paf], [our_primary, paf_primary]) = {
         let of_both = |what| anyhow::Ok([cost(Agent::Pgsqlms, what)?, cost(Agent::Paf, what)?]);
         (of_both((standby, 3000, 0))?, of_both((primary, 2000, 8))?)
     };
+    trial.fault("maintenance mode off", || pcs(primary, &["property", "set", "maintenance-mode=false"]))?;
     let (factor, primary_factor) = (paf / ours, paf_primary / our_primary);
     println!(
         "monitor cost: standby ours {ours:.2} ms, PAF {paf:.1} ms ({factor:.0} x); \

@@ -8,9 +8,9 @@ use lab::lab::RESOURCE;
 use lab::{Cluster, Lab, Node, eventually};
 
 use crate::faults::kill_daemon;
-use crate::operator::{another, started_at, wait_until_idle};
+use crate::operator::{another, rejoin, started_at, wait_until_idle};
 use crate::replication::forget_failures;
-use crate::trial::{Ending, LIMIT, Trial};
+use crate::trial::{Ending, LIMIT, Trial, is_kept_out};
 
 /// Without which the others go on.
 const INDEPENDENT: [&str; 2] = ["fenced", "attrd"];
@@ -56,12 +56,18 @@ fn kill(trial: &Trial<'_>, node: &Node, daemon: &str) -> Result<()> {
 
 fn all_is_well(lab: &Lab, node: &Node) -> Result<()> {
     let score = |cluster: &Cluster, node: &Node| cluster.score(RESOURCE, node.name());
+    let mut is_rejoined = false;
     eventually(LIMIT, "all nodes to be online and to have a score", || {
         // Pacemaker stays down where it learns, once it has started again, that its node was fenced.
         if !node.exec(&["systemctl", "is-active", "--quiet", "pacemaker"])?.success() {
             node.exec(&["systemctl", "start", "corosync", "pacemaker"])?;
         }
         let cluster = lab.cluster()?;
+        // A primary that is fenced may hold WAL that no standby has received: of commits that were not acknowledged.
+        if !is_rejoined && is_kept_out(&cluster, node) {
+            rejoin(node)?;
+            is_rejoined = true;
+        }
         let promotable = lab.nodes().iter().all(|node| score(&cluster, node).is_some_and(|score| score > 0));
         ensure!(promotable && cluster.online().len() == lab.nodes().len(), "{cluster}");
         Ok(())

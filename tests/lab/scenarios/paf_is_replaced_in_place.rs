@@ -5,7 +5,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use lab::lab::{Agent, RESOURCE};
 use lab::{Node, env, eventually};
 
@@ -15,10 +15,10 @@ use crate::replication::bring_back;
 use crate::stage::Stage;
 use crate::trial::{Ending, LIMIT, Trial};
 
-/// What an election may take on a machine that has little else to do, apart from PostgreSQL's own work.
-const QUICK: Duration = Duration::from_millis(300);
+/// What two elections may take on a machine that has little else to do, apart from PostgreSQL's own work.
+const QUICK: Duration = Duration::from_millis(600);
 
-/// On a busy machine it must still be quicker than PAF's by this factor.
+/// On a busy machine they must still be quicker than PAF's by this factor.
 const FACTOR: u32 = 2;
 
 const OURS: &str = "<primitive id='pgsqld' class='ocf' provider='rust' type='pgsqlms'/>";
@@ -52,7 +52,7 @@ pub fn play(stage: &mut Stage) -> Result<()> {
     let ours = elections(&trial, "ours")?;
     ensure!(
         ours <= QUICK || ours * FACTOR <= pafs,
-        "an election takes {} ms, PAF's {} ms",
+        "two elections take {} ms, PAF's {} ms",
         ours.as_millis(),
         pafs.as_millis()
     );
@@ -63,9 +63,9 @@ pub fn play(stage: &mut Stage) -> Result<()> {
     trial.end(&Ending { primary: Some(new), fenced: &[old], ..Ending::default() })
 }
 
-/// The quicker one of two switchovers' elections.
+/// How long the elections of two switchovers take together: of a single one, chance decides too much.
 fn elections(trial: &Trial<'_>, whose: &str) -> Result<Duration> {
-    let mut shares = Vec::new();
+    let mut total = Duration::ZERO;
     for _ in 0..2 {
         let (from, to) = (trial.primary()?, trial.standbys()?[0]);
         let election = Election::during(trial.lab, || {
@@ -76,9 +76,9 @@ fn elections(trial: &Trial<'_>, whose: &str) -> Result<Duration> {
         })?;
         trial.lab.wait_for_primary(LIMIT, trial.lab.nodes().len() - 1)?;
         println!("election, {whose}: {election}");
-        shares.push(election.share());
+        total += election.share();
     }
-    shares.into_iter().min().context("there was no election")
+    Ok(total)
 }
 
 fn has_permanent_scores(by: &Node) -> Result<bool> {

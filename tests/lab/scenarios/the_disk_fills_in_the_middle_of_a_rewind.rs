@@ -11,12 +11,12 @@ use crate::replication::{commits_wait_for, forget_failures};
 use crate::rewinding::{go_on, is_in_the_middle, make_rewinds_stop, make_rewinds_work, notes};
 use crate::trial::{Ending, LIMIT, Return, Trial};
 
-/// More than the data, its WAL and what is kept of it.
-const SIZE: &str = "900M";
+/// What is free on the small disk, in MB: more than what is kept of the data before a rewind.
+const ROOM: u64 = 400;
 
 pub fn play(lab: &Lab) -> Result<()> {
     let trial = Trial::begin(lab)?;
-    let old = becomes_primary(&trial, |node| Disk::Data.make_small(node, SIZE))?;
+    let old = becomes_primary(&trial, |node| Disk::Data.make_small(node, ROOM))?;
     pcs(old, &["resource", "update", "pgsqld", "rejoin=rewind"])?;
     wait_until_idle(old)?;
     lab.wait_for_primary(LIMIT, lab.nodes().len() - 1)?;

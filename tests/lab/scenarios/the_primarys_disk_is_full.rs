@@ -10,17 +10,22 @@ use crate::operator::{promotions, rebuild};
 use crate::replication::forget_failures;
 use crate::trial::{Ending, Return, Trial};
 
-/// More than the WAL that is kept.
-const SIZE: &str = "600M";
+/// What is free on the small disk, in MB.
+const ROOM: u64 = 128;
+
+/// The most rounds of load, each of more than 200 MB of WAL: PostgreSQL writes into the segments that it has before it needs a new one.
+const ROUNDS: usize = 8;
 
 pub fn play(lab: &Lab) -> Result<()> {
     let trial = Trial::begin(lab)?;
-    let full = becomes_primary(&trial, |node| Disk::Wal.make_small(node, SIZE))?;
+    let full = becomes_primary(&trial, |node| Disk::Wal.make_small(node, ROOM))?;
     let before = promotions(full)?;
     trial.fault("fill the primary's disk", || {
         Disk::Wal.fill(full)?;
-        // Until the WAL that is there already is used up.
-        let _ = full.psql_in("app", "CREATE TABLE load AS SELECT repeat('load', 100) FROM generate_series(1, 2000000)");
+        let load =
+            "SELECT count(pg_logical_emit_message(false, 'load', repeat('load', 250))) FROM generate_series(1, 200000)";
+        let is_full = (0..ROUNDS).any(|_| full.psql_in("app", load).is_err());
+        ensure!(is_full, "{} had room for {ROUNDS} rounds of load", full.name());
         Ok(())
     })?;
     let new = trial.another_primary(full)?;

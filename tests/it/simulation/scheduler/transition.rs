@@ -8,7 +8,8 @@ use pgsqlms::node::NodeName;
 use pgsqlms::notification::{Around, Moment, Notification, Transition};
 use pgsqlms::pacemaker::Attribute;
 
-use super::{EXPIRY, Role, Scheduler};
+use super::{EXPIRY, Role, Scheduler, oracle};
+use crate::fakes::instance::Process;
 use crate::fakes::{Ended, Job, Planted, RESOURCE, tell};
 
 const INFINITY: i64 = 1_000_000;
@@ -49,7 +50,8 @@ impl Scheduler {
 
     /// The node with the best promotion score, an operator's wish included, unless all are negative.
     fn target(&self, wanted: &BTreeSet<usize>) -> Option<usize> {
-        let scored = wanted.iter().map(|node| (self.score(*node), *node));
+        let may = |node: &&usize| !self.state().nodes[**node].banned;
+        let scored = wanted.iter().filter(may).map(|node| (self.score(*node), *node));
         let best = scored.filter(|(score, _)| *score >= 0);
         let best = best
             .max_by_key(|(score, node)| (*score, self.seen[*node].role == Role::Promoted, std::cmp::Reverse(*node)));
@@ -100,6 +102,7 @@ impl Scheduler {
             );
             state.calm_since = Some(state.now);
         }
+        oracle::demoted(self, &plan.demote, &plan.promote);
         let changes = self.state().information.changes;
         let phases = [
             (Action::Demote, Around::Demote, &plan.demote),
@@ -163,6 +166,9 @@ impl Scheduler {
         let done = self.run(jobs);
         done.iter().fold(true, |good, (job, ended)| {
             let succeeded = matches!(ended, Ended::Answered(Ok(_)));
+            if action == Action::Demote && matches!(ended, Ended::Answered(_)) {
+                oracle::ended(&mut self.cluster.state.borrow_mut(), job.node);
+            }
             self.judge(job, succeeded);
             if succeeded {
                 self.repeat(job);
@@ -173,12 +179,12 @@ impl Scheduler {
 
     /// The bug that a primary which is recovered is promoted again without an election.
     fn promote_blindly(&self, job: &Job) {
-        use crate::fakes::instance::Process;
+        use crate::fakes::wal::Begun;
         let state = &mut *self.state();
         let recovered = job.transition.promoted.contains(&state.nodes[job.node].name);
         let node = &mut state.nodes[job.node];
         if recovered && node.on && node.postgres.process == Process::Standby {
-            node.postgres.process = Process::Promoting { until: state.now };
+            node.postgres.process = Process::Promoting { until: state.now, by: Begun::ByAgent };
             state.pass(Duration::from_millis(1));
         }
     }
@@ -220,7 +226,9 @@ impl Scheduler {
         let ended = self.cluster.run(job);
         let state = &mut *self.cluster.state.borrow_mut();
         let after = state.nodes[job.node].postgres.process;
-        if before != after || !matches!(ended, Ended::Answered(Ok(_))) {
+        // It may have come up meanwhile.
+        let same = before == after || (matches!(before, Process::Starting { .. }) && after == Process::Standby);
+        if !same || !matches!(ended, Ended::Answered(Ok(_))) {
             let name = state.nodes[job.node].name.clone();
             state.violated(format!("{name}: {:?} again: {ended:?}, {before:?} became {after:?}", job.action));
         }

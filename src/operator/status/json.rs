@@ -1,0 +1,49 @@
+//! The same report for programs. A field that is there stays there.
+
+use serde_json::{Value, json};
+
+use crate::rules::overview::{Cure, Facts, Finding, Row, Verdict, rows};
+
+/// The report, as one object.
+pub(super) fn report(facts: &Facts, verdict: &Verdict) -> String {
+    let cluster = facts.cluster.as_ref().ok();
+    let report = json!({
+        "version": 1,
+        "resource": facts.resource,
+        "seen_from": facts.me.as_str(),
+        "level": verdict.level.to_string().to_lowercase(),
+        "findings": verdict.findings.iter().map(finding).collect::<Vec<_>>(),
+        "nodes": rows(facts).iter().map(row).collect::<Vec<_>>(),
+        "quorum": cluster.map(|cluster| cluster.has_quorum),
+        "fencing": cluster.map(|cluster| cluster.has_fencing),
+        "maintenance": cluster.map(|cluster| cluster.in_maintenance),
+        "commits_waiting": facts.told().map(|told| json!({
+            "sessions": told.waiting.sessions,
+            "longest_seconds": told.waiting.longest.as_secs(),
+        })),
+        "not_seen": verdict.unseen,
+    });
+    report.to_string()
+}
+
+fn finding(Finding { id, level, text, cures }: &Finding) -> Value {
+    let cure = |Cure { command, costs }: &Cure| json!({ "command": command, "costs": costs });
+    let commands: Vec<Value> = cures.iter().map(cure).collect();
+    json!({ "id": id, "level": level.to_string().to_lowercase(), "text": text, "commands": commands })
+}
+
+fn row(row: &Row) -> Value {
+    json!({
+        "name": row.node,
+        "here": row.is_here,
+        "role": if row.role == "-" { None } else { Some(row.role) },
+        "state": row.state,
+        "timeline": row.timeline,
+        "lsn": row.lsn,
+        "lag_bytes": row.lag_bytes,
+        "lag_tenths": row.lag_tenths,
+        "sync": row.sync,
+        "score": row.score,
+        "note": row.note,
+    })
+}

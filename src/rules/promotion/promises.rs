@@ -1,0 +1,79 @@
+//! Whether a promotion loses no commit that was acknowledged with synchronous replication.
+
+use std::collections::BTreeMap;
+
+use super::{Bar, Facts, Refusal, Voter};
+use crate::node::NodeName;
+use crate::record::Record;
+use crate::rules::bars;
+use crate::rules::lineage;
+use crate::rules::synchronous::{self, LastPrimary, Operator, PromotionFacts, Verdict};
+use crate::vote::{Extent, Vote};
+
+/// Whether promoting `node` loses no such commit. What a diverged node holds the winner need not hold, so its vote proves
+/// nothing; nor does that of a node that has not read all its WAL, or whose data directory was restored or copied since.
+///
+/// # Errors
+///
+/// When it may lose one.
+pub(super) fn kept(
+    facts: &Facts,
+    record: &Record,
+    node: &NodeName,
+    barred_ahead: Option<Voter>,
+) -> Result<(), Refusal> {
+    if let Verdict::Unsafe(refusal) | Verdict::Overridden { refusal, .. } = judge(facts, record, node, &BTreeMap::new())
+    {
+        return Err(match bars::kept_away(&refusal, &facts.barred) {
+            Some((node, bar)) => Refusal::BarredHoldsMore(node, bar),
+            None => Refusal::Synchronous(Box::new(refusal)),
+        });
+    }
+    match barred_ahead {
+        // The winner does not hold what these do: it must be safe without them.
+        Some((holder, _)) if !matches!(judge(facts, record, node, &facts.barred), Verdict::Safe(_)) => {
+            Err(Refusal::BarredHoldsMore(holder.clone(), facts.barred[holder]))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn judge(facts: &Facts, record: &Record, candidate: &NodeName, without: &BTreeMap<NodeName, Bar>) -> Verdict {
+    let counts = |node: &NodeName, vote: &Vote| {
+        let diverged = lineage::standing(vote, record).is_diverged();
+        let knows_all = vote.extent == Extent::Exact || node == candidate;
+        !diverged && knows_all && !vote.replaced && !without.contains_key(node)
+    };
+    let position = |(node, vote): (&NodeName, &Option<Vote>)| {
+        (node.clone(), vote.as_ref().filter(|vote| counts(node, vote)).map(Vote::lsn))
+    };
+    let last = record.last().map(|last| {
+        let (node, began, reached) = (last.node.clone(), last.switch, last.reached());
+        LastPrimary { node, began, reached }
+    });
+    synchronous::verdict(&PromotionFacts {
+        candidate: candidate.clone(),
+        members: facts.members.clone(),
+        published: facts.published.clone(),
+        votes: facts.votes.iter().map(position).collect(),
+        last_primary: last,
+        operator: Operator::Silent,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::chosen;
+    use crate::rules::table;
+
+    const TWO_PROMISES: &str = "srv2: ANY 1 (srv1, srv3); srv1: ANY 1 (srv2, srv3)";
+    const SRV2_AFTER_SRV1: &str = "3@0/300 srv2 0 kept known=0/380@5; 2@0/100 srv1 0 kept";
+
+    table! { chosen;
+        the_primary_before_holds_what_the_last_one_began_with: (
+            "srv1=2#768,history=1@0/100|2 srv2=3#1000,history=1@0/100|2@0/300|3", SRV2_AFTER_SRV1, TWO_PROMISES) => "srv2";
+        the_primary_before_holds_less_than_the_last_one_began_with: (
+            "srv1=2#760,history=1@0/100|2 srv2=3#1000,history=1@0/100|2@0/300|3", SRV2_AFTER_SRV1, TWO_PROMISES)
+            => "nobody: Synchronous";
+    }
+}

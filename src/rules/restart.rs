@@ -1,0 +1,340 @@
+//! Which instances are restarted, and in which order: the plan of `pgsqlms restart`.
+//!
+//! Standbys go first, one after the other; then another node is promoted, which restarts the old primary as a standby. So a setting
+//! that a standby must not have below the primary's may be raised. One that is lowered must be lowered on the primary first, and a
+//! primary that is demoted with it does not start as a standby: PostgreSQL remembers in pg_control what the primary had
+//! (`CheckRequiredParameterValues`). That takes a restart in place, without Pacemaker.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use crate::location::Lsn;
+use crate::node::NodeName;
+use crate::rules::overview::Member;
+use crate::rules::status::Role;
+use crate::rules::switchover::watch::{Sight, by_pacemaker};
+use crate::rules::switchover::{self, Line, Verdict as Switchover, Weight, preflight};
+
+/// The settings of a standby that must not be below its primary's.
+pub const AT_LEAST: [&str; 5] = [
+    "max_connections",
+    "max_worker_processes",
+    "max_wal_senders",
+    "max_prepared_transactions",
+    "max_locks_per_transaction",
+];
+
+/// A setting that waits for a restart.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Pending {
+    /// Its name.
+    pub name: String,
+    /// Its value now, and the one that it will have, where the node could tell.
+    pub values: Option<(String, String)>,
+}
+
+/// What was seen before a restart.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Facts {
+    /// What also decides about a switchover.
+    pub switchover: switchover::Facts,
+    /// What waits for a restart on each node that could tell.
+    pub pending: BTreeMap<NodeName, Vec<Pending>>,
+    /// Only instances for which something waits are restarted.
+    pub only_pending: bool,
+    /// Only this node's instance is.
+    pub only: Option<NodeName>,
+}
+
+/// What is to become of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// Nothing waits for a restart.
+    Nothing,
+    /// Nothing is done, for these reasons.
+    Refused(Vec<Line>),
+    /// It may begin.
+    Planned(Plan),
+}
+
+/// A restart that may begin.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plan {
+    /// These are restarted one after the other.
+    pub standbys: Vec<NodeName>,
+    /// Then another node is promoted in the place of this one.
+    pub primary: Option<NodeName>,
+    /// What was found.
+    pub lines: Vec<Line>,
+}
+
+/// Which instances are restarted, and in which order.
+pub fn plan(facts: &Facts) -> Verdict {
+    let (due, mut refusals) = due(facts);
+    let primaries = facts.switchover.with_role(Role::Primary);
+    let primary = primaries.first().filter(|node| due.contains(*node)).map(|node| (*node).clone());
+    if facts.only.is_some() && primary.is_some() {
+        let name = primary.as_ref().map_or("", NodeName::as_str);
+        let text = format!("{name} is the primary: pgsqlms switchover restarts it, as a standby");
+        return Verdict::Refused(vec![refused(text)]);
+    }
+    if due.is_empty() && refusals.is_empty() {
+        return Verdict::Nothing;
+    }
+    refusals.extend(lowered(facts));
+    let mut lines = Vec::new();
+    match preflight(&switchover::Facts { wanted: None, ..facts.switchover.clone() }) {
+        Switchover::Refused(refused) => refusals.extend(refused),
+        Switchover::Planned(plan) => lines.extend(plan.lines),
+        Switchover::Already(_) => {}
+    }
+    if !refusals.is_empty() {
+        return Verdict::Refused(refusals);
+    }
+    for node in &due {
+        if let Some(pending) = facts.pending.get(node).filter(|pending| !pending.is_empty()) {
+            let text = format!("{node}: {}", pending.iter().map(told).collect::<Vec<_>>().join(", "));
+            lines.insert(0, Line { weight: Weight::Ok, text });
+        }
+    }
+    let standbys = due.into_iter().filter(|node| Some(node) != primary.as_ref()).collect();
+    Verdict::Planned(Plan { standbys, primary, lines })
+}
+
+fn refused(text: String) -> Line {
+    Line { weight: Weight::Refusal, text }
+}
+
+fn told(pending: &Pending) -> String {
+    match &pending.values {
+        Some((now, then)) => format!("{} {now} -> {then}", pending.name),
+        None => pending.name.clone(),
+    }
+}
+
+/// The nodes whose instances are to be restarted, and what hinders that.
+fn due(facts: &Facts) -> (Vec<NodeName>, Vec<Line>) {
+    let running = facts.switchover.cluster.nodes.iter().filter(|(_, member)| member.role.is_some());
+    let running: Vec<NodeName> = running.map(|(node, _)| node.clone()).collect();
+    if let Some(only) = facts.only.as_ref().filter(|only| !running.contains(only)) {
+        return (Vec::new(), vec![refused(format!("PostgreSQL does not run on {only}: see pgsqlms status"))]);
+    }
+    let wanted = running.into_iter().filter(|node| facts.only.as_ref().is_none_or(|only| only == node));
+    if !facts.only_pending {
+        return (wanted.collect(), Vec::new());
+    }
+    let (seen, unseen): (Vec<NodeName>, Vec<NodeName>) = wanted.partition(|node| facts.pending.contains_key(node));
+    let due = seen.into_iter().filter(|node| !facts.pending[node].is_empty()).collect();
+    let unseen = unseen.iter().map(|node| {
+        let hba = "pg_hba.conf there must let this node's replication role in, to the database postgres";
+        refused(format!("whether {node} waits for a restart was not seen: {hba}; or leave out --pending"))
+    });
+    (due, unseen.collect())
+}
+
+/// A setting that no order of this kind can lower, unless the primary is seen to have the lower value already.
+fn lowered(facts: &Facts) -> Vec<Line> {
+    let primaries = facts.switchover.with_role(Role::Primary);
+    let primary = primaries.first().and_then(|node| facts.pending.get(*node));
+    let is_done = |name: &str| primary.is_some_and(|waiting| waiting.iter().all(|pending| pending.name != name));
+    let number = |text: &str| text.parse::<i64>().ok();
+    let is_lowered = |pending: &&Pending| {
+        let values = pending.values.as_ref().and_then(|(now, then)| Some((number(now)?, number(then)?)));
+        let counts = AT_LEAST.contains(&pending.name.as_str()) && !is_done(&pending.name);
+        counts && values.is_some_and(|(now, then)| then < now)
+    };
+    let found = facts.pending.iter().flat_map(|(node, pending)| {
+        pending.iter().filter(is_lowered).map(move |pending| {
+            refused(format!(
+                "{node}: {} is lowered: restart the primary in place first, in maintenance mode; then the standbys",
+                told(pending)
+            ))
+        })
+    });
+    found.collect()
+}
+
+/// What is seen of a standby that is restarted, and how far the primary has come.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Seen {
+    /// What Pacemaker knows of the standby.
+    pub member: Member,
+    /// Where the primary writes, if it was reached.
+    pub primary: Option<Lsn>,
+    /// How far the standby has received, if it was reached.
+    pub standby: Option<Lsn>,
+}
+
+/// How far the restart of a standby is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Course {
+    is_down: bool,
+    runs: bool,
+    /// Where the primary was when the standby ran again.
+    goal: Option<Lsn>,
+    is_back: bool,
+}
+
+impl Course {
+    /// Takes note of what is seen.
+    pub fn see(&mut self, seen: &Seen) {
+        match seen.member.role {
+            None => (self.is_down, self.runs) = (true, false),
+            Some(_) if self.is_down => {
+                self.runs = true;
+                self.goal = self.goal.or(seen.primary);
+                let has_all = self.goal.is_none_or(|goal| seen.standby.is_none_or(|standby| standby >= goal));
+                self.is_back = has_all && by_pacemaker(Some(&seen.member)) == Sight::Ranked;
+            }
+            Some(_) => {}
+        }
+    }
+
+    /// Whether it has been stopped.
+    pub fn is_down(&self) -> bool {
+        self.is_down
+    }
+
+    /// Whether it runs again, and the primary ranks it among those that stream.
+    pub fn is_back(&self) -> bool {
+        self.is_back
+    }
+}
+
+/// What it is doing.
+impl fmt::Display for Course {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match (self.is_back, self.runs, self.is_down) {
+            (true, ..) => "runs again and follows the primary",
+            (_, true, _) => "runs again and does not follow the primary yet",
+            (_, _, true) => "is stopped",
+            (_, _, false) => "has not been stopped yet",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rules::overview::{Cluster, Member};
+    use crate::rules::switchover::Instance;
+    use crate::rules::table;
+
+    /// srv1 is the primary, srv2 and srv3 stream. What waits on each: `srv1=max_connections:100:200 srv2=`; no word for a node that
+    /// could not tell.
+    fn facts(pending: &str) -> Facts {
+        let nodes = [("srv1", Role::Primary, "1001"), ("srv2", Role::Standby, "1000"), ("srv3", Role::Standby, "990")];
+        let member = |role, score: &str| Member {
+            is_online: true,
+            role: Some(role),
+            score: Some(score.to_owned()),
+            ..Member::default()
+        };
+        let nodes = nodes.map(|(node, role, score)| (NodeName::new(node), member(role, score)));
+        let (has_quorum, clone) = (true, Some("pgsqld-clone".to_owned()));
+        let cluster = Cluster { has_quorum, clone, nodes: nodes.into(), ..Cluster::default() };
+        let instance = Instance { synchronous: Some(String::new()), ..Instance::default() };
+        let instances = ["srv1", "srv2", "srv3"].map(|node| (NodeName::new(node), instance.clone())).into();
+        let switchover = switchover::Facts { cluster, is_idle: true, instances, ..switchover::Facts::default() };
+        let setting = |text: &str| {
+            let mut words = text.split(':').map(str::to_owned);
+            Pending { name: words.next().unwrap(), values: words.next().zip(words.next()) }
+        };
+        let of_node = |(node, settings): (&str, &str)| {
+            (NodeName::new(node), settings.split(',').filter(|text| !text.is_empty()).map(setting).collect())
+        };
+        let pending = pending.split_whitespace().map(|word| of_node(word.split_once('=').unwrap())).collect();
+        Facts { switchover, pending, ..Facts::default() }
+    }
+
+    fn planned(facts: &Facts) -> String {
+        match plan(facts) {
+            Verdict::Nothing => "nothing".to_owned(),
+            Verdict::Refused(lines) => lines.into_iter().map(|line| line.text).collect::<Vec<_>>().join(" | "),
+            Verdict::Planned(Plan { standbys, primary, .. }) => {
+                let standbys: Vec<String> = standbys.iter().map(ToString::to_string).collect();
+                format!("{} then {}", standbys.join(" "), primary.map_or("-".to_owned(), |node| node.to_string()))
+            }
+        }
+    }
+
+    fn all(pending: &str) -> String {
+        planned(&facts(pending))
+    }
+
+    table! { all;
+        standbys_first: "" => "srv2 srv3 then srv1";
+        raised: "srv1=max_connections:100:200 srv2=max_connections:100:200" => "srv2 srv3 then srv1";
+        lowered: "srv1=max_connections:200:100"
+            => "srv1: max_connections 200 -> 100 is lowered: restart the primary in place first, in maintenance mode; then the standbys";
+        lowered_and_of_no_consequence: "srv1=shared_buffers:200:100" => "srv2 srv3 then srv1";
+        lowered_on_a_standby: "srv2=max_connections:200:100"
+            => "srv2: max_connections 200 -> 100 is lowered: restart the primary in place first, in maintenance mode; then the standbys";
+        lowered_on_the_primary_before: "srv1= srv2=max_connections:200:100" => "srv2 srv3 then srv1";
+        no_number: "srv1=max_connections" => "srv2 srv3 then srv1";
+    }
+
+    fn pending(pending: &str) -> String {
+        planned(&Facts { only_pending: true, ..facts(pending) })
+    }
+
+    table! { pending;
+        on_all: "srv1=a srv2=a srv3=a" => "srv2 srv3 then srv1";
+        on_a_standby: "srv1= srv2= srv3=a" => "srv3 then -";
+        on_the_primary: "srv1=a srv2= srv3=" => " then srv1";
+        nowhere: "srv1= srv2= srv3=" => "nothing";
+        not_seen: "srv1= srv2=a"
+            => "whether srv3 waits for a restart was not seen: pg_hba.conf there must let this node's replication role in, to the \
+                database postgres; or leave out --pending";
+    }
+
+    fn only(node: &str) -> String {
+        planned(&Facts { only: Some(NodeName::new(node)), ..facts("") })
+    }
+
+    table! { only;
+        a_standby: "srv3" => "srv3 then -";
+        the_primary: "srv1" => "srv1 is the primary: pgsqlms switchover restarts it, as a standby";
+        nobody: "srv9" => "PostgreSQL does not run on srv9: see pgsqlms status";
+    }
+
+    #[test]
+    fn what_hinders_a_switchover_hinders_a_restart() {
+        let mut facts = facts("");
+        facts.switchover.cluster.in_maintenance = true;
+        assert_eq!(planned(&facts), "maintenance mode is on: pcs property set maintenance-mode=false");
+    }
+
+    #[test]
+    fn what_waits_is_told_with_its_values() {
+        let Verdict::Planned(plan) = plan(&facts("srv2=max_connections:100:200,b")) else { panic!() };
+        assert_eq!(plan.lines[0].text, "srv2: max_connections 100 -> 200, b");
+    }
+
+    /// What is seen every time: `-` stopped, `u` up and not ranked, `r` ranked; the standby's position and the primary's.
+    fn course(moments: &str) -> String {
+        let mut course = Course::default();
+        for moment in moments.split_whitespace() {
+            let (letter, positions) = moment.split_at(1);
+            let (standby, primary) = positions.split_once('/').unwrap_or_default();
+            let lsn = |text: &str| text.parse().ok().map(Lsn);
+            let member = match letter {
+                "-" => Member::default(),
+                "u" => Member { role: Some(Role::Standby), score: Some("-1000".to_owned()), ..Member::default() },
+                _ => Member { role: Some(Role::Standby), score: Some("990".to_owned()), ..Member::default() },
+            };
+            course.see(&Seen { member, standby: lsn(standby), primary: lsn(primary) });
+        }
+        course.to_string()
+    }
+
+    table! { course;
+        not_begun: "r1/1 r1/1" => "has not been stopped yet";
+        down: "r1/1 -" => "is stopped";
+        up: "r1/1 - u1/9" => "runs again and does not follow the primary yet";
+        ranked_as_it_was_before: "r1/1 - r1/9" => "runs again and does not follow the primary yet";
+        back: "r1/1 - u1/9 r1/11 r9/20" => "runs again and follows the primary";
+        down_again: "r1/1 - u1/9 -" => "is stopped";
+        nobody_is_reached: "r - u r" => "runs again and follows the primary";
+    }
+}

@@ -1,0 +1,50 @@
+//! Bugs that the simulation must notice.
+
+/// What a bug would make of the world: each is one that PAF has, or that this agent must not have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Planted {
+    /// PAF #225: a vote is what was received since the standby was started.
+    VotesWithReceivedOnly,
+    /// A vote for which not all WAL was read counts as one for which it was.
+    CutVotesAreExact,
+    /// PAF #131: the votes are waited for until all have come.
+    WaitsForEveryVote,
+    /// PAF #180: nobody looks at the record of promotions.
+    IgnoresTheRecord,
+    /// PAF #195: a primary that is recovered is promoted without an election.
+    RecoversWithoutElection,
+    /// What the primary promised is not looked at.
+    IgnoresPromises,
+    /// PAF #26, #220: nobody becomes a candidate when no node is promotable.
+    KeepsNegativeScores,
+    /// Votes that an earlier election has left behind count in the next one.
+    CountsOldVotes,
+    /// `srv10` is taken for `srv1`.
+    MatchesNamesByPrefix,
+    /// No node tells the others that it has no room.
+    ConcealsFullDisks,
+    /// No node tells the others that it recovers and cannot be promoted yet.
+    ConcealsRecovery,
+    /// No node tells the others that it runs as a primary, or did so when it was stopped.
+    ConcealsPrimaries,
+    /// A node forgets that it has written the timeline of another, once it has been restarted.
+    ForgetsForks,
+    /// What a primary promises is told to the others after it is in force, not before.
+    PromisesTooLate,
+    /// A timeline that no election has announced counts like one on record.
+    StraysAreOnRecord,
+    /// A primary that no election made is on record as the primary as far as itself sees.
+    StraysPublish,
+    /// A node that acknowledged commits proves them by being there, whatever it holds now.
+    HolderIsAName,
+    /// Nobody tells which database a vote, the record or the promises are about.
+    DatabasesAreAlike,
+    /// The record of another database stays as it is.
+    OldRecordStays,
+    /// Where a primary was shut down cleanly is not recorded.
+    EndIsNotRecorded,
+    /// Nobody sees that Pacemaker may not promote a node.
+    BansAreUnseen,
+    /// A base backup counts as a standby that confirms commits.
+    BackupsConfirm,
+}

@@ -1,0 +1,31 @@
+//! What Pacemaker makes of an agent's answer.
+
+use pgsqlms::exit::OcfExitCode;
+
+use super::Role;
+use crate::fakes::Ended;
+
+/// What a probe's answer stands for.
+pub(super) fn probed(ended: &Ended) -> (Role, bool) {
+    match ended {
+        Ended::Answered(Ok(outcome)) => match outcome.code {
+            OcfExitCode::Success | OcfExitCode::Degraded => (Role::Unpromoted, false),
+            OcfExitCode::RunningPromoted | OcfExitCode::DegradedPromoted => (Role::Promoted, false),
+            OcfExitCode::FailedPromoted => (Role::Promoted, true),
+            OcfExitCode::NotRunning => (Role::Stopped, false),
+            _ => (Role::Unpromoted, true),
+        },
+        Ended::Answered(Err(_)) | Ended::Killed | Ended::Overdue => (Role::Unpromoted, true),
+    }
+}
+
+/// What a recurring monitor's answer stands for, if it tells, and whether it is a failure in itself.
+pub(super) fn monitored(ended: &Ended) -> (Option<Role>, bool) {
+    match ended {
+        Ended::Answered(Ok(_)) => {
+            let (role, failed) = probed(ended);
+            (Some(role), failed)
+        }
+        Ended::Answered(Err(_)) | Ended::Killed | Ended::Overdue => (None, true),
+    }
+}
