@@ -20,13 +20,16 @@ struct Holder(Child);
 impl Holder {
     /// Locks a catalog against everybody in the database `postgres`.
     fn locking(instance: &Instance, catalog: &str) -> Self {
+        let held = || titles(instance).iter().any(|title| title.ends_with("idle in transaction"));
+        // The server notices a little later that an earlier client is gone.
+        eventually("an end of the earlier lock", || !held());
         let mut psql = instance.psql();
         psql.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
         let mut holder = Self(psql.spawn().unwrap());
         let lock = format!("BEGIN; LOCK TABLE pg_catalog.{catalog} IN ACCESS EXCLUSIVE MODE;\n");
         holder.0.stdin.as_mut().unwrap().write_all(lock.as_bytes()).unwrap();
         // No other session gets in then.
-        eventually("the lock", || titles(instance).iter().any(|title| title.ends_with("idle in transaction")));
+        eventually("the lock", held);
         holder
     }
 }

@@ -35,14 +35,26 @@ impl Lockout {
 
 const BY_LOCK: &[&str] = &["lock on a system catalog"];
 
-pub const PG_CLASS: Lockout =
-    Lockout { name: "a lock on pg_class", words: BY_LOCK, begin: |lab| lock(lab, "pg_class"), end: end_holders };
+pub const PG_CLASS: Lockout = Lockout {
+    name: "a lock on pg_class",
+    words: BY_LOCK,
+    begin: |lab| lock_catalog(lab, "pg_class"),
+    end: end_holders,
+};
 
-pub const PG_AUTHID: Lockout =
-    Lockout { name: "a lock on pg_authid", words: BY_LOCK, begin: |lab| lock(lab, "pg_authid"), end: end_holders };
+pub const PG_AUTHID: Lockout = Lockout {
+    name: "a lock on pg_authid",
+    words: BY_LOCK,
+    begin: |lab| lock_catalog(lab, "pg_authid"),
+    end: end_holders,
+};
 
-pub const PG_DATABASE: Lockout =
-    Lockout { name: "a lock on pg_database", words: BY_LOCK, begin: |lab| lock(lab, "pg_database"), end: end_holders };
+pub const PG_DATABASE: Lockout = Lockout {
+    name: "a lock on pg_database",
+    words: BY_LOCK,
+    begin: |lab| lock_catalog(lab, "pg_database"),
+    end: end_holders,
+};
 
 pub const FULL: Lockout = Lockout {
     name: "connections are exhausted",
@@ -124,7 +136,15 @@ pub const DEAD_RESOLVER: Lockout = Lockout {
     end: |lab| lab.nodes().iter().try_for_each(|node| [HOSTS, RESOLVER].iter().try_for_each(|it| put_back(node, it))),
 };
 
-/// Every one.
+/// The clients' commits wait; sessions get in. All WAL is soon everywhere.
+pub const WRITES: Lockout = Lockout {
+    name: "a lock on what the clients write to",
+    words: &[],
+    begin: |lab| lock(lab.primary()?, "app", "lab_commits, lab_writable, lab_ackable"),
+    end: end_holders,
+};
+
+/// Every one that keeps sessions out.
 pub const ALL: [&Lockout; 13] = [
     &PG_CLASS,
     &PG_AUTHID,
@@ -177,19 +197,21 @@ fn hba(node: &Node) -> String {
     format!("{}/pg_hba.conf", node.pgdata())
 }
 
-/// The primary's lock is in its WAL, so that nobody gets into a standby either.
-fn lock(lab: &Lab, catalog: &str) -> Result<()> {
-    let primary = lab.primary()?;
+/// The primary's lock is in its WAL, so that no session gets into a standby either.
+fn lock_catalog(lab: &Lab, catalog: &str) -> Result<()> {
+    lock(lab.primary()?, "postgres", &format!("pg_catalog.{catalog}"))
+}
+
+fn lock(primary: &Node, database: &str, tables: &str) -> Result<()> {
     // A backend in pg_sleep() is to notice that its client is gone.
     let sql = format!(
         "SET client_connection_check_interval = '100ms'; BEGIN; \
-         LOCK TABLE pg_catalog.{catalog} IN ACCESS EXCLUSIVE MODE; SELECT pg_sleep(3600)"
+         LOCK TABLE {tables} IN ACCESS EXCLUSIVE MODE; SELECT pg_sleep(3600)"
     );
     let psql = format!("{}/psql", primary.bindir());
-    hold(primary, &[&psql, "-XqAt", "-h/run/postgresql", "-dpostgres", "-c", &sql])?;
-    eventually(LIMIT, "the lock to be held", || {
-        primary.run(&["pgrep", "--full", "postgres postgres .local. SELECT"]).map(drop)
-    })
+    hold(primary, &[&psql, "-XqAt", "-h/run/postgresql", &format!("-d{database}"), "-c", &sql])?;
+    let title = format!("postgres {database} .local. SELECT");
+    eventually(LIMIT, "the lock to be held", || primary.run(&["pgrep", "--full", &title]).map(drop))
 }
 
 fn take_all_connections(node: &Node) -> Result<()> {

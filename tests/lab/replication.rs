@@ -68,6 +68,16 @@ pub fn received(standby: &Node) -> Result<String> {
     standby.psql("SELECT pg_last_wal_receive_lsn()")
 }
 
+/// Waits until a standby has received what the primary has flushed by now.
+pub fn receives_all_of(standby: &Node, primary: &Node) -> Result<()> {
+    let flushed = primary.psql("SELECT pg_current_wal_flush_lsn()")?;
+    eventually(LIMIT, &format!("{} to receive what {} has flushed", standby.name(), primary.name()), || {
+        let received = standby.psql(&format!("SELECT pg_last_wal_receive_lsn() >= '{flushed}'"))?;
+        ensure!(received == "t", "it has not received {flushed}");
+        Ok(())
+    })
+}
+
 /// The standby that Pacemaker would promote.
 pub fn best_standby<'a>(trial: &Trial<'a>) -> Result<&'a Node> {
     let (cluster, standbys) = (trial.lab.cluster()?, trial.standbys()?);

@@ -126,12 +126,7 @@ impl<'a> Trial<'a> {
     /// acknowledged before `standby` was last seen to hold it.
     pub fn cut_power_once_held(&self, primary: &Node, standby: &Node, cut: impl FnOnce() -> Result<()>) -> Result<()> {
         self.writer.mark(NOT_PROMISED);
-        let flushed = primary.psql("SELECT pg_current_wal_flush_lsn()")?;
-        eventually(LIMIT, &format!("{} to receive what {} has flushed", standby.name(), primary.name()), || {
-            let received = standby.psql(&format!("SELECT pg_last_wal_receive_lsn() >= '{flushed}'"))?;
-            ensure!(received == "t", "it has not received {flushed}");
-            Ok(())
-        })?;
+        replication::receives_all_of(standby, primary)?;
         self.fault("cut the power of the primary", cut)?;
         self.writer.mark(PROMISED_AGAIN);
         Ok(())

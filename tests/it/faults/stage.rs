@@ -143,9 +143,15 @@ impl Stage {
             .replace("{bindir}", &self.bindir.display().to_string())
     }
 
-    /// Takes notice of the end of whatever has ended.
+    /// Takes notice of the end of all that has ended. What is ending has no program any more, and is waited for: a moment
+    /// later it would be a dead process that nothing has taken notice of.
     pub(super) fn reap(&mut self) {
-        self.held.iter_mut().for_each(|child| drop(child.try_wait()));
+        for child in &mut self.held {
+            let program = format!("/proc/{}/exe", child.id());
+            eventually("the end of what has lost its program", || {
+                child.try_wait().unwrap().is_some() || std::fs::read_link(&program).is_ok()
+            });
+        }
     }
 
     /// Undoes what was done.
