@@ -33,9 +33,9 @@ struct Arguments {
     /// Leaves out scenarios whose names contain this.
     #[arg(long)]
     skip: Vec<String>,
-    /// On how many labs scenarios are played at once: two keep two processors busy. On one, what happens is shown as it
-    /// happens.
-    #[arg(long, default_value_t = 2)]
+    /// On how many labs scenarios are played at once: three keep two processors busy. On one, the course of a scenario is
+    /// shown as it happens.
+    #[arg(long, default_value_t = 3)]
     lanes: usize,
     /// Plays what is named on its input. Other processes of this program start it.
     #[arg(long, hide = true)]
