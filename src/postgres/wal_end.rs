@@ -107,6 +107,26 @@ pub fn newest_timeline(data: &DataDirectory) -> Result<Timeline, PostgresError> 
     Ok(timelines.max().unwrap_or(Timeline(1)))
 }
 
+/// The timeline along which a standby has to recover, where the newest in `pg_wal` does not lead on from its data; none where
+/// PostgreSQL finds it by itself.
+///
+/// A diverged standby that a primary has sent its history is in that state. With `recovery_target_timeline = latest` PostgreSQL
+/// ends at once (`requested timeline is not a child of this server's history`), or waits for ever for the WAL of its last
+/// checkpoint on the wrong timeline (`InitWalRecovery`, `src/backend/access/transam/xlogrecovery.c`).
+///
+/// # Errors
+///
+/// When `pg_wal` cannot be read.
+pub fn own_timeline(data: &DataDirectory, control: &ControlData) -> Result<Option<Timeline>, PostgresError> {
+    let histories = Histories::of(data, control);
+    // Of a backup its label decides; and what cannot be read may be the history that leads on.
+    if data.has("backup_label") || histories.trouble.is_some() {
+        return Ok(None);
+    }
+    let own = histories.newest().timeline();
+    Ok((newest_timeline(data)? > own).then_some(own))
+}
+
 /// Forgets that the newest timelines were taken by others: left by a promotion that did not happen, they would keep the
 /// server from starting. Those before a timeline that leads on have to stay.
 ///

@@ -163,3 +163,19 @@ fn validation_looks_at_the_node_on_request() {
     std::fs::write(instance.data().join("PG_VERSION"), "11\n").unwrap();
     validate().parameter("bindir", &instance.bindir).expect(NotInstalled);
 }
+
+/// Another node has begun timeline 3, before this one was promoted by hand: along that one there is no WAL of the last checkpoint.
+#[test]
+fn a_diverged_standby_starts_although_a_newer_timeline_is_known() {
+    let Some(instance) = Instance::new() else { return };
+    instance.promote();
+    instance.agent("demote").expect(Success);
+    instance.agent("stop").expect(Success);
+    let history = instance.data().join("pg_wal/00000003.history");
+    std::fs::write(history, "1\t0/1000060\tno recovery target specified\n").unwrap();
+    let began = std::time::Instant::now();
+    let started = instance.agent("start").expect(Success);
+    assert!(began.elapsed().as_secs() < 10, "{:?}", began.elapsed());
+    assert!(started.log.contains("it recovers along timeline 2"), "{started:?}");
+    assert_eq!(instance.sql("SELECT pg_is_in_recovery()"), "t");
+}

@@ -25,6 +25,7 @@ impl Instance {
             wal_end::forget_taken(&self.data)?;
             let bindir = self.data.bindir(self.config.bindir.as_deref())?;
             let server = Invocation::new(bindir.join("postgres")).arg("-D").arg(&self.config.pgdata);
+            let server = self.recovery_options()?.iter().fold(server, |server, word| server.arg(word));
             let server = self.config.start_opts.iter().fold(server, |server, word| server.arg(word));
             let server = oom::ENVIRONMENT.iter().fold(server, |server, (name, value)| server.env(*name, *value));
             let server = server.env("HOME", user.home()).env("USER", user.name()).env("LOGNAME", user.name());
@@ -36,6 +37,16 @@ impl Instance {
         })??;
         (self.log, self.launched) = (Some(log), Some(launched));
         Ok(())
+    }
+
+    /// What a server is started with that would not start along the newest timeline in `pg_wal`.
+    fn recovery_options(&self) -> Result<Vec<String>, PostgresError> {
+        let Ok(control) = self.data.control()? else { return Ok(Vec::new()) };
+        let Some(own) = wal_end::own_timeline(&self.data, &control)? else { return Ok(Vec::new()) };
+        log::warn!(
+            "the newest timeline in pg_wal does not lead on from this node's data: it recovers along timeline {own}"
+        );
+        Ok(vec!["-c".to_owned(), format!("recovery_target_timeline={own}")])
     }
 
     /// Whether the server that was started here goes on. /proc may still show it as the agent: the kernel lets the parent of a new
