@@ -16,7 +16,7 @@ use crate::rules::{crash, leftovers};
 use crate::score::Score;
 
 use super::election::{self, Search};
-use super::{fitness, follow, primary, rebuild, rejoin, score, slots};
+use super::{fitness, follow, primary, rebuild, rejoin, score, slots, unelected};
 
 /// Tells what the instance is doing.
 ///
@@ -100,6 +100,7 @@ fn look(agent: &mut Agent) -> Result<Outcome, Failure> {
 /// A standby that nobody sends WAL to sees that there is somebody to promote, and whether it can follow who was. What a
 /// person should know, if anything.
 fn look_for_a_primary(agent: &mut Agent) -> Result<Option<Outcome>, Failure> {
+    unelected::withdraw_question(agent);
     let upstream = agent.postgres.upstream()?;
     // Of a node that was lost, the connection lives on until wal_receiver_timeout.
     let streams = upstream == Upstream::Streaming && agent.postgres.passing_note(About::PrimaryLost).is_none();
@@ -160,6 +161,7 @@ fn ask_primary(agent: &mut Agent) -> PrimaryWal {
 /// what keeps sessions out may last until it does, such as a lock that it replays.
 fn without_session(agent: &mut Agent, status: &Status) -> Result<Option<Outcome>, Failure> {
     fitness::without_session(agent);
+    unelected::withdraw_question(agent);
     let streams =
         status::streams(&agent.postgres.titles()) && agent.postgres.passing_note(About::PrimaryLost).is_none();
     score::set_noted(agent)?;

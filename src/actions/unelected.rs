@@ -8,7 +8,7 @@ use crate::node::NodeName;
 use crate::pacemaker::cib::Cib;
 use crate::pacemaker::{Attribute, Property};
 use crate::parameters::Rejoin;
-use crate::postgres::Replication;
+use crate::postgres::{About, Replication};
 use crate::record::Record;
 use crate::rules::office::{self, Office};
 use crate::rules::promotion::Facts;
@@ -106,6 +106,7 @@ fn ask(agent: &mut Agent, own: &Vote, others: &BTreeSet<NodeName>, voters: &mut 
         Some(question) => question,
         None => {
             let question = format!("{about}/{}", agent.clock.unix_time());
+            agent.postgres.pass_on(About::Question, Some(&question));
             agent.set(Attribute::Question, &me, &question)?;
             question
         }
@@ -118,6 +119,19 @@ fn ask(agent: &mut Agent, own: &Vote, others: &BTreeSet<NodeName>, voters: &mut 
         }
     }
     Ok(())
+}
+
+/// Withdraws what this node has asked as a primary: it is a standby now. The others answer the last question only, and another
+/// primary that has asked before would wait for ever.
+pub fn withdraw_question(agent: &mut Agent) {
+    if agent.postgres.passing_note(About::Question).is_none() {
+        return;
+    }
+    let me = agent.request.me.clone();
+    match agent.clear(Attribute::Question, &me) {
+        Ok(()) => _ = agent.postgres.pass_on(About::Question, None),
+        Err(error) => log::warn!("the question of this node as a primary is not withdrawn: {error}"),
+    }
 }
 
 fn is_about(question: &str, about: &str) -> bool {

@@ -50,12 +50,14 @@ pub enum About {
     Score,
     /// That another node was promoted, and this one has not been seen to stream since.
     Promotion,
+    /// What this primary, which no election made, has asked the other nodes.
+    Question,
 }
 
 impl About {
     /// Every one.
     #[cfg(test)]
-    const ALL: [About; About::Promotion as usize + 1] = [
+    const ALL: [About; About::Question as usize + 1] = [
         About::Break,
         About::Told,
         About::Logged,
@@ -75,6 +77,7 @@ impl About {
         About::PrimaryLost,
         About::Score,
         About::Promotion,
+        About::Question,
     ];
 }
 
@@ -103,6 +106,7 @@ fn path(datadir: &Path, about: About) -> PathBuf {
         About::PrimaryLost => "lost",
         About::Score => "score",
         About::Promotion => "promotion",
+        About::Question => "question",
     };
     Path::new(DIRECTORY).join(format!("{}.{extension}", &name[from..]))
 }
