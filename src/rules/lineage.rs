@@ -84,13 +84,6 @@ pub fn standing(vote: &Vote, record: &Record) -> Standing {
     }
 }
 
-/// Where a node has left the timeline of the last promotion on record for one of its own, if it was on that timeline.
-pub fn left_last_timeline(vote: &Vote, record: &Record) -> Option<Lsn> {
-    let last = record.last()?;
-    let fork = vote.history.fork(last.history.as_ref()?)?;
-    fork.at.filter(|_| fork.timeline == last.timeline && vote.timeline() != last.timeline)
-}
-
 /// Where a node's WAL ends, seen from a line of timelines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Place {

@@ -21,6 +21,15 @@ pub(in crate::rules) fn recorded(record: &str, published: &str) -> Facts {
 /// A situation, in words: `srv1=1#5` is a vote, `srv2=-` none, `srv2:1#5` left when it was stopped, `*srv2` runs as a primary, `/srv2` passed over, `!srv3` barred, `&srv3` banned, `%srv3` without room, `^srv2` of priority 1, `>srv1` ordered.
 /// The rest: the record; what was published, `?` if that cannot be read. All of it seen from srv1.
 pub(super) fn chosen((situation, record, published): (&str, &str, &str)) -> String {
+    match choose(&facts(situation, record, published), Some(&NodeName::new("srv1"))) {
+        Choice::Node { node, warnings, .. } if warnings.is_empty() => node.to_string(),
+        Choice::Node { node, warnings, .. } => format!("{node}, {}", kinds(&warnings)),
+        Choice::Nobody(refusal) => format!("nobody: {}", format!("{refusal:?}").split(['(', ' ']).next().unwrap()),
+    }
+}
+
+/// The facts of such a situation.
+pub(super) fn facts(situation: &str, record: &str, published: &str) -> Facts {
     let mut facts = recorded(record, published);
     for word in situation.split_whitespace() {
         if let Some((node, vote)) = word.split_once('=') {
@@ -47,11 +56,7 @@ pub(super) fn chosen((situation, record, published): (&str, &str, &str)) -> Stri
             facts.ordered = Some(NodeName::new(node));
         }
     }
-    match choose(&facts, Some(&NodeName::new("srv1"))) {
-        Choice::Node { node, warnings, .. } if warnings.is_empty() => node.to_string(),
-        Choice::Node { node, warnings, .. } => format!("{node}, {}", kinds(&warnings)),
-        Choice::Nobody(refusal) => format!("nobody: {}", format!("{refusal:?}").split(['(', ' ']).next().unwrap()),
-    }
+    facts
 }
 
 fn kinds(warnings: &[Warning]) -> String {

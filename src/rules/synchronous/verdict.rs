@@ -262,6 +262,15 @@ fn what_helps(holders: &[NodeName], missing: &BTreeSet<NodeName>, more: usize) -
 }
 
 impl Refusal {
+    /// The same, but for nodes that do not help.
+    #[must_use]
+    pub fn without(mut self, nodes: &BTreeSet<NodeName>) -> Refusal {
+        if let Self::Shortfalls(shortfalls) = &mut self {
+            shortfalls.iter_mut().for_each(|shortfall| shortfall.missing.retain(|node| !nodes.contains(node)));
+        }
+        self
+    }
+
     /// What helps, then what is wrong: for where there is little room.
     pub fn brief(&self) -> String {
         match self {

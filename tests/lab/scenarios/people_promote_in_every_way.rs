@@ -1,6 +1,7 @@
 //! Promotions by hand in every way on each standby beside the primary, then power cuts in every order, and starts of every part
 //! of the nodes that has quorum: with and without synchronous replication, with and without a virtual address. The server that
-//! was promoted by hand is never promoted by the agent, and nothing is lost that a standby held.
+//! was promoted by hand is never promoted by the agent, and nothing is lost that a standby held. With synchronous replication the
+//! dead primary is waited for: what the one that was promoted by hand had confirmed is not known.
 
 use anyhow::{Context, Result, ensure};
 use lab::provision::on_all;
@@ -8,7 +9,7 @@ use lab::{Lab, Node, eventually, progress};
 
 use crate::operator::{rejoin, somebody, wait_until_idle};
 use crate::people::{FORCED, as_it_is, is_named, is_refused, with_a_virtual_address, without_a_virtual_address};
-use crate::replication::{another_primary, bring_back, commits_wait_for, forget_failures};
+use crate::replication::{another_primary, bring_back, commits_wait_for, forget_failures, nobody_is_promoted};
 use crate::trial::{Ending, LIMIT, Return, Trial};
 
 /// A node by what it is when one is promoted by hand.
@@ -137,6 +138,9 @@ impl<'a> Round<'a> {
         if node.name() == primary.name() {
             let heir = if node.name() == self.primary.name() { self.heir } else { self.primary };
             self.cut(primary, heir, || node.power_off())?;
+            if self.synchronous {
+                return self.is_waited_for(node, heir);
+            }
             let new = another_primary(trial, node)?;
             ensure!(new.name() == heir.name(), "{} was promoted, and {} held everything", new.name(), heir.name());
             return bring_back(trial, node, new);
@@ -157,12 +161,24 @@ impl<'a> Round<'a> {
         wait_until_idle(somebody(lab)?)
     }
 
+    /// What the stray had confirmed before it was promoted by hand is not known: no node is promoted before the dead primary is back.
+    fn is_waited_for(&self, primary: &'a Node, heir: &'a Node) -> Result<()> {
+        let trial = &self.trial;
+        nobody_is_promoted(trial.lab, &["may be missing"])?;
+        trial.fault(&format!("{} gets power again", primary.name()), || primary.power_on())?;
+        let new = another_primary(trial, self.stray)?;
+        bring_back(trial, if new.name() == heir.name() { primary } else { heir }, new)
+    }
+
     /// All nodes lose their power. Of these that get it again, the one that was promoted by hand is not promoted.
     fn returns(&self, to: &[Who]) -> Result<()> {
         let (trial, nodes) = (&self.trial, self.trial.lab.nodes());
         self.cut(self.primary, self.heir, || on_all(nodes, Node::power_off))?;
         let returning: Vec<Node> = to.iter().map(|who| self.node(*who).clone()).collect();
         trial.fault(&format!("give power to {to:?}"), || on_all(&returning, Node::power_on))?;
+        if self.synchronous && !to.contains(&Primary) {
+            return self.is_waited_for(self.primary, self.heir);
+        }
         let new = another_primary(trial, self.stray)?;
         ensure!(
             to.contains(&Primary) || new.name() == self.heir.name(),
