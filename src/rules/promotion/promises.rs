@@ -88,10 +88,17 @@ mod tests {
 
     #[test]
     fn a_node_that_runs_and_has_diverged_is_not_to_be_started() {
-        let votes = "srv2=3#776,history=1@0/100|2@0/300|3 srv3=2#900,history=1@0/100|2";
-        let facts = facts(votes, "2@0/100 srv1 0 kept", "srv1: ANY 1 (srv1, srv2, srv3)");
-        let Choice::Nobody(Refusal::Synchronous(refusal)) = choose(&facts, None) else { panic!("promoted") };
-        let brief = refusal.brief();
-        assert!(brief.starts_with("start srv1, or run pgsqlms promote-anyway: commits of srv1 "), "{brief}");
+        let brief = |votes: &str| {
+            let facts = facts(votes, "2@0/100 srv1 0 kept", "srv1: ANY 1 (srv1, srv2, srv3)");
+            let Choice::Nobody(Refusal::Synchronous(refusal)) = choose(&facts, None) else { panic!("promoted") };
+            refusal.brief()
+        };
+        let one = brief("srv2=3#776,history=1@0/100|2@0/300|3 srv3=2#900,history=1@0/100|2");
+        assert!(one.starts_with("start srv1, or run pgsqlms promote-anyway: commits of srv1 "), "{one}");
+        // The primary itself went on along a timeline of its own.
+        let both = brief(
+            "srv1=3#776,history=1@0/100|2@0/200|3 srv2=4#776,history=1@0/100|2@0/300|4 srv3=2#900,history=1@0/100|2",
+        );
+        assert!(both.starts_with("run pgsqlms promote-anyway: commits of srv1 "), "{both}");
     }
 }

@@ -247,17 +247,21 @@ impl fmt::Display for Shortfall {
         if !strangers.is_empty() {
             write!(f, "{} may hold them and cannot vote; ", joined(strangers, ", "))?;
         }
-        f.write_str(&what_helps(holders, missing, *more))
+        f.write_str(&what_helps(holders, missing, *more).unwrap_or_else(|| "to start a node does not help".to_owned()))
     }
 }
 
-/// Which nodes to start.
-fn what_helps(holders: &[NodeName], missing: &BTreeSet<NodeName>, more: usize) -> String {
-    let holders = joined(holders, " or ");
-    match (missing.len(), more) {
-        (there, more) if there < more => format!("start {holders}"),
-        (there, more) if there == more => format!("start {holders}, or {}", joined(missing, " and ")),
-        (_, more) => format!("start {holders}, or {more} of {}", joined(missing, ", ")),
+/// Which nodes to start, if that helps.
+fn what_helps(holders: &[NodeName], missing: &BTreeSet<NodeName>, more: usize) -> Option<String> {
+    let others = match (missing.len(), more) {
+        (there, more) if there < more => None,
+        (there, more) if there == more => Some(joined(missing, " and ")),
+        (_, more) => Some(format!("{more} of {}", joined(missing, ", "))),
+    };
+    match (holders.is_empty(), others) {
+        (true, others) => others.map(|others| format!("start {others}")),
+        (false, None) => Some(format!("start {}", joined(holders, " or "))),
+        (false, Some(others)) => Some(format!("start {}, or {others}", joined(holders, " or "))),
     }
 }
 
@@ -266,7 +270,10 @@ impl Refusal {
     #[must_use]
     pub fn without(mut self, nodes: &BTreeSet<NodeName>) -> Refusal {
         if let Self::Shortfalls(shortfalls) = &mut self {
-            shortfalls.iter_mut().for_each(|shortfall| shortfall.missing.retain(|node| !nodes.contains(node)));
+            for shortfall in shortfalls {
+                shortfall.missing.retain(|node| !nodes.contains(node));
+                shortfall.holders.retain(|node| !nodes.contains(node));
+            }
         }
         self
     }
@@ -279,10 +286,8 @@ impl Refusal {
             }
             Self::Shortfalls(shortfalls) => {
                 let brief = |Shortfall { primary, setting, more, missing, holders, .. }: &Shortfall| {
-                    let helps = what_helps(holders, missing, *more);
-                    format!(
-                        "{helps}, or run {OVERRIDE_COMMAND}: commits of {primary} under {setting} may be missing here"
-                    )
+                    let helps = what_helps(holders, missing, *more).map_or_else(String::new, |helps| helps + ", or ");
+                    format!("{helps}run {OVERRIDE_COMMAND}: commits of {primary} under {setting} may be missing here")
                 };
                 shortfalls.first().map(brief).unwrap_or_default()
             }
