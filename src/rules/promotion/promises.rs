@@ -74,6 +74,6 @@ mod tests {
             "srv1=2#768,history=1@0/100|2 srv2=3#1000,history=1@0/100|2@0/300|3", SRV2_AFTER_SRV1, TWO_PROMISES) => "srv2";
         the_primary_before_holds_less_than_the_last_one_began_with: (
             "srv1=2#760,history=1@0/100|2 srv2=3#1000,history=1@0/100|2@0/300|3", SRV2_AFTER_SRV1, TWO_PROMISES)
-            => "nobody: Synchronous";
+            => "none: Synchronous";
     }
 }
