@@ -56,7 +56,8 @@ pub trait Pacemaker {
     fn resend_attributes(&mut self) -> Result<(), PacemakerError>;
 
     /// Removes an attribute of a node; it need not be there. The first process that mentions an attribute, even to remove it,
-    /// decides for all nodes whether it is private (`attrd_create_attribute` in Pacemaker's `attrd_attributes.c`), until no attribute daemon is left.
+    /// decides for all nodes whether it is private (`attrd_create_attribute` in Pacemaker's `attrd_attributes.c`), until no
+    /// attribute daemon is left.
     ///
     /// # Errors
     ///

@@ -43,7 +43,8 @@ pub fn vote(agent: &mut Agent) -> Result<(), Failure> {
 }
 
 /// Votes anew if the vote that this node has cast was not exact: the others may wait for one that is. A node that recovers
-/// votes also where no election has asked for it: without its vote the others would take each other for the best, and fail to be promoted.
+/// votes also where no election has asked for it: without its vote the others would take each other for the best, and fail to be
+/// promoted.
 ///
 /// # Errors
 ///

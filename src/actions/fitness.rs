@@ -1,4 +1,5 @@
-//! Whether this standby could be promoted: its monitor reports the obstacle, and publishes it for the primary, which ranks the node last.
+//! Whether this standby could be promoted: its monitor reports the obstacle, and publishes it for the primary, which ranks the
+//! node last.
 
 use std::collections::BTreeMap;
 

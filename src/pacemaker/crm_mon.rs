@@ -210,7 +210,8 @@ impl Reader {
         Ok(())
     }
 
-    /// With the reasons that still hold: Pacemaker keeps one until an operator cleans up, even if a later monitor finds the instance well.
+    /// With the reasons that still hold: Pacemaker keeps one until an operator cleans up, even if a later monitor finds the
+    /// instance well.
     fn finished(mut self, resource: &str) -> Cluster {
         let clone = self.cluster.clone.clone();
         let is_ours = |name: &str| name == resource || Some(name) == clone.as_deref();

@@ -97,7 +97,7 @@ pub static PARAMETERS: [Parameter; 22] = [
         unset: Unset::Default("recover"),
         unique: false,
         reloadable: true,
-        short: "What follows the crash of the primary: recover or failover",
+        short: "Action after the primary crashes: recover (in place) or failover",
         long: "What the cluster does when PostgreSQL crashes on the primary's node. recover: start it again where it is, \
                which loses nothing and takes as long as crash recovery. failover: promote the best standby, unless the \
                crashed instance turns out to hold more.",
@@ -112,7 +112,7 @@ pub static PARAMETERS: [Parameter; 22] = [
         unset: Unset::Default("report"),
         unique: false,
         reloadable: true,
-        short: "What becomes of a node that has diverged: none, report, rewind or rebuild",
+        short: "How a node that has diverged is handled: none, report, rewind or rebuild",
         long: "What the agent does about a node that has left the cluster's history, as a former primary does that had \
                written WAL that no other node received. It is never promoted in any case. none: the monitor says so. report: it \
                also says how much is at stake and the command that brings the node back, pgsqlms rejoin. rewind: start \

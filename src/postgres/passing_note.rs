@@ -150,8 +150,9 @@ pub fn forget(datadir: &Path, about: About) -> bool {
     }
 }
 
-/// An instance begins anew: it may have been something else since this was noted. The list of nodes that Pacemaker does not promote is not about the
-/// instance: a node that has failed to be promoted is restarted, and would leave the role to the same one again and again.
+/// An instance begins anew: it may have been something else since this was noted. The list of nodes that Pacemaker does not
+/// promote is not about the instance: a node that has failed to be promoted is restarted, and would leave the role to the same one
+/// again and again.
 pub fn forget_a_life(datadir: &Path) {
     let of_a_life = [
         About::Break,

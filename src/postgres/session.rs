@@ -60,8 +60,8 @@ pub struct Session {
 pub type Row = Vec<Option<String>>;
 
 impl Session {
-    /// Connects as the database role named like the system user, which must be the effective user now. The settings that the session relies
-    /// on are passed as far as a server of this major `version` knows them.
+    /// Connects as the database role named like the system user, which must be the effective user now. The settings that the
+    /// session relies on are passed as far as a server of this major `version` knows them.
     ///
     /// # Errors
     ///

@@ -53,8 +53,8 @@ pub fn primary(transition: &Transition, record: &Record, scores: &BTreeMap<NodeN
     planned.or_else(recorded).cloned()
 }
 
-/// Whether a standby looks up the node that it should follow: its connection may be missing, or lead where the primary was a moment ago,
-/// or the setting may not be in force.
+/// Whether a standby looks up the node that it should follow: its connection may be missing, or lead where the primary was a
+/// moment ago, or the setting may not be in force.
 pub fn is_due(streams: bool, just_connected: bool, in_force: &str, written: Option<&str>) -> bool {
     !streams || just_connected || written != Some(in_force)
 }

@@ -19,8 +19,8 @@ impl Instance {
         removed.unwrap_or_else(|error| log::warn!("{error}"));
     }
 
-    /// Removes stale `postmaster.pid` and socket lock files of an instance that does not run. A rewind removes only the former, and then
-    /// the owner of the lock file could not be determined any more.
+    /// Removes stale `postmaster.pid` and socket lock files of an instance that does not run. A rewind removes only the former,
+    /// and then the owner of the lock file could not be determined any more.
     pub(super) fn forget_pid_files(&mut self) {
         if self.is_in_use() {
             return;

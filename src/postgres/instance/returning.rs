@@ -128,8 +128,8 @@ impl Returning for Instance {
         })
     }
 
-    // Until this process ends: the process that has copied goes on to mark the copy as complete. A process that only looks holds it for a
-    // moment.
+    // Until this process ends: the process that has copied goes on to mark the copy as complete. A process that only looks holds
+    // it for a moment.
     fn claim_job(&mut self) -> Result<(), PostgresError> {
         if self.rebuilds.is_some() {
             return Ok(());

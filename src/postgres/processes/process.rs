@@ -64,8 +64,8 @@ impl ServerProcess {
         gone_is_fine(sent)
     }
 
-    /// Sends a signal to it and to all processes that it has started, such as an `archive_command` that runs in the data directory: every
-    /// child of a postmaster leads a process group (`InitPostmasterChild`).
+    /// Sends a signal to it and to all processes that it has started, such as an `archive_command` that runs in the data
+    /// directory: every child of a postmaster leads a process group (`InitPostmasterChild`).
     ///
     /// # Errors
     ///

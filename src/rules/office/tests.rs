@@ -116,7 +116,8 @@ table! { srv1;
         => "stray, another database than srv2";
 }
 
-/// The scores, the last primary on record, the nodes that are none → those that may be the primary beside srv1; all are online but srv4.
+/// The scores, the last primary on record, the nodes that are none → those that may be the primary beside srv1; all are online but
+/// srv4.
 fn beside_srv1((scores, last, none): (&str, &str, &str)) -> String {
     let scores = scores.split_whitespace().map(|word| word.split_once('=').unwrap());
     let scores = scores.map(|(node, score)| (NodeName::new(node), score.parse().unwrap())).collect();

@@ -100,7 +100,8 @@ mod tests {
     use super::*;
     use crate::rules::table;
 
-    /// The ballots of nodes, as srv1 reads them, whose own WAL reaches 2#512; the record that it knows; the ordered node. → The winner as srv1 sees it.
+    /// The ballots of nodes, as srv1 reads them, whose own WAL reaches 2#512; the record that it knows; the ordered node. → The
+    /// winner as srv1 sees it.
     fn wins((ballots, record, ordered): (&str, &str, &str)) -> String {
         let mut facts = recorded(record, "");
         facts.ordered = (!ordered.is_empty()).then(|| NodeName::new(ordered));

@@ -9,8 +9,8 @@ use crate::rules::table;
 /// On record, srv1 was promoted to timeline 2 at 0/100; it writes at 0/500 (#1280).
 const RECORD: &str = "2@0/100 srv1 0 kept history=1@0/100,2";
 
-/// The standbys that stream from srv1, in words: `srv2@1280` has flushed so much, `srv2@?` has not said, `srv2!` is a copy. Besides, `/srv2`
-/// is barred, `-srv2` on standby, `~srv2` in maintenance, `=srv2` banned, `srv2:room=none` says that of itself, and
+/// The standbys that stream from srv1, in words: `srv2@1280` has flushed so much, `srv2@?` has not said, `srv2!` is a copy.
+/// Besides, `/srv2` is barred, `-srv2` on standby, `~srv2` in maintenance, `=srv2` banned, `srv2:room=none` says that of itself, and
 /// `#srv2#1280` was stopped there. The others: the record, the promises, `?` for unreadable ones, maxlag.
 fn hindered((words, record, published, max_lag): (&str, &str, &str, Option<u64>)) -> String {
     let mut facts = Facts { ordered: Some(NodeName::new("srv1")), ..recorded(record, published) };

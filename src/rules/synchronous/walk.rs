@@ -139,7 +139,8 @@ fn is_safe(state: &State, members: &Nodes, votes: &Nodes) -> bool {
     matches!(verdict(&facts), Verdict::Safe(_))
 }
 
-/// Loses nothing: the nodes that are declared safe, the candidate at least, include a holder of all commits that may have been acknowledged.
+/// Loses nothing: the nodes that are declared safe, the candidate at least, include a holder of all commits that may have been
+/// acknowledged.
 fn check_safety(state: &State, members: &Nodes) {
     for votes in subsets(members).filter(|votes| !votes.is_empty() && is_safe(state, members, votes)) {
         for ((primary, setting), holders) in &state.truth {
