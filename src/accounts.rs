@@ -1,4 +1,4 @@
-//! Who an account is: from `/etc/passwd` and `/etc/group` first-hand. The name service is asked only where the account is not
+//! User accounts: from `/etc/passwd` and `/etc/group` first-hand. The name service is asked only where the account is not
 //! there, in a process of its own with a deadline: getgrouplist(3) asks every service, also for a local account, and one that
 //! hangs must hang neither a monitor nor a stop.
 
@@ -88,7 +88,7 @@ fn ask(name: &str) -> Result<Account, PrivilegeError> {
     printed.parse().map_err(|()| no_answer())
 }
 
-/// Asks the name service, however long that takes, and prints what it says; nothing where there is no such account.
+/// Asks the name service, however long that takes, and prints the answer; an empty answer if there is no such account.
 pub fn print(name: &str) -> std::io::Result<()> {
     let Some(user) = User::from_name(name)? else { return Ok(()) };
     let groups = getgrouplist(&CString::new(name)?, user.gid)?;

@@ -1,4 +1,4 @@
-//! Which actions there are, and the one place that tells them apart.
+//! Which actions there are, and the one place that dispatches them.
 
 use std::io;
 
@@ -16,7 +16,7 @@ pub enum Action {
     Start,
     /// End it.
     Stop,
-    /// Tell what it is doing.
+    /// Report the state of the instance.
     Monitor,
     /// Make it the primary.
     Promote,
@@ -131,7 +131,7 @@ impl Action {
     pub fn is_quiet(self, notification: Option<&Notification>) -> bool {
         match self {
             Action::Demote | Action::Stop => true,
-            Action::Notify => notification.is_none_or(|told| told.around != Around::Start),
+            Action::Notify => notification.is_none_or(|it| it.around != Around::Start),
             Action::Start | Action::Monitor | Action::Promote | Action::Reload | Action::ValidateAll => false,
         }
     }

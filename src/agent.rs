@@ -1,4 +1,4 @@
-//! One action of one resource on one node: who we are, what we were told, and the three ways to the outside.
+//! One action of one resource on one node: its request, and the three seams to the outside.
 
 use std::time::Duration;
 
@@ -56,7 +56,7 @@ impl Outcome {
     pub const SUCCESS: Outcome = Outcome { code: OcfExitCode::Success, reason: None };
 }
 
-/// Who carries out actions.
+/// The agent, which carries out actions.
 pub struct Agent<'a> {
     /// What it was asked.
     pub request: &'a Request,

@@ -96,7 +96,7 @@ impl Deadline {
     }
 }
 
-/// A clock for tests: it moves only when somebody sleeps.
+/// A clock for tests: it moves only when the code under test sleeps.
 #[derive(Debug, Default)]
 pub struct VirtualClock(Cell<Duration>);
 

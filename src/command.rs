@@ -23,7 +23,7 @@ use pipes::{collect, watch};
 /// Where programs are looked for: never where the caller's environment says.
 const PATH: &str = "/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// The most lines of a watched program that are told, for each of its two outputs.
+/// The most lines of a watched program that are passed on, for each of its two outputs.
 const MOST_LINES: usize = 50;
 
 /// Longer than any program runs.
@@ -136,7 +136,7 @@ impl Invocation {
     }
 
     /// Runs the program to its end in a process group of its own, at most for `patience`, with more variables in its
-    /// environment; whatever it prints is told line by line. What it leaves in the background is not waited for.
+    /// environment; its output is passed on line by line. What it leaves in the background is not waited for.
     ///
     /// # Errors
     ///
@@ -146,7 +146,7 @@ impl Invocation {
         runtime: &Runtime,
         patience: Duration,
         variables: &[(&str, OsString)],
-        tell: &mut dyn FnMut(&str),
+        on_line: &mut dyn FnMut(&str),
     ) -> Result<(), CommandError> {
         let mut command = self.prepared();
         command.envs(variables.iter().map(|(name, value)| (name, value))).current_dir("/");
@@ -154,7 +154,7 @@ impl Invocation {
         runtime.block_on(async {
             let mut child = command.spawn().map_err(|source| self.not_started(source))?;
             let group = child.id().and_then(|id| i32::try_from(id).ok());
-            let watched = watch(&mut child, MOST_LINES, FOREVER, tell, &|| false);
+            let watched = watch(&mut child, MOST_LINES, FOREVER, on_line, &|| false);
             let Ok(ended) = tokio::time::timeout(patience, watched).await else {
                 // Not reaped yet, so the number is still its own.
                 if let Some(group) = group {
@@ -168,7 +168,7 @@ impl Invocation {
         })
     }
 
-    /// Runs the program to its end, however long that takes as long as it says something now and then: a line is told, and
+    /// Runs the program to its end, however long that takes as long as it says something now and then: each line is passed on, and
     /// what that returns, if anything, is why the program is ended. It and its children do not outlive the caller, however
     /// that ends: see [`accompany`].
     ///
@@ -179,15 +179,15 @@ impl Invocation {
         &self,
         runtime: &Runtime,
         silence: Duration,
-        tell: &mut dyn FnMut(&str) -> Option<String>,
+        on_line: &mut dyn FnMut(&str) -> Option<String>,
     ) -> Result<(), CommandError> {
         let words = [ACCOMPANY.into(), self.program.clone()].into_iter().chain(self.arguments.iter().cloned());
         let mut command = Self { program: OURSELVES.into(), arguments: words.collect(), ..self.clone() }.prepared();
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
         let (ending, last) = (RefCell::new(None), RefCell::new(String::new()));
-        let mut told = |line: &str| {
+        let mut on_each = |line: &str| {
             line.clone_into(&mut last.borrow_mut());
-            if let Some(why) = tell(line) {
+            if let Some(why) = on_line(line) {
                 ending.replace(Some(why));
             }
         };
@@ -195,7 +195,7 @@ impl Invocation {
             let mut child = command.spawn()?;
             let leash = child.stdin.take();
             let is_over = || ending.borrow().is_some();
-            let ended = watch(&mut child, usize::MAX, silence, &mut told, &is_over).await;
+            let ended = watch(&mut child, usize::MAX, silence, &mut on_each, &is_over).await;
             match ended {
                 Ok(status) => Ok(Some(status)),
                 Err(error) if matches!(error.kind(), ErrorKind::TimedOut | ErrorKind::Interrupted) => {
@@ -258,7 +258,7 @@ impl Invocation {
     }
 
     /// Starts the program and leaves it running, with nothing of ours: no pipe that Pacemaker waits for, and of the
-    /// environment only what [`env::passed_on`] tells, and the parameters of the resource.
+    /// environment only the variables of [`env::passed_on`], and the parameters of the resource.
     ///
     /// # Errors
     ///
@@ -307,7 +307,7 @@ impl std::fmt::Display for Invocation {
     }
 }
 
-/// Runs a program to its end, and ends it when standard input does: whoever holds the other end of that pipe has died, or
+/// Runs a program to its end, and ends it when standard input does: the process at the other end of that pipe has died, or
 /// wants it so. pg_basebackup has a child that would go on for ever. Leads a process group of which everything goes that is
 /// left.
 ///

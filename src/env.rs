@@ -35,7 +35,7 @@ pub fn parameters() -> impl Iterator<Item = (OsString, OsString)> {
     Environment::of_this_process().0.into_iter().filter(|(name, _)| is_parameter(name))
 }
 
-/// Who calls, for the log: whoever has become root by sudo.
+/// The calling user, for the log: the one that has become root by sudo.
 #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
 pub fn person() -> String {
     let named = ["SUDO_USER", "USER", "LOGNAME"].iter().find_map(|name| std::env::var(name).ok());

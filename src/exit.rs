@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-/// What an action tells Pacemaker.
+/// The exit code that an action returns to Pacemaker.
 ///
 /// Codes 0 to 9 are OCF 1.1's, 190 and 191 are Pacemaker's "as 0" and "as 8, but look here": such a monitor counts as
 /// a success and is still listed by `crm_mon` with its exit reason (Pacemaker Administration, "OCF Return Codes").

@@ -1,4 +1,4 @@
-//! Why an action failed: what Pacemaker and a person are told.
+//! Why an action failed: the exit code and the reason.
 
 use std::fmt;
 use std::time::Duration;
@@ -21,7 +21,7 @@ use crate::vote::Vote;
 /// Why an action failed. Its text is the exit reason: what is wrong, where, and what helps.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
-    /// The caller asked for something that is no action.
+    /// The caller asked for an unknown action.
     #[error("{0:?} is not an action of this agent")]
     NoSuchAction(String),
     /// The caller is not Pacemaker, nor a tool that knows which resource it is about.
@@ -81,12 +81,12 @@ pub enum Failure {
     #[error("not rebuilt: {0}")]
     NotRebuilt(String),
     /// What an operator has asked for is refused.
-    #[error("not ordered: {refused}{}{told}", if told.is_empty() { "" } else { "\n" })]
+    #[error("not ordered: {refused}{}{account}", if account.is_empty() { "" } else { "\n" })]
     NotOrdered {
         /// Why.
         refused: promotion::Refused,
-        /// What the person has asked to be told beside.
-        told: String,
+        /// The account of the loss, which the operator has asked for.
+        account: String,
     },
     /// The data directory has another database than the cluster.
     #[error("{0}")]
@@ -127,12 +127,12 @@ pub enum Failure {
         "not promoted: this partition has no quorum, and another one may have a primary; `pcs quorum status` shows it"
     )]
     NoQuorum,
-    /// A person has asked for a promotion, and this node has not told what it holds.
+    /// An operator has asked for a promotion, and this node has not voted.
     #[error(
-        "not promoted: {0} has not told how far its WAL reaches; let Pacemaker promote: `pcs resource enable`, `cleanup`"
+        "not promoted: {0} has not reported the end of its WAL; let Pacemaker promote: `pcs resource enable`, `cleanup`"
     )]
     NoVote(NodeName),
-    /// Nobody can tell what the other nodes hold.
+    /// It is unknown how much WAL the other nodes hold.
     #[error("not promoted: the votes of the other nodes cannot be read; see the log of pacemaker-attrd")]
     NoVotesRead,
     /// No node is to be promoted.
@@ -144,7 +144,7 @@ pub enum Failure {
     /// PostgreSQL's setting for synchronous replication makes no sense to us.
     #[error("synchronous_standby_names: {0}")]
     Setting(#[from] BadSetting),
-    /// PostgreSQL's setting for whom to follow makes no sense to us.
+    /// PostgreSQL's `primary_conninfo` cannot be parsed.
     #[error("primary_conninfo: {0}")]
     Conninfo(#[from] BadConninfo),
     /// PostgreSQL did not do what it was asked.
@@ -167,7 +167,7 @@ fn listed(names: &[String]) -> String {
 }
 
 impl Failure {
-    /// What Pacemaker is told. Everything that may pass by itself is a generic error.
+    /// The exit code for Pacemaker. Everything that may pass by itself is a generic error.
     pub fn exit_code(&self) -> OcfExitCode {
         match self {
             Failure::NoSuchAction(_) => OcfExitCode::Unimplemented,

@@ -1,4 +1,4 @@
-//! Programs of an operator that are run after an event. Whatever they do, the action ends as it would have without them, and
+//! Programs of an operator that are run after an event. The action ends as it would have without them, and
 //! soon: Pacemaker may wait for a notification before it moves the virtual address to the new primary.
 
 use std::ffi::OsString;
@@ -30,12 +30,12 @@ const PATIENCE: Duration = Duration::from_secs(1);
 const READING_PATIENCE: Duration = Duration::from_secs(1);
 
 /// How this program is called to run hooks by itself: then come the resource, the directory, the user and the time for all of
-/// them in milliseconds. What they are told is in the environment.
+/// them in milliseconds. The event is in the environment.
 pub const RUN: &str = "run-hooks";
 
-/// The action that a notification told of is over: runs the programs for what it meant here.
+/// Runs the hooks for the event that this post-notification means on this node.
 pub fn after_action(agent: &mut Agent) {
-    let event = agent.request.notification.as_ref().and_then(|told| hooks::event(told, &agent.request.me));
+    let event = agent.request.notification.as_ref().and_then(|it| hooks::event(it, &agent.request.me));
     let Some((event, directory)) = event.and_then(|event| Some((event, due(agent, event)?))) else { return };
     let variables = variables(agent, event);
     if let Err(error) = leave_running(agent, &directory, &variables) {
@@ -44,12 +44,12 @@ pub fn after_action(agent: &mut Agent) {
 }
 
 /// Has a process of its own run the programs in a directory.
-fn leave_running(agent: &Agent, directory: &Path, told: &[(&str, OsString)]) -> Result<(), String> {
+fn leave_running(agent: &Agent, directory: &Path, variables: &[(&str, OsString)]) -> Result<(), String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| error.to_string())?;
     let time = agent.request.config.hooks.timeout.as_millis().to_string();
     let ourselves = Invocation::ourselves(&[RUN]).arg(&agent.request.instance).arg(directory);
-    let started = ourselves.arg(user(agent)).arg(time).let_go(&runtime, PATIENCE, told);
+    let started = ourselves.arg(user(agent)).arg(time).let_go(&runtime, PATIENCE, variables);
     started.map_err(|error| error.to_string())
 }
 
@@ -71,17 +71,17 @@ pub fn run_by_itself(words: &[OsString], environment: &Environment) -> Option<()
 /// This node has left the cluster's history, for the reason `why`: runs the programs for that, once for each reason. The
 /// cluster keeps the last reason until the node leaves it.
 pub fn after_divergence(agent: &mut Agent, why: &str) {
-    if let Err(error) = tell_once(agent, why) {
+    if let Err(error) = run_once(agent, why) {
         log::warn!("hooks for diverged: {error}");
     }
 }
 
-fn tell_once(agent: &mut Agent, why: &str) -> Result<(), Failure> {
+fn run_once(agent: &mut Agent, why: &str) -> Result<(), Failure> {
     if programs(agent, Event::Diverged).is_none() {
         return Ok(());
     }
     let (name, me) = (agent.attribute(Attribute::Diverged), agent.request.me.clone());
-    if agent.pacemaker.attributes(&name)?.get(&me).is_some_and(|told| told == why) {
+    if agent.pacemaker.attributes(&name)?.get(&me).is_some_and(|last| last == why) {
         return Ok(());
     }
     agent.set(Attribute::Diverged, &me, why)?;
@@ -100,7 +100,7 @@ fn due(agent: &mut Agent, event: Event) -> Option<PathBuf> {
     let directory = programs(agent, event)?;
     let runs = monitor::runs_as(agent, event.role());
     if !runs {
-        log::info!("no hooks for {}: it is no {}", event.as_str(), event.role());
+        log::info!("no hooks for {}: it is not a {}", event.as_str(), event.role());
     }
     runs.then_some(directory)
 }
@@ -125,7 +125,7 @@ fn run_as(clock: &dyn Clock, directory: &Path, user: &str, deadline: Deadline, v
     }
 }
 
-/// As the user who runs hooks.
+/// As the user that runs hooks.
 fn run_all(clock: &dyn Clock, directory: &Path, user: &SystemUser, deadline: Deadline, variables: &[(&str, OsString)]) {
     let files = match files_in(directory, user) {
         Ok(files) => files,
@@ -143,8 +143,8 @@ fn run_all(clock: &dyn Clock, directory: &Path, user: &SystemUser, deadline: Dea
             continue;
         }
         let began = clock.now();
-        let mut tell = |line: &str| log::info!("{shown}: {line}");
-        match Invocation::new(&file).run_watched(&runtime, patience, variables, &mut tell) {
+        let mut on_line = |line: &str| log::info!("{shown}: {line}");
+        match Invocation::new(&file).run_watched(&runtime, patience, variables, &mut on_line) {
             Ok(()) => log::info!("{shown}: done after {:.1} s", (clock.now() - began).as_secs_f64()),
             Err(error) => log::warn!("hook {error}"),
         }
@@ -195,7 +195,7 @@ fn seen(found: &Metadata, user: &SystemUser) -> Seen {
     Seen { kind, owner, mode: found.mode() }
 }
 
-/// What a program is told, as far as it is known.
+/// The environment variables of a program, as far as their values are known.
 fn variables(agent: &mut Agent, event: Event) -> Vec<(&'static str, OsString)> {
     let request = agent.request;
     let role = event.role();
@@ -223,7 +223,7 @@ fn variables(agent: &mut Agent, event: Event) -> Vec<(&'static str, OsString)> {
     variables
 }
 
-/// Who is the primary once the transition is over, as far as Pacemaker has told.
+/// The primary once the transition is over, as far as Pacemaker has passed it.
 fn primary(agent: &Agent) -> Option<NodeName> {
     let transition = &agent.request.transition;
     let stays = || transition.promoted.difference(&transition.demote).next();

@@ -1,7 +1,7 @@
 //! `ocf:rust:pgsqlms`, a Pacemaker resource agent for PostgreSQL streaming replication.
 //!
 //! One short-lived process carries out one action. Pacemaker and Corosync own membership, quorum, fencing and *when*;
-//! the agent owns *who* may be promoted and *how safely* an instance is started, stopped, demoted and promoted.
+//! the agent owns *which node* may be promoted and *how safely* an instance is started, stopped, demoted and promoted.
 //!
 //! # Map
 //!
@@ -12,8 +12,8 @@
 //! - The outside world is behind three seams: [`postgres::Postgres`], [`pacemaker::Pacemaker`] and [`clock::Clock`].
 //!
 //! [`program`] leads from the process's environment to its exit code: [`env`](mod@env) reads, [`parameters`] and
-//! [`notification`] understand, [`action`] dispatches, [`logging`] tells. Only [`env`](mod@env) reads the environment,
-//! only [`command`] starts processes, only [`clock`] waits, only [`privileges`] changes who we are; `clippy.toml` sees to it.
+//! [`notification`] understand, [`action`] dispatches, [`logging`] reports. Only [`env`](mod@env) reads the environment,
+//! only [`command`] starts processes, only [`clock`] waits, only [`privileges`] changes the user; `clippy.toml` sees to it.
 //!
 //! [`operator`] holds the commands for a person.
 //!

@@ -23,7 +23,7 @@ pub struct SystemId(pub u64);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct DirectoryId(pub u64);
 
-/// Text that is no log sequence number.
+/// Text that is not a log sequence number.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is not a log sequence number such as 16/B374D848")]
 pub struct BadLsn(pub String);

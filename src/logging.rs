@@ -103,12 +103,12 @@ fn level(level: Level) -> &'static str {
 /// What Pacemaker keeps of an exit reason: 128 bytes with the end of the text (`EXIT_REASON_MAX_LEN`).
 pub const LONGEST_REASON: usize = 127;
 
-/// Tells Pacemaker, and whoever reads `crm_mon`, why the action ended as it did.
-pub fn tell_reason(reason: &str) {
+/// Prints the exit reason, which Pacemaker keeps and `crm_mon` shows.
+pub fn report_reason(reason: &str) {
     complain(&format!("{EXIT_REASON}{}", shortened(&one_line(reason))));
 }
 
-/// Writes a line to standard error if somebody takes it. That nobody reads must neither change how an action ends nor hold
+/// Writes a line to standard error if that is read. A closed or full pipe must neither change how an action ends nor hold
 /// it up: a pipe that is ready takes `PIPE_BUF` bytes at once (pipe(7)).
 fn complain(line: &str) {
     let stderr = std::io::stderr();

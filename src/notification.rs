@@ -1,4 +1,4 @@
-//! What Pacemaker tells an instance about the other instances around an action.
+//! Pacemaker's notification: the other instances before and after an action.
 
 use std::collections::BTreeSet;
 
@@ -33,7 +33,7 @@ pub enum Around {
 /// themselves (`lib/pengine/pe_notif.c`). The states are those before the transition.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Transition {
-    /// Nodes on which an instance is active, in whatever role.
+    /// Nodes on which an instance is active, in any role.
     pub active: BTreeSet<NodeName>,
     /// Nodes whose instance is promoted.
     pub promoted: BTreeSet<NodeName>,
@@ -50,7 +50,7 @@ pub struct Transition {
 }
 
 impl Transition {
-    /// The transition that an action belongs to; empty lists when Pacemaker told nothing.
+    /// The transition that an action belongs to; empty lists when Pacemaker passed nothing.
     pub fn read(environment: &Environment) -> Self {
         let nodes = |names: &[&str]| -> BTreeSet<NodeName> {
             let names: Vec<String> =
@@ -95,7 +95,7 @@ pub struct Notification {
     pub moment: Moment,
     /// Around what.
     pub around: Around,
-    /// Who is concerned.
+    /// The nodes that it concerns.
     pub transition: Transition,
 }
 

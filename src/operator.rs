@@ -103,7 +103,7 @@ impl Command {
 
     /// All commands and what they do, for `--help`.
     pub fn list() -> String {
-        let mut list = "Commands for a person; `pgsqlms COMMAND --help` tells their options:\n".to_owned();
+        let mut list = "Commands for an operator; `pgsqlms COMMAND --help` lists their options:\n".to_owned();
         for command in Self::all() {
             let about = command.get_about().map(ToString::to_string).unwrap_or_default();
             let _ = writeln!(list, "  {:<16}{about}", command.get_name());
@@ -144,7 +144,7 @@ impl Command {
         }
     }
 
-    /// Carries it out; what to tell the person.
+    /// Carries it out; returns the text to print.
     ///
     /// # Errors
     ///

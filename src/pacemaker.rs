@@ -55,8 +55,9 @@ pub trait Pacemaker {
     /// When the cluster does not take it.
     fn resend_attributes(&mut self) -> Result<(), PacemakerError>;
 
-    /// Removes an attribute of a node; it need not be there. Whoever mentions an attribute first, be it to remove it, decides for all
-    /// nodes whether it is private (`attrd_create_attribute` in Pacemaker's `attrd_attributes.c`), until no attribute daemon is left.
+    /// Removes an attribute of a node; it need not be there. The first process that mentions an attribute, even to remove it,
+    /// decides for all nodes whether it is private (`attrd_create_attribute` in Pacemaker's `attrd_attributes.c`), until no
+    /// attribute daemon is left.
     ///
     /// # Errors
     ///
@@ -157,7 +158,7 @@ pub enum Attribute {
     Slots,
     /// The logical slots that a primary keeps, or that a standby has and lacks.
     Logical,
-    /// The divergence that hooks have been told of.
+    /// The divergence for which hooks have been run.
     Diverged,
     /// What would make a promotion of the node fail: [`crate::rules::fitness::Fitness`].
     Fitness,
@@ -221,7 +222,7 @@ pub enum Property {
     Promotions,
     /// What the primary promised about synchronous replication: [`crate::rules::synchronous::Published`].
     Synchronous,
-    /// The node that an operator wants to be promoted whatever is lost.
+    /// The node that an operator wants to be promoted at the price of losing commits.
     Order,
     /// When that was ordered, in seconds since 1970, and by whom: [`crate::rules::promotion::in_force`].
     OrderedAt,

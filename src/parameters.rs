@@ -79,7 +79,7 @@ pub struct Config {
     pub on_crash: OnCrash,
     /// What becomes of a node that has diverged.
     pub rejoin: Rejoin,
-    /// Who connects to the primary for `pg_rewind`; the user of `primary_conninfo` if `None`.
+    /// The role that connects to the primary for `pg_rewind`; the user of `primary_conninfo` if `None`.
     pub rejoin_user: Option<String>,
     /// The most that `pg_basebackup` may read from the primary in a second, in kB; without a bound if `None`.
     pub copy_max_rate: Option<u32>,
@@ -100,7 +100,7 @@ pub struct Config {
 pub struct Hooks {
     /// Where they are; none if `None`.
     pub directory: Option<PathBuf>,
-    /// Who runs them; [`Config::system_user`] if `None`.
+    /// The user that runs them; [`Config::system_user`] if `None`.
     pub user: Option<String>,
     /// How long those of one event may take.
     pub timeout: Duration,
@@ -118,7 +118,7 @@ pub enum OnCrash {
 /// Whom a standby follows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Follow {
-    /// Whoever is where the DBA's `primary_conninfo` points, such as a virtual address.
+    /// The server to which the DBA's `primary_conninfo` points, for example by a virtual address.
     None,
     /// The promoted node, by its name or address.
     Node,
@@ -168,7 +168,7 @@ pub enum Host {
     Name(String),
 }
 
-/// A value that cannot be used, and was not. Displayed as one line, whatever the value holds.
+/// A value that cannot be used, and was not. Displayed as one line, also if the value has several.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{name}={} is not valid: expected {expected}", Shown(value))]
 pub struct BadParameter {
@@ -180,7 +180,7 @@ pub struct BadParameter {
     pub expected: &'static str,
 }
 
-/// Stands in for a `pgdata` that is no usable path. The default would not do: that may be somebody else's instance,
+/// Stands in for a `pgdata` that is not a usable path. The default would not do: that may be another instance,
 /// which a `stop` must not end. Nothing can be running here, so `stop` and `monitor` say the truth.
 pub const NOWHERE: &str = "/nonexistent";
 
@@ -206,7 +206,7 @@ impl Config {
     /// The values given in `environment`, and what was wrong with some of them.
     ///
     /// A bad value counts as unset (a bad `pgdata` as [`NOWHERE`]), so that what must always work, such as `stop`, does.
-    /// Whoever starts or promotes an instance has to refuse instead.
+    /// An action that starts or promotes an instance has to refuse instead.
     pub fn read(environment: &Environment) -> (Self, Vec<BadParameter>) {
         let mut config = Self::default();
         let mut bad = Vec::new();

@@ -59,14 +59,14 @@ pub trait Postgres: Returning {
     /// When the data directory cannot be read or there are no programs for it.
     fn setup(&mut self) -> Result<setup::Node, PostgresError>;
 
-    /// What can be seen of it, within a few seconds whatever state it is in.
+    /// The evidence about its state, within a few seconds in any state.
     fn evidence(&mut self) -> Evidence;
 
     /// How far it says it has come; nothing when no process uses the data directory. Cheaper than [`Postgres::evidence`]
     /// and no burden on the server, so this is what waits ask.
     fn phase(&mut self) -> Option<Phase>;
 
-    /// What room there is for more WAL; nothing where that cannot be told.
+    /// The room for more WAL; nothing if it cannot be determined.
     fn room(&mut self) -> Option<Room>;
 
     /// How far recovery has come, while it starts or is promoted; nothing where that cannot be seen.
@@ -93,7 +93,7 @@ pub trait Postgres: Returning {
     /// When nothing at all is known.
     fn vote(&mut self, until: Deadline) -> Result<Vote, PostgresError>;
 
-    /// Which database it is; nothing where that cannot be told.
+    /// Its database; nothing if it cannot be determined.
     fn system(&mut self) -> Option<SystemId>;
 
     /// What this node remembers of the cluster; nothing where that cannot be read.
@@ -129,7 +129,7 @@ pub trait Postgres: Returning {
     /// When its history file cannot be read or understood.
     fn history(&mut self, timeline: Timeline) -> Result<TimelineHistory, PostgresError>;
 
-    /// Its `synchronous_standby_names`. It must run. Where it lets nobody in, it is made to read its files, and what those say
+    /// Its `synchronous_standby_names`. It must run. Where it admits no session, it is made to read its files, and what those say
     /// counts.
     ///
     /// # Errors
@@ -148,10 +148,10 @@ pub trait Postgres: Returning {
     ///
     /// # Errors
     ///
-    /// When it cannot be written, or the server cannot be told.
+    /// When it cannot be written, or the server cannot be signalled.
     fn write_managed(&mut self, managed: &Managed) -> Result<(), PostgresError>;
 
-    /// Where a setting stands, and where else. It must run. Where it lets nobody in, it is made to read its files, and what
+    /// Where a setting stands, and where else. It must run. Where it admits no session, it is made to read its files, and what
     /// those say counts.
     ///
     /// # Errors
@@ -173,14 +173,14 @@ pub trait Postgres: Returning {
     /// When it refuses.
     fn change_slot(&mut self, step: &slots::Step) -> Result<(), PostgresError>;
 
-    /// Who replicates from it. It must be the primary.
+    /// The standbys that replicate from it. It must be the primary.
     ///
     /// # Errors
     ///
     /// When it does not say.
     fn replication(&mut self) -> Result<Replication, PostgresError>;
 
-    /// By which name a primary would know it, whether it runs or not; none where it follows nobody, or that cannot be told.
+    /// By which name a primary would know it, whether it runs or not; none where it follows no primary, or the name is unknown.
     fn known_as(&mut self) -> Option<String> {
         None
     }
@@ -192,7 +192,7 @@ pub trait Postgres: Returning {
     /// When it does not say.
     fn upstream(&mut self) -> Result<Upstream, PostgresError>;
 
-    /// Whether somebody does stream to it, not only tries to: it has told something. It must be a standby.
+    /// Whether a WAL sender does stream to it, not only the receiver tries: a message has arrived. It must be a standby.
     ///
     /// # Errors
     ///
@@ -202,7 +202,7 @@ pub trait Postgres: Returning {
     }
 
     /// Makes a standby that waits for its next attempt to reach its primary (`wal_retrieve_retry_interval`) try now. On any other it
-    /// changes nothing. It tells whether there was one that waits.
+    /// changes nothing. Returns whether there was one that waits.
     ///
     /// # Errors
     ///
@@ -289,7 +289,7 @@ pub enum End {
     Kill,
 }
 
-/// Who replicates from a primary.
+/// The standbys that replicate from a primary.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Replication {
     /// Where the primary writes now.
@@ -311,7 +311,7 @@ pub struct Replication {
 pub enum Upstream {
     /// A primary, or another standby, sends it.
     Streaming,
-    /// Nobody.
+    /// No server sends it WAL.
     Disconnected,
     /// From an archive only: no `primary_conninfo`.
     ArchiveOnly,
@@ -320,7 +320,7 @@ pub enum Upstream {
 /// How an instance is linked to other nodes.
 #[derive(Clone, Default)]
 pub struct Links {
-    /// Its `primary_conninfo`, with whatever secrets it has.
+    /// Its `primary_conninfo`, with its secrets.
     pub conninfo: String,
     /// Its `cluster_name`.
     pub cluster_name: String,

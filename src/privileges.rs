@@ -22,7 +22,7 @@ pub enum PrivilegeError {
     /// No such account.
     #[error("system_user {0:?} does not exist on this node: create it or set the parameter system_user")]
     UnknownUser(String),
-    /// The account is not a local one, and the name service does not tell whose it is.
+    /// The account is not a local one, and the name service does not know it.
     #[error(
         "the name service does not answer for system_user {0:?}, which is not in /etc/passwd: see /etc/nsswitch.conf"
     )]

@@ -86,7 +86,7 @@ fn act(arguments: Vec<OsString>, environment: &Environment) -> OcfExitCode {
         },
         Ok(Asked::Action(action)) => carry_out(action, environment),
         Err(failure) => {
-            logging::tell_reason(&failure.to_string());
+            logging::report_reason(&failure.to_string());
             failure.exit_code()
         }
     }
@@ -98,11 +98,11 @@ fn show(usage: &clap::Error) -> OcfExitCode {
     if !usage.use_stderr() {
         return OcfExitCode::Success;
     }
-    logging::tell_reason("the agent was called in a way that it does not understand: see pgsqlms --help");
+    logging::report_reason("the agent was called in a way that it does not understand: see pgsqlms --help");
     OcfExitCode::Unimplemented
 }
 
-/// What came of an attempt, for whoever waits for its end.
+/// The exit code of an attempt, for the process that waits for its end.
 fn tried(attempt: std::io::Result<()>) -> OcfExitCode {
     match attempt {
         Ok(()) => OcfExitCode::Success,
@@ -113,7 +113,7 @@ fn tried(attempt: std::io::Result<()>) -> OcfExitCode {
     }
 }
 
-/// Runs a program that is not to outlive whoever started us.
+/// Runs a program that is not to outlive the process that started us.
 fn accompany(words: &[OsString]) -> OcfExitCode {
     match command::accompany(words) {
         Ok(status) if status.success() => OcfExitCode::Success,
@@ -184,12 +184,12 @@ fn obey(arguments: Vec<OsString>, environment: &Environment) -> OcfExitCode {
     }
     let clock: Rc<dyn Clock> = Rc::new(SystemClock::start());
     let deadline = Deadline::within(command.timeout());
-    let told = subject(&command, environment, &clock, deadline).and_then(|(resource, environment)| {
+    let carried_out = subject(&command, environment, &clock, deadline).and_then(|(resource, environment)| {
         with_agent(&environment, resource, Lookup::Anew, (clock, deadline), |agent| command.run(agent))
     });
-    match told {
-        Ok(told) => {
-            let _ = writeln!(std::io::stdout(), "{told}");
+    match carried_out {
+        Ok(text) => {
+            let _ = writeln!(std::io::stdout(), "{text}");
             OcfExitCode::Success
         }
         Err(failure) => {
@@ -211,7 +211,7 @@ fn subject(
     operator::subject::find(command.resource(), command.needs(), environment, &tools)
 }
 
-/// What else a person who is not root should know about a failure of the cluster's tools.
+/// A hint, for callers other than root, about a failure of the cluster's tools.
 fn needs_root(failure: &Failure) -> &'static str {
     let is_cluster = matches!(failure, Failure::Pacemaker(PacemakerError::Tool(_)));
     if is_cluster && !nix::unistd::geteuid().is_root() {
@@ -225,7 +225,7 @@ fn carry_out(action: Action, environment: &Environment) -> OcfExitCode {
     let named = instance_name(environment);
     let instance = named.clone().unwrap_or_else(|| "default".to_owned());
     logging::begin(environment, &instance);
-    // The standby.signal and whatever else we create is the PostgreSQL user's business only.
+    // The standby.signal and all other files that we create are for the PostgreSQL user only.
     nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o077));
     // The caller's directory may be gone, or unreadable for the PostgreSQL user.
     let _ = nix::unistd::chdir("/");
@@ -252,7 +252,7 @@ fn carry_out(action: Action, environment: &Environment) -> OcfExitCode {
         if !is_logged {
             log::log!(if code == OcfExitCode::Success { log::Level::Info } else { log::Level::Warn }, "{reason}");
         }
-        logging::tell_reason(reason);
+        logging::report_reason(reason);
     }
     log::debug!("{action:?}: {code:?} after {:.0} ms", clock.now().as_secs_f64() * 1e3);
     code

@@ -25,7 +25,7 @@ pub struct Promotion {
     pub timeline: Timeline,
     /// Where that timeline left the one before it.
     pub switch: Lsn,
-    /// Who was promoted.
+    /// The promoted node.
     pub node: NodeName,
     /// When, in seconds since 1970 by that node's clock: for people.
     pub time: u64,
@@ -59,7 +59,7 @@ impl Promotion {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Stage {
     /// It was about to happen. Its number is taken, whether it has happened or not: two timelines of one number that leave
-    /// their parent at one point could not be told apart, not even by PostgreSQL.
+    /// their parent at one point could not be distinguished, not even by PostgreSQL.
     Intended,
     /// It has happened. A primary that dies now has nothing that an asynchronous cluster could not have lost anyway.
     Done,
@@ -162,7 +162,7 @@ fn begun(promotion: &Promotion, history: &TimelineHistory) -> Option<(Timeline, 
     Some((timeline, history.begin(timeline)?))
 }
 
-/// Text that is no record of promotions.
+/// Text that is not a record of promotions.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is not a record of promotions such as 2@0/3000060 srv1 1763850000")]
 pub struct BadRecord(pub String);
@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn an_intended_promotion_has_happened_if_somebody_went_through_it() {
+    fn an_intended_promotion_has_happened_if_a_node_went_through_it() {
         let record: Record = "4@0/200 srv2 1 intended; 3@0/100 srv1 0 kept".parse().unwrap();
         assert_eq!(record.last().map(|last| last.timeline), Some(Timeline(3)));
         assert_eq!(record.newest_timeline(), Some(Timeline(4)));

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 /// How much Pacemaker should prefer a node as the primary; below zero, never.
 ///
-/// A node without any score is never promoted either, and a value that is no number counts as 0, which may be promoted
+/// A node without any score is never promoted either, and a value that is not a number counts as 0, which may be promoted
 /// (Pacemaker's `lib/pacemaker/pcmk_sched_promotable.c`). The ladder is PAF's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Score(pub i32);
@@ -17,17 +17,17 @@ impl Score {
     pub const BEST_STANDBY: Score = Score(1000);
     /// Between one standby and the next.
     pub const STEP: i32 = 10;
-    /// A node that may be promoted when nobody has a better claim.
+    /// A node that may be promoted when no node has a better claim.
     pub const CANDIDATE: Score = Score(1);
     /// A standby that is connected but still catching up or being copied.
     pub const NOT_READY: Score = Score(-1);
     /// A node that is not connected to the primary.
     pub const DISCONNECTED: Score = Score(-1000);
-    /// Never, whatever constraint an operator has set.
+    /// Never, whichever constraint an operator has set.
     pub const NEVER: Score = Score(-1_000_000);
 
     /// The score of a standby that would be worth `self` and is further behind than `maxlag` allows. PAF negates it; one
-    /// less tells the best of them from a node that is not connected.
+    /// less distinguishes the best of them from a node that is not connected.
     pub fn too_far_behind(self) -> Score {
         Score(-self.0 - 1)
     }

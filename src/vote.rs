@@ -1,4 +1,4 @@
-//! How far a node's write-ahead log reaches, and how it tells the others.
+//! How far a node's write-ahead log reaches, and how the node publishes that.
 
 use std::fmt;
 use std::str::FromStr;
@@ -67,8 +67,8 @@ impl Vote {
 
 /// A vote as it is cast: good until the next promotion.
 ///
-/// Nothing else tells a vote of this election from one that an earlier one has left behind: a notification may not be
-/// delivered, its agent killed, its write refused. Who left votes when there was no primary, and holds more now, has it
+/// Nothing else distinguishes a vote of this election from one that an earlier one has left behind: a notification may not be
+/// delivered, its agent killed, its write refused. A node that left a vote when there was no primary, and holds more now, has it
 /// from one that was promoted since; and each promotion takes a timeline in the record before it happens.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ballot {
@@ -90,7 +90,7 @@ pub struct Ballot {
 }
 
 impl Ballot {
-    /// Whether it counts: nobody was promoted since it was cast, or was about to be.
+    /// Whether it counts: no node was promoted since it was cast, or was about to be.
     pub fn counts(&self, record: &Record) -> bool {
         self.after == record.newest_timeline()
     }
@@ -126,7 +126,7 @@ impl FromStr for Ballot {
     }
 }
 
-/// Text that is no vote.
+/// Text that is not a vote.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is not a vote such as 2#50331744")]
 pub struct BadVote(pub String);

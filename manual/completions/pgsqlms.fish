@@ -26,7 +26,7 @@ end
 
 complete -c pgsqlms -n "__fish_pgsqlms_needs_command" -s h -l help -d 'Print help'
 complete -c pgsqlms -n "__fish_pgsqlms_needs_command" -f -a "status" -d 'Shows the state of all nodes, what is wrong, and which command helps'
-complete -c pgsqlms -n "__fish_pgsqlms_needs_command" -f -a "why" -d 'Explains why no node is promoted, or who would be if the primary died now, and what that would lose'
+complete -c pgsqlms -n "__fish_pgsqlms_needs_command" -f -a "why" -d 'Explains why no node is promoted, or which one would be if the primary died now, and the loss by that'
 complete -c pgsqlms -n "__fish_pgsqlms_needs_command" -f -a "doctor" -d 'Looks for mistakes in the configuration of the cluster, of this node and of its PostgreSQL, each with a command that cures it'
 complete -c pgsqlms -n "__fish_pgsqlms_needs_command" -f -a "switchover" -d 'Makes another node the primary, and waits until the others follow it'
 complete -c pgsqlms -n "__fish_pgsqlms_needs_command" -f -a "restart" -d 'Restarts PostgreSQL on one node after the other: the standbys first, then the primary by a switchover'
@@ -34,7 +34,7 @@ complete -c pgsqlms -n "__fish_pgsqlms_needs_command" -f -a "promote-anyway" -d 
 complete -c pgsqlms -n "__fish_pgsqlms_needs_command" -f -a "forget-history" -d 'Forgets the promotions on record, after pg_upgrade, initdb or a restore of the whole cluster'
 complete -c pgsqlms -n "__fish_pgsqlms_needs_command" -f -a "rejoin" -d 'Brings this node back after it has diverged: keeps what it alone holds, and rewinds it to the primary'
 complete -c pgsqlms -n "__fish_pgsqlms_needs_command" -f -a "rebuild" -d 'Replaces this node\'s data by a copy of the primary\'s, made by pg_basebackup'
-complete -c pgsqlms -n "__fish_pgsqlms_needs_command" -f -a "check" -d 'Tells a proxy whether to send clients to this node'
+complete -c pgsqlms -n "__fish_pgsqlms_needs_command" -f -a "check" -d 'Answers a proxy whether to send clients to this node'
 complete -c pgsqlms -n "__fish_pgsqlms_needs_command" -f -a "metrics" -d 'Prints the state of this node for Prometheus, in its text format'
 complete -c pgsqlms -n "__fish_pgsqlms_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c pgsqlms -n "__fish_pgsqlms_using_subcommand status" -l resource -d 'The resource, or its clone. Not needed where this agent has only one' -r
@@ -64,11 +64,11 @@ complete -c pgsqlms -n "__fish_pgsqlms_using_subcommand doctor" -l before -d 'Be
 complete -c pgsqlms -n "__fish_pgsqlms_using_subcommand doctor" -l json -d 'One object for programs'
 complete -c pgsqlms -n "__fish_pgsqlms_using_subcommand doctor" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c pgsqlms -n "__fish_pgsqlms_using_subcommand switchover" -l resource -d 'The resource, or its clone, as it is called in the cluster. Not needed where this agent has only one' -r
-complete -c pgsqlms -n "__fish_pgsqlms_using_subcommand switchover" -l wait -d 'Give up an instance after so many seconds. A quarter of a minute later Pacemaker does so, too, whatever becomes of this command' -r
+complete -c pgsqlms -n "__fish_pgsqlms_using_subcommand switchover" -l wait -d 'Give up an instance after so many seconds. A quarter of a minute later Pacemaker does so, too, independently of this command' -r
 complete -c pgsqlms -n "__fish_pgsqlms_using_subcommand switchover" -l yes -d 'Do it'
 complete -c pgsqlms -n "__fish_pgsqlms_using_subcommand switchover" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c pgsqlms -n "__fish_pgsqlms_using_subcommand restart" -l resource -d 'The resource, or its clone, as it is called in the cluster. Not needed where this agent has only one' -r
-complete -c pgsqlms -n "__fish_pgsqlms_using_subcommand restart" -l wait -d 'Give up an instance after so many seconds. A quarter of a minute later Pacemaker does so, too, whatever becomes of this command' -r
+complete -c pgsqlms -n "__fish_pgsqlms_using_subcommand restart" -l wait -d 'Give up an instance after so many seconds. A quarter of a minute later Pacemaker does so, too, independently of this command' -r
 complete -c pgsqlms -n "__fish_pgsqlms_using_subcommand restart" -l pending -d 'Restart only where a changed setting waits for that'
 complete -c pgsqlms -n "__fish_pgsqlms_using_subcommand restart" -l yes -d 'Do it'
 complete -c pgsqlms -n "__fish_pgsqlms_using_subcommand restart" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -80,14 +80,14 @@ complete -c pgsqlms -n "__fish_pgsqlms_using_subcommand forget-history" -l resou
 complete -c pgsqlms -n "__fish_pgsqlms_using_subcommand forget-history" -l yes -d 'Do it. Without this, only what is on record and what forgetting means is printed'
 complete -c pgsqlms -n "__fish_pgsqlms_using_subcommand forget-history" -s h -l help -d 'Print help'
 complete -c pgsqlms -n "__fish_pgsqlms_using_subcommand rejoin" -l resource -d 'The resource, or its clone, as it is called in the cluster. Not needed where this agent has only one' -r
-complete -c pgsqlms -n "__fish_pgsqlms_using_subcommand rejoin" -l dry-run -d 'Only tell what would be dropped, and what hinders it; this is what happens without --yes'
+complete -c pgsqlms -n "__fish_pgsqlms_using_subcommand rejoin" -l dry-run -d 'Only print what would be dropped, and what hinders it; this is what happens without --yes'
 complete -c pgsqlms -n "__fish_pgsqlms_using_subcommand rejoin" -l yes -d 'Do it'
 complete -c pgsqlms -n "__fish_pgsqlms_using_subcommand rejoin" -s h -l help -d 'Print help'
 complete -c pgsqlms -n "__fish_pgsqlms_using_subcommand rebuild" -l resource -d 'The resource, or its clone, as it is called in the cluster. Not needed where this agent has only one' -r
 complete -c pgsqlms -n "__fish_pgsqlms_using_subcommand rebuild" -l yes -d 'Do it'
 complete -c pgsqlms -n "__fish_pgsqlms_using_subcommand rebuild" -l keep-old -d 'Leave the old data beside the new'
 complete -c pgsqlms -n "__fish_pgsqlms_using_subcommand rebuild" -l without-evidence -d 'Drop what only this node holds even if it cannot be kept in evidence_dir first'
-complete -c pgsqlms -n "__fish_pgsqlms_using_subcommand rebuild" -l unattended -d 'The policy wants it, and nobody watches'
+complete -c pgsqlms -n "__fish_pgsqlms_using_subcommand rebuild" -l unattended -d 'The agent has started it, and no operator watches'
 complete -c pgsqlms -n "__fish_pgsqlms_using_subcommand rebuild" -s h -l help -d 'Print help'
 complete -c pgsqlms -n "__fish_pgsqlms_using_subcommand check" -l role -d 'What the clients want. With --http, the request\'s path may say it instead' -r -f -a "primary\t''
 replica\t''"
@@ -110,7 +110,7 @@ complete -c pgsqlms -n "__fish_pgsqlms_using_subcommand metrics" -l pghost -d 'S
 complete -c pgsqlms -n "__fish_pgsqlms_using_subcommand metrics" -l pgport -d 'Port of the instance' -r
 complete -c pgsqlms -n "__fish_pgsqlms_using_subcommand metrics" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c pgsqlms -n "__fish_pgsqlms_using_subcommand help; and not __fish_seen_subcommand_from status why doctor switchover restart promote-anyway forget-history rejoin rebuild check metrics help" -f -a "status" -d 'Shows the state of all nodes, what is wrong, and which command helps'
-complete -c pgsqlms -n "__fish_pgsqlms_using_subcommand help; and not __fish_seen_subcommand_from status why doctor switchover restart promote-anyway forget-history rejoin rebuild check metrics help" -f -a "why" -d 'Explains why no node is promoted, or who would be if the primary died now, and what that would lose'
+complete -c pgsqlms -n "__fish_pgsqlms_using_subcommand help; and not __fish_seen_subcommand_from status why doctor switchover restart promote-anyway forget-history rejoin rebuild check metrics help" -f -a "why" -d 'Explains why no node is promoted, or which one would be if the primary died now, and the loss by that'
 complete -c pgsqlms -n "__fish_pgsqlms_using_subcommand help; and not __fish_seen_subcommand_from status why doctor switchover restart promote-anyway forget-history rejoin rebuild check metrics help" -f -a "doctor" -d 'Looks for mistakes in the configuration of the cluster, of this node and of its PostgreSQL, each with a command that cures it'
 complete -c pgsqlms -n "__fish_pgsqlms_using_subcommand help; and not __fish_seen_subcommand_from status why doctor switchover restart promote-anyway forget-history rejoin rebuild check metrics help" -f -a "switchover" -d 'Makes another node the primary, and waits until the others follow it'
 complete -c pgsqlms -n "__fish_pgsqlms_using_subcommand help; and not __fish_seen_subcommand_from status why doctor switchover restart promote-anyway forget-history rejoin rebuild check metrics help" -f -a "restart" -d 'Restarts PostgreSQL on one node after the other: the standbys first, then the primary by a switchover'
@@ -118,6 +118,6 @@ complete -c pgsqlms -n "__fish_pgsqlms_using_subcommand help; and not __fish_see
 complete -c pgsqlms -n "__fish_pgsqlms_using_subcommand help; and not __fish_seen_subcommand_from status why doctor switchover restart promote-anyway forget-history rejoin rebuild check metrics help" -f -a "forget-history" -d 'Forgets the promotions on record, after pg_upgrade, initdb or a restore of the whole cluster'
 complete -c pgsqlms -n "__fish_pgsqlms_using_subcommand help; and not __fish_seen_subcommand_from status why doctor switchover restart promote-anyway forget-history rejoin rebuild check metrics help" -f -a "rejoin" -d 'Brings this node back after it has diverged: keeps what it alone holds, and rewinds it to the primary'
 complete -c pgsqlms -n "__fish_pgsqlms_using_subcommand help; and not __fish_seen_subcommand_from status why doctor switchover restart promote-anyway forget-history rejoin rebuild check metrics help" -f -a "rebuild" -d 'Replaces this node\'s data by a copy of the primary\'s, made by pg_basebackup'
-complete -c pgsqlms -n "__fish_pgsqlms_using_subcommand help; and not __fish_seen_subcommand_from status why doctor switchover restart promote-anyway forget-history rejoin rebuild check metrics help" -f -a "check" -d 'Tells a proxy whether to send clients to this node'
+complete -c pgsqlms -n "__fish_pgsqlms_using_subcommand help; and not __fish_seen_subcommand_from status why doctor switchover restart promote-anyway forget-history rejoin rebuild check metrics help" -f -a "check" -d 'Answers a proxy whether to send clients to this node'
 complete -c pgsqlms -n "__fish_pgsqlms_using_subcommand help; and not __fish_seen_subcommand_from status why doctor switchover restart promote-anyway forget-history rejoin rebuild check metrics help" -f -a "metrics" -d 'Prints the state of this node for Prometheus, in its text format'
 complete -c pgsqlms -n "__fish_pgsqlms_using_subcommand help; and not __fish_seen_subcommand_from status why doctor switchover restart promote-anyway forget-history rejoin rebuild check metrics help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'

@@ -43,7 +43,8 @@ pub fn vote(agent: &mut Agent) -> Result<(), Failure> {
 }
 
 /// Votes anew if the vote that this node has cast was not exact: the others may wait for one that is. A node that recovers
-/// votes also where nobody has asked: without its vote the others would take each other for the best, and fail to be promoted.
+/// votes also where no election has asked for it: without its vote the others would take each other for the best, and fail to be
+/// promoted.
 ///
 /// # Errors
 ///
@@ -62,17 +63,17 @@ pub fn read_on(agent: &mut Agent) -> Result<(), Failure> {
 ///
 /// # Errors
 ///
-/// When the cluster does not tell.
+/// When the cluster does not answer.
 pub fn record(agent: &mut Agent) -> Result<Record, Failure> {
     let cib = agent.pacemaker.cib()?;
     Ok(circumstances(agent, &cib)?.record)
 }
 
-/// The promotions so far, and who is the primary after `transition`.
+/// The promotions so far, and the primary after `transition`.
 ///
 /// # Errors
 ///
-/// When the cluster does not tell.
+/// When the cluster does not answer.
 pub fn record_and_primary(agent: &mut Agent, transition: &Transition) -> Result<(Record, Option<NodeName>), Failure> {
     let cib = agent.pacemaker.cib()?;
     let record = circumstances(agent, &cib)?.record;
@@ -107,7 +108,7 @@ fn cast(agent: &mut Agent, record: &Record, reading: f64) -> Result<(), Failure>
 ///
 /// # Errors
 ///
-/// When it cannot tell how far its WAL reaches.
+/// When the end of its WAL cannot be determined.
 pub fn ballot(agent: &mut Agent, record: &Record, until: Deadline) -> Result<Ballot, Failure> {
     let vote = agent.postgres.vote(until)?;
     let room = agent.postgres.room().is_none_or(|room| room.is_enough());
@@ -129,7 +130,7 @@ pub fn withdraw(agent: &mut Agent) -> Result<(), Failure> {
 }
 
 /// What stands in the place of the vote of a node whose instance was stopped: it will not vote, and its score, which is
-/// there for when it is started again, makes nobody a candidate.
+/// there for when it is started again, makes no node a candidate.
 pub const STOPPED: &str = "stopped";
 
 /// Says that this node's instance has stopped, and how far its WAL reaches if that was `clean`.
@@ -199,7 +200,7 @@ pub fn read_votes(agent: &mut Agent, voters: &BTreeSet<NodeName>, facts: &mut Fa
     Ok(())
 }
 
-/// The promotion scores in `cib`. What is no number counts as 0, as it does for Pacemaker.
+/// The promotion scores in `cib`. A value that is not a number counts as 0, as it does for Pacemaker.
 pub fn scores(agent: &Agent, cib: &Cib) -> BTreeMap<NodeName, Score> {
     scores_of(&agent.request.instance, cib)
 }
@@ -209,7 +210,7 @@ fn scores_of(instance: &str, cib: &Cib) -> BTreeMap<NodeName, Score> {
     values.map(|(node, value)| (node, value.parse().unwrap_or(Score(0)))).collect()
 }
 
-/// Who must not be promoted, as far as the cluster says so.
+/// The nodes that must not be promoted, as far as the cluster says so.
 fn barred(instance: &str, cib: &Cib) -> BTreeMap<NodeName, Bar> {
     bars::bars(&Said {
         no_failover: cib.permanent(NO_FAILOVER),
@@ -224,7 +225,7 @@ fn barred(instance: &str, cib: &Cib) -> BTreeMap<NodeName, Bar> {
 ///
 /// # Errors
 ///
-/// When the record of promotions cannot be understood: then nothing tells whose history counts.
+/// When the record of promotions cannot be understood: then it is unknown whose history counts.
 pub fn circumstances(agent: &mut Agent, cib: &Cib) -> Result<Facts, Failure> {
     let recalled = recall::recall(agent, cib)?;
     Ok(stated(&agent.request.instance, cib, recalled, agent.clock.unix_time()))
@@ -269,7 +270,7 @@ pub enum Search {
 }
 
 /// How long instances wait for each other's votes when no node is promotable. They may have been started together, and
-/// whoever is first must not make itself the candidate before the others could say what they hold.
+/// the first one must not make itself the candidate before the others could publish their votes.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Sees that one of `voters` becomes a candidate when none of them is.
@@ -312,7 +313,7 @@ pub fn find_candidate(agent: &mut Agent, voters: &BTreeSet<NodeName>) -> Result<
         })
     })?;
     let claim = match claim {
-        Claim::Nobody(Refusal::Unfinished(node, _)) if lasting::waited_long_enough(agent, &node) => {
+        Claim::NoNode(Refusal::Unfinished(node, _)) if lasting::waited_long_enough(agent, &node) => {
             facts.passed_over.insert(node);
             cold_start::claim(&me, &facts, Patience::Spent)
         }
@@ -334,7 +335,7 @@ fn make_candidate(agent: &mut Agent, facts: &Facts, claim: Claim) -> Result<Sear
             score::set(agent, &node, Score::CANDIDATE)?;
         }
         Claim::Leave(node) => log::info!("no node is promotable and {node} should be promoted: leaving it to {node}"),
-        Claim::Nobody(refusal) => return Ok(Search::Refused(refusal)),
+        Claim::NoNode(refusal) => return Ok(Search::Refused(refusal)),
         Claim::Wait(_) => {}
     }
     Ok(Search::Done)

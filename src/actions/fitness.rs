@@ -1,4 +1,5 @@
-//! Whether this standby could be promoted: its monitor says what is in the way, and tells the primary, which ranks it last.
+//! Whether this standby could be promoted: its monitor reports the obstacle, and publishes it for the primary, which ranks the
+//! node last.
 
 use std::collections::BTreeMap;
 
@@ -14,8 +15,8 @@ use crate::rules::{names, succession};
 
 use super::lasting::lasts;
 
-/// Tells the primary whether this standby could be promoted; what a person should know, if anything. As long as nothing is in
-/// the way, it asks nobody.
+/// Publishes for the primary whether this standby could be promoted; returns the reason for the operator, if any. As long as
+/// nothing is in the way, it asks no other node.
 pub fn look_after(agent: &mut Agent, links: &Links) -> Option<String> {
     lasts(agent, About::NoSession, false);
     let fitness = Fitness {
@@ -27,7 +28,7 @@ pub fn look_after(agent: &mut Agent, links: &Links) -> Option<String> {
     fitness.reason().or_else(|| wrong_name(agent, links))
 }
 
-/// The agent cannot connect to this standby. Whoever connects may only be too many for a moment.
+/// The agent cannot connect to this standby. There may only be too many sessions for a moment.
 pub fn without_session(agent: &mut Agent) {
     if lasts(agent, About::NoSession, true).is_some_and(|lasted| lasted >= succession::PATIENCE) {
         declare(agent, &Fitness { has_session: false, ..Fitness::default() });
@@ -51,18 +52,18 @@ fn wrong_name(agent: &Agent, links: &Links) -> Option<String> {
 }
 
 /// What the standbys say of themselves, as far as something is in the way. What this primary has said as one is over.
-pub fn told(agent: &mut Agent, cib: &Cib) -> BTreeMap<NodeName, Fitness> {
-    let mut told = cib.transient(&agent.attribute(Attribute::Fitness));
-    if told.remove(&agent.request.me).is_some() {
+pub fn unfit(agent: &mut Agent, cib: &Cib) -> BTreeMap<NodeName, Fitness> {
+    let mut published = cib.transient(&agent.attribute(Attribute::Fitness));
+    if published.remove(&agent.request.me).is_some() {
         lasts(agent, About::Unfit, true);
         declare(agent, &Fitness::default());
     }
-    let told = told.into_iter();
-    let told = told.filter_map(|(node, text)| Some((node, text.parse::<Fitness>().ok()?)));
-    told.filter(|(_, fitness)| !fitness.is_fit()).collect()
+    let published = published.into_iter();
+    let published = published.filter_map(|(node, text)| Some((node, text.parse::<Fitness>().ok()?)));
+    published.filter(|(_, fitness)| !fitness.is_fit()).collect()
 }
 
-/// Tells the cluster. What does not arrive is told by the next monitor.
+/// Publishes it. If the cluster does not accept it, the next monitor publishes it again.
 fn declare(agent: &mut Agent, fitness: &Fitness) {
     let declared = if fitness.is_fit() { withdraw(agent) } else { publish(agent, fitness) };
     if let Err(error) = declared {

@@ -1,4 +1,4 @@
-//! Whom a standby follows, where no address moves with the primary (`follow=node`).
+//! The node that a standby follows, where no address moves with the primary (`follow=node`).
 
 use crate::agent::Agent;
 use crate::failure::Failure;
@@ -15,8 +15,8 @@ use crate::rules::follow::{self, Leader, Place};
 use super::setting::bring_into_force;
 use super::{election, logical, slots};
 
-/// Whom this standby, which has these links, follows after the transition, and from which slot; what a person should know, if
-/// anything. Where it streams and has done so for a while, it asks nobody.
+/// Makes this standby, which has these links, follow the primary after the transition, from its slot; returns the reason for
+/// the operator, if any. Where it streams and has done so for a while, it asks no other node.
 ///
 /// # Errors
 ///
@@ -85,7 +85,7 @@ pub fn has_primary(agent: &mut Agent) {
 pub fn prepare(agent: &mut Agent) -> Result<(), Failure> {
     let managed = agent.postgres.managed()?;
     let follows = agent.request.config.follow == Follow::Node;
-    let leader = if follows { leader(agent) } else { Leader::Nobody };
+    let leader = if follows { leader(agent) } else { Leader::None };
     let localized = follow::localized(&managed, &agent.request.me, follows, &leader);
     let slots = agent.request.config.slots;
     let localized = follow::localized_slot(localized, &agent.request.me, slots);
@@ -96,11 +96,11 @@ pub fn prepare(agent: &mut Agent) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Whom an instance is to follow that is started now. Who is only about to be promoted is no primary yet.
+/// The node that an instance is to follow that is started now. A node that is only about to be promoted is not a primary yet.
 fn leader(agent: &mut Agent) -> Leader {
     let transition = &agent.request.transition;
     let Some(primary) = follow::lasting_primary(transition).filter(|node| **node != agent.request.me) else {
-        return Leader::Nobody;
+        return Leader::None;
     };
     match agent.pacemaker.cib() {
         Ok(cib) => Leader::At(place_of(primary, &cib)),
@@ -111,7 +111,7 @@ fn leader(agent: &mut Agent) -> Leader {
     }
 }
 
-/// Where the primary is; none if that is this node, or nobody knows.
+/// Where the primary is; none if that is this node, or the primary is unknown.
 fn place(agent: &mut Agent, transition: &Transition, cib: &Cib) -> Result<Option<Place>, Failure> {
     let record = election::circumstances(agent, cib)?.record;
     let primary =

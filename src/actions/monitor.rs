@@ -10,7 +10,7 @@ use crate::parameters::Rejoin;
 use crate::postgres::{About, Upstream};
 use crate::rules::logged::{self, Logged, Say};
 use crate::rules::primary_wal::PrimaryWal;
-use crate::rules::shown::{self, Note, Told};
+use crate::rules::shown::{self, Note, Reported};
 use crate::rules::status::{self, Asked, Role, Status};
 use crate::rules::{crash, leftovers};
 use crate::score::Score;
@@ -18,18 +18,18 @@ use crate::score::Score;
 use super::election::{self, Search};
 use super::{fitness, follow, primary, rebuild, rejoin, score, slots, unelected};
 
-/// Tells what the instance is doing.
+/// Reports the state of the instance.
 ///
 /// # Errors
 ///
-/// Never: whatever is wrong is an answer.
+/// Never: each fault is an answer.
 pub fn run(agent: &mut Agent) -> Result<Outcome, Failure> {
     let found = look(agent)?;
     log_change(agent, &found);
-    Ok(if agent.request.asked == Asked::Recurring { tell(agent, found) } else { found })
+    Ok(if agent.request.asked == Asked::Recurring { report(agent, found) } else { found })
 }
 
-/// Logs what was found: always where nobody asks again and again.
+/// Logs what was found: always, if the monitor is not a recurring one.
 fn log_change(agent: &mut Agent, found: &Outcome) {
     let reason = found.reason.as_deref();
     let level = if found.code == OcfExitCode::Success { log::Level::Info } else { log::Level::Warn };
@@ -48,11 +48,11 @@ fn log_change(agent: &mut Agent, found: &Outcome) {
 }
 
 /// Holds a new reason back for once, where Pacemaker would not take note of it, and the note of that can be kept.
-fn tell(agent: &mut Agent, found: Outcome) -> Outcome {
-    let noted = agent.postgres.passing_note(About::Told).and_then(|text| Note::read(&text));
-    let Told { code, reason, note } = shown::told(found.code, found.reason.as_deref(), noted.as_ref());
+fn report(agent: &mut Agent, found: Outcome) -> Outcome {
+    let noted = agent.postgres.passing_note(About::Reported).and_then(|text| Note::read(&text));
+    let Reported { code, reason, note } = shown::reported(found.code, found.reason.as_deref(), noted.as_ref());
     let text = note.as_ref().map(Note::to_string);
-    if note != noted && !agent.postgres.pass_on(About::Told, text.as_deref()) {
+    if note != noted && !agent.postgres.pass_on(About::Reported, text.as_deref()) {
         return found;
     }
     if let (None, Some(held_back)) = (&reason, &found.reason) {
@@ -71,7 +71,7 @@ fn look(agent: &mut Agent) -> Result<Outcome, Failure> {
         }
         (OcfExitCode::RunningPromoted, Asked::Probe) => primary::claim_role(agent).map(|()| None),
         (OcfExitCode::Success, Asked::Recurring) => look_for_a_primary(agent),
-        (OcfExitCode::Degraded, Asked::Recurring) => match status.lets_nobody_in() {
+        (OcfExitCode::Degraded, Asked::Recurring) => match status.admits_no_session() {
             true => without_session(agent, &status),
             false => score::set_noted(agent).and_then(|()| election::read_on(agent)).map(|()| None),
         },
@@ -83,7 +83,8 @@ fn look(agent: &mut Agent) -> Result<Outcome, Failure> {
         Ok(Some(trouble)) => return Ok(trouble),
         Err(error) => log::warn!("{error}"),
     }
-    if let Some(left) = leftovers::told(agent.postgres.leftovers()).filter(|_| agent.request.asked == Asked::Recurring)
+    if let Some(left) =
+        leftovers::reason(agent.postgres.leftovers()).filter(|_| agent.request.asked == Asked::Recurring)
     {
         match code {
             OcfExitCode::RunningPromoted => return Ok(as_primary(left)),
@@ -91,14 +92,14 @@ fn look(agent: &mut Agent) -> Result<Outcome, Failure> {
             _ => {}
         }
     }
-    // A probe that finds nothing is no news (OCF's Dummy agent does the same).
+    // A probe that finds nothing is not logged as news (OCF's Dummy agent does the same).
     let quiet = status.is_well() && !(code == OcfExitCode::NotRunning && agent.request.asked == Asked::Recurring);
     let reason = (!quiet).then(|| status.to_string());
     Ok(Outcome { code, reason })
 }
 
-/// A standby that nobody sends WAL to sees that there is somebody to promote, and whether it can follow who was. What a
-/// person should know, if anything.
+/// A standby without a WAL sender checks that there is a promotion candidate, and whether it can follow the last primary.
+/// Returns the reason for the operator, if any.
 fn look_for_a_primary(agent: &mut Agent) -> Result<Option<Outcome>, Failure> {
     unelected::withdraw_question(agent);
     let upstream = agent.postgres.upstream()?;
@@ -111,7 +112,7 @@ fn look_for_a_primary(agent: &mut Agent) -> Result<Option<Outcome>, Failure> {
     });
     if streams {
         agent.postgres.pass_on(About::Candidates, None);
-        // Who it streams from has given it its score.
+        // The server that it streams from has given it its score.
         agent.postgres.pass_on(About::Score, None);
         agent.postgres.pass_on(About::Promotion, None);
         let what_follows = [rebuild::finish(agent), agent.postgres.vouch().map_err(Failure::from)];
@@ -127,13 +128,13 @@ fn look_for_a_primary(agent: &mut Agent) -> Result<Option<Outcome>, Failure> {
         return Ok(Some(restart));
     }
     let found = search(agent);
-    // Only now, so that no election waits for that; and not while there is nobody to ask.
+    // Only now, so that no election waits for that; and not while there is no primary to ask.
     let wal = match (&cut_off, &found) {
         (Some(_), Ok(Found { outcome: None, has_primary: true })) => ask_primary(agent),
         _ => PrimaryWal::default(),
     };
     let resource = &agent.request.instance;
-    let cut_off = cut_off.map(|cut_off| cut_off.told(&wal, resource));
+    let cut_off = cut_off.map(|cut_off| cut_off.reason(&wal, resource));
     let trouble = trouble.or(cut_off).or(unfit).map(degraded);
     match found {
         Ok(Found { outcome: None, .. }) if agent.request.config.rejoin == Rejoin::Rebuild => {
@@ -195,7 +196,7 @@ fn rebuild_while_running(agent: &mut Agent) -> Option<Outcome> {
 fn look_at_links(agent: &mut Agent, streams: bool) -> Result<(Option<String>, Option<String>), Failure> {
     let links = agent.postgres.links()?;
     let unfit = fitness::look_after(agent, &links);
-    // What Pacemaker tells a monitor about the other instances was so when the monitor was first scheduled.
+    // Pacemaker's list of the other instances is that of the time when the monitor was first scheduled.
     Ok((follow::look_after(agent, &links, streams, &Transition::default())?, unfit))
 }
 
@@ -209,15 +210,15 @@ fn as_primary(reason: String) -> Outcome {
     Outcome { code: OcfExitCode::DegradedPromoted, reason: Some(reason) }
 }
 
-/// What a search for somebody to promote has found.
+/// The result of a search for a promotion candidate.
 struct Found {
-    /// What keeps everybody, or this standby, from being promoted.
+    /// The reason why no node, or not this standby, is promoted.
     outcome: Option<Outcome>,
     /// There is a primary.
     has_primary: bool,
 }
 
-/// Sees that there is somebody to promote.
+/// Makes sure that there is a promotion candidate.
 fn search(agent: &mut Agent) -> Result<Found, Failure> {
     let members = agent.pacemaker.members()?;
     Ok(match election::find_candidate(agent, &members)? {

@@ -42,8 +42,8 @@ pub fn run(agent: &mut Agent) -> Result<Outcome, Failure> {
     played.map(|()| Outcome::SUCCESS)
 }
 
-/// The promotion is over: standbys turn to the new primary, and the vote is void. What the new primary is, its first monitor tells the
-/// cluster, in the same transition: the address may be waiting for this notification.
+/// The promotion is over: standbys turn to the new primary, and the vote is void. The first monitor of the new primary publishes
+/// its state to the cluster, in the same transition: the address may be waiting for this notification.
 fn after_promotion(agent: &mut Agent) -> Result<(), Failure> {
     agent.postgres.pass_on(About::PrimaryLost, None);
     let (me, transition) = (&agent.request.me, &agent.request.transition);

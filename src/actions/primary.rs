@@ -1,4 +1,4 @@
-//! What a primary keeps up to date in the cluster: everybody's score, the record of its promotion, and its promises.
+//! The data that a primary keeps up to date in the cluster: the scores of all nodes, the record of its promotion, and its promises.
 //!
 //! All of it is read in one question and written only where it has changed.
 
@@ -54,12 +54,12 @@ pub fn publish(agent: &mut Agent) -> Result<Option<String>, Failure> {
         log::warn!("replication slots: {error}");
         BTreeSet::new()
     });
-    // What cannot be written is no reason to leave the others without the rest.
+    // If one value cannot be written, the others are written all the same.
     let blocked = publish_promises(agent, &circumstances, &replication);
     let hung = commits::hung(agent, &circumstances, &replication, management(agent));
     let weak = commits::look(agent, &cib, &circumstances, &replication);
     let recorded = publish_record(agent, &circumstances, &replication, &own);
-    let fitness = fitness::told(agent, &cib);
+    let fitness = fitness::unfit(agent, &cib);
     let unfit = fitness.keys().cloned().collect();
     let scored = publish_scores(agent, &cib, &circumstances, &replication, is_adopted, &lacking, &unfit);
     let kept = stopped::keep(agent, &cib, &replication);
@@ -257,7 +257,7 @@ fn publish_promises(
 }
 
 /// Publishes what this node, the winner of an election with `ours`, is about to do, and makes it possible: it begins a
-/// timeline that nobody has taken.
+/// timeline that no node has taken.
 ///
 /// # Errors
 ///

@@ -1,4 +1,4 @@
-//! promote: a standby becomes the primary, if nobody holds more. Repeating it joins what is going on.
+//! promote: a standby becomes the primary, if no node holds more WAL. Repeating it joins what is going on.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -76,7 +76,7 @@ fn hold_election(agent: &mut Agent) -> Result<(), Failure> {
     let by_person = is_by_hand(agent) && !is_alone;
     let mut voters = agent.request.transition.voters();
     if by_person {
-        // Pacemaker does not tell which instances run.
+        // Pacemaker does not say which instances run.
         let online = agent.pacemaker.members()?;
         let scores = election::scores(agent, &cib);
         let Presence { running, stopped } = election::presence(agent, &online, &scores)?;
@@ -113,7 +113,7 @@ fn hold_election(agent: &mut Agent) -> Result<(), Failure> {
             give_up(agent, Some(&node).filter(|node| !facts.recovering.contains(*node)));
             Err(Failure::BetterCandidate(Better { node, theirs: vote.map(Box::new), ours: Box::new(ours) }))
         }
-        Choice::Nobody(refusal) => {
+        Choice::NoNode(refusal) => {
             give_up(agent, None);
             Err(Failure::NotPromotable(Box::new(refusal)))
         }
@@ -126,7 +126,7 @@ fn is_by_hand(agent: &Agent) -> bool {
 }
 
 /// Refuses a promotion that a person has asked for outside any transition, as long as another of the nodes that are `online` is or
-/// may be the primary, or has not told what it holds.
+/// may be the primary, or has not voted.
 fn by_hand(
     agent: &mut Agent,
     cib: &Cib,
@@ -186,7 +186,7 @@ fn refuse_another_name(agent: &mut Agent, cib: &Cib) -> Result<(), Failure> {
 ///
 /// # Errors
 ///
-/// When the votes could not be read even once: that is no reason to decide alone.
+/// When the votes could not be read even once: then this node must not decide alone.
 fn read_votes(agent: &mut Agent, voters: &BTreeSet<NodeName>, facts: &mut Facts) -> Result<(), Failure> {
     let deadline = agent.request.deadline;
     let patience = deadline.share(agent.clock, 0.3).or_after(agent.clock, VOTES_PATIENCE);

@@ -67,8 +67,8 @@ fn forget(agent: &mut Agent, order: Order, why: &str) -> Result<(), Failure> {
     Ok(agent.postgres.put_order(&Order { stage: Stage::Nothing, why: why.to_owned(), ..order })?)
 }
 
-/// Whether the copy may take its place, as far as anybody can tell; `has_primary` is whether there is a primary to follow, where
-/// Pacemaker has told that.
+/// Whether the copy may take its place, as far as can be determined; `has_primary` is whether there is a primary to follow, where
+/// Pacemaker has passed that.
 fn standing(agent: &mut Agent, order: &Order, has_primary: Option<bool>) -> Standing {
     let transition = agent.request.transition.clone();
     let (record, node) = match election::record_and_primary(agent, &transition) {
@@ -95,7 +95,7 @@ fn standing(agent: &mut Agent, order: &Order, has_primary: Option<bool>) -> Stan
 ///
 /// # Errors
 ///
-/// When nobody can tell.
+/// When the state of the node cannot be determined.
 pub fn while_running(agent: &mut Agent) -> Result<Option<Outcome>, Failure> {
     let order = agent.postgres.order()?;
     if order.stage != Stage::Copied || order.attempts >= MOST_RESTARTS {
@@ -116,9 +116,9 @@ pub fn while_running(agent: &mut Agent) -> Result<Option<Outcome>, Failure> {
 ///
 /// # Errors
 ///
-/// When nobody can tell what is to be done, or a program cannot be started.
+/// When the next step cannot be determined, or a program cannot be started.
 pub fn unattended(agent: &mut Agent, why: &str) -> Result<String, Failure> {
-    // What Pacemaker tells a monitor about the other instances was so when the monitor was first scheduled.
+    // Pacemaker's list of the other instances is that of the time when the monitor was first scheduled.
     let (record, primary) = election::record_and_primary(agent, &Transition::default())?;
     let (order, job) = (agent.postgres.order()?, agent.postgres.job()?);
     let Some(last) = record.last_switch() else { return Ok(why.to_owned()) };
@@ -132,10 +132,10 @@ pub fn unattended(agent: &mut Agent, why: &str) -> Result<String, Failure> {
         resource: &agent.request.instance,
     };
     match rebuild::unattended(&plight) {
-        Unattended::Tell(told) => Ok(told),
-        Unattended::Begin(told) => {
+        Unattended::Report(reason) => Ok(reason),
+        Unattended::Begin(reason) => {
             agent.postgres.leave_rebuilding()?;
-            Ok(told)
+            Ok(reason)
         }
     }
 }
@@ -157,13 +157,13 @@ pub fn without_wal(agent: &mut Agent, wal: &PrimaryWal) -> Result<Option<String>
 ///
 /// # Errors
 ///
-/// When this node cannot tell.
+/// When this node cannot determine it.
 pub fn hindrance(agent: &mut Agent) -> Result<Option<String>, Failure> {
     let wal = agent.postgres.primary_wal()?;
     Ok(primary_wal::hindrance(&wal, agent.postgres.has_archive()?))
 }
 
-/// Has the old data removed on a node that follows, if nobody was left to see to it.
+/// Has the old data removed on a node that follows, if no process was left that watches the rebuild.
 ///
 /// # Errors
 ///

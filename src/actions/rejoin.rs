@@ -37,7 +37,7 @@ pub fn before_launch(agent: &mut Agent, deadline: Deadline) -> Result<(), Failur
         BeforeLaunch::AsItIs => Ok(()),
         BeforeLaunch::Refuse(half) => {
             step_back(agent);
-            Err(Failure::HalfRewound(half.told(&agent.request.instance)))
+            Err(Failure::HalfRewound(half.message(&agent.request.instance)))
         }
         BeforeLaunch::Rewind => rewind(agent, divergence.as_ref(), deadline),
     }
@@ -64,8 +64,8 @@ pub fn why_it_died(agent: &mut Agent) -> Failure {
     Failure::Strayed { advice, words }
 }
 
-/// Tells Pacemaker that this node must never be promoted, whatever constraint prefers it. Until it follows a primary, whose
-/// monitor then ranks it, or makes itself the candidate where nobody else is one, that is how it stays.
+/// Sets a score with which Pacemaker never promotes this node, whichever constraint prefers it. Until it follows a primary, whose
+/// monitor then ranks it, or makes itself the candidate where no other node is one, that is how it stays.
 fn step_back(agent: &mut Agent) {
     let me = agent.request.me.clone();
     let done = agent.pacemaker.cib().map_err(Failure::from).and_then(|cib| {
@@ -98,7 +98,7 @@ fn rewind(agent: &mut Agent, divergence: Option<&Divergence>, deadline: Deadline
     match notes.stage {
         Stage::Rewound => Ok(()),
         Stage::Rewinding if notes.is_given_up() => {
-            Err(Failure::HalfRewound(Half::GaveUp(notes.why).told(&agent.request.instance)))
+            Err(Failure::HalfRewound(Half::GaveUp(notes.why).message(&agent.request.instance)))
         }
         Stage::Rewinding => Err(Failure::Rewind(notes.why)),
         Stage::Nothing | Stage::Ordered | Stage::Blocked | Stage::Hopeless => {
@@ -108,7 +108,7 @@ fn rewind(agent: &mut Agent, divergence: Option<&Divergence>, deadline: Deadline
     }
 }
 
-/// How this instance has diverged, if it has. When nobody can tell it is started as it is, and its monitor looks again.
+/// How this instance has diverged, if it has. If that cannot be determined, it is started as it is, and its monitor looks again.
 fn divergence(agent: &mut Agent) -> Option<Divergence> {
     look(agent).map_err(|error| log::warn!("{error}")).ok().flatten()
 }
@@ -117,13 +117,13 @@ fn divergence(agent: &mut Agent) -> Option<Divergence> {
 ///
 /// # Errors
 ///
-/// When nobody can tell, or its database is another one.
+/// When the state of the node cannot be determined, or its database is another one.
 pub fn look(agent: &mut Agent) -> Result<Option<Divergence>, Failure> {
     let vote = agent.postgres.vote(agent.request.deadline.share(agent.clock, READING))?;
     let cib = agent.pacemaker.cib()?;
     let facts = election::circumstances(agent, &cib)?;
     if let Some(foreign) = lineage::foreign(&vote, &facts.record) {
-        return Err(Failure::OtherDatabase(foreign.told(&agent.request.instance, true)));
+        return Err(Failure::OtherDatabase(foreign.message(&agent.request.instance, true)));
     }
     Ok(rejoin::divergence(&agent.request.me, &vote, &facts.record))
 }
@@ -138,7 +138,7 @@ fn with_another_database(agent: &mut Agent, foreign: &Foreign) -> Result<Outcome
     // Its score may be that of its former life.
     election::read_votes(agent, &primary.iter().cloned().collect(), &mut facts)?;
     let has_primary = primary.is_some_and(|primary| !facts.foreign.contains_key(&primary));
-    let reason = Some(foreign.told(&agent.request.instance, has_primary));
+    let reason = Some(foreign.message(&agent.request.instance, has_primary));
     Ok(Outcome { code: OcfExitCode::Degraded, reason })
 }
 
@@ -146,7 +146,7 @@ fn with_another_database(agent: &mut Agent, foreign: &Foreign) -> Result<Outcome
 ///
 /// # Errors
 ///
-/// When nobody can tell.
+/// When the state of the node cannot be determined.
 pub fn while_running(agent: &mut Agent, facts: &Facts) -> Result<Option<Outcome>, Failure> {
     if facts.ordered.as_ref() == Some(&agent.request.me) {
         log::info!("an operator has ordered its promotion");
@@ -163,7 +163,7 @@ pub fn while_running(agent: &mut Agent, facts: &Facts) -> Result<Option<Outcome>
     }
     let Some(divergence) = rejoin::divergence(&agent.request.me, &vote, &facts.record) else { return Ok(None) };
     step_back(agent);
-    // How much is at stake may change; that is no news.
+    // How much is at stake may change; that alone is not a new divergence.
     hooks::after_divergence(agent, &format!("diverged from timeline {} ({})", divergence.timeline, divergence.node));
     let (notes, policy) = (agent.postgres.notes()?, agent.request.config.rejoin);
     let obstacle = agent.postgres.obstacle();

@@ -7,7 +7,7 @@ use crate::pacemaker::Attribute;
 use crate::postgres::About;
 use crate::score::Score;
 
-/// Tells Pacemaker what `node` is worth, where the CIB does not say so yet. Where nothing may reach the CIB, the next monitor of this
+/// Sets the promotion score of `node`, unless the CIB has it already. Where nothing may reach the CIB, the next monitor of this
 /// node does so.
 ///
 /// # Errors

@@ -21,16 +21,16 @@ pub fn bring_into_force(agent: &mut Agent, setting: Setting, wanted: &str) -> Re
     let blocked = |obstacle: Obstacle| Some(Blocked { name: setting.name(), path: path.clone(), obstacle });
     let (clock, deadline) = (agent.clock, agent.request.deadline);
     let until = Deadline::share(deadline, clock, 0.3).or_after(clock, PATIENCE);
-    let mut told = false;
+    let mut written = false;
     let ended = agent.wait_for("a setting to be in force", until, |agent| {
         let managed = agent.postgres.managed()?;
         let now = agent.postgres.setting(setting)?;
         match step(wanted, &now, managed.get(setting)) {
             Step::Nothing => Ok(Some(None)),
             Step::Blocked(obstacle) => Ok(Some(blocked(obstacle))),
-            Step::Reload if told => Ok(None),
+            Step::Reload if written => Ok(None),
             Step::Write | Step::Reload => {
-                told = true;
+                written = true;
                 agent.postgres.write_managed(&managed.with(setting, Some(wanted.to_owned())))?;
                 Ok(None)
             }

@@ -16,7 +16,7 @@ use crate::rules::slots::{self, Positions, Step, Wish};
 
 use super::setting;
 
-/// Keeps the slots of the primary, and tells how far they are, if WAL may just have been removed or they have changed.
+/// Keeps the slots of the primary, and publishes their positions, if WAL may just have been removed or they have changed.
 ///
 /// # Errors
 ///
@@ -44,7 +44,7 @@ pub fn keep(agent: &mut Agent, cib: &Cib, timeline: Timeline, mut links: Links) 
 }
 
 /// Keeps the slots of a standby as its primary's are, and has it stream from its own; what a person should know, if
-/// anything. Where nothing is to be done, it asks nobody.
+/// anything. Where nothing is to be done, it asks no other node.
 ///
 /// # Errors
 ///
@@ -112,12 +112,12 @@ fn include(agent: &mut Agent) -> Result<String, Failure> {
     Ok(Blocked { name: Setting::PrimarySlotName.name(), path, obstacle: Obstacle::NotIncluded }.to_string())
 }
 
-/// Tells the others whether they are to keep a slot for this node.
+/// Publishes whether the other nodes are to keep a slot for this node.
 fn declare(agent: &mut Agent, wish: Wish) -> Result<(), Failure> {
     let (name, me) = (agent.attribute(Attribute::Slot), agent.request.me.clone());
     let cib = agent.pacemaker.cib()?;
-    let told = cib.transient(&name).get(&me).copied().and_then(Wish::read);
-    if told != Some(wish) && (wish == Wish::Slot || told.is_some()) {
+    let published = cib.transient(&name).get(&me).copied().and_then(Wish::read);
+    if published != Some(wish) && (wish == Wish::Slot || published.is_some()) {
         agent.set(Attribute::Slot, &me, wish.as_str())?;
     }
     Ok(())
@@ -131,7 +131,7 @@ fn published(agent: &mut Agent) -> Result<BTreeMap<NodeName, Positions>, Failure
     Ok(texts.filter_map(|(node, text)| Some((node, read(&text)?))).collect())
 }
 
-/// Changes slots. One that cannot be changed is no reason not to change the others.
+/// Changes slots. If one cannot be changed, the others are changed all the same.
 pub(super) fn carry_out(agent: &mut Agent, steps: &[Step]) {
     for step in steps {
         match agent.postgres.change_slot(step) {

@@ -30,7 +30,7 @@ pub fn run(agent: &mut Agent) -> Result<Outcome, Failure> {
     agent.postgres.pass_on(About::Score, None);
     let mut outcome = standby(agent, agent.request.deadline)?;
     if agent.pacemaker.cib().is_ok_and(|cib| cib.without_fencing) {
-        // Nothing else can be done about it, and nobody must be able to say that it was not known.
+        // The agent can do nothing else about it, and the operator must be able to see it.
         let warning = "fencing is disabled: there may be two primaries; `pcs property set stonith-enabled=true`";
         outcome.reason = Some(outcome.reason.map_or(warning.to_owned(), |reason| format!("{reason}; {warning}")));
     }
@@ -51,7 +51,7 @@ pub fn run(agent: &mut Agent) -> Result<Outcome, Failure> {
     Ok(outcome)
 }
 
-/// Brings up a standby from whatever is there.
+/// Brings up a standby from any state of the data directory.
 ///
 /// # Errors
 ///
@@ -85,7 +85,7 @@ fn launch(agent: &mut Agent, found: &Status, deadline: Deadline) -> Result<(), F
 
 fn wait_until_up(agent: &mut Agent, deadline: Deadline) -> Result<Outcome, Failure> {
     let awaited = "recovery to become consistent: see PostgreSQL's log, or raise the timeout of start";
-    // What is left is for telling the cluster.
+    // The rest of the time is for publishing the vote.
     let patience = deadline.share(agent.clock, RECOVERY);
     let mut progress = Progress::default();
     let up = agent.wait_for(awaited, patience, |agent| match agent.postgres.phase() {
@@ -127,7 +127,7 @@ fn still_recovering(agent: &mut Agent, progress: &Progress, after: Duration) -> 
         log::warn!("{error}");
     }
     let reason =
-        format!("still recovering after {:.0} s, {progress}: the monitors tell when it is over", after.as_secs_f64());
+        format!("still recovering after {:.0} s, {progress}: the monitors report its end", after.as_secs_f64());
     Outcome { reason: Some(reason), ..Outcome::SUCCESS }
 }
 

@@ -1,4 +1,4 @@
-//! stop: no process uses the data directory any more, whatever it takes. Repeating it does nothing.
+//! stop: no process uses the data directory any more, if need be by SIGKILL. Repeating it does nothing.
 //!
 //! It needs processes and signals only: no configuration, no connection, no program of PostgreSQL.
 
@@ -36,7 +36,7 @@ const HOPELESS: Duration = Duration::from_secs(2);
 pub fn run(agent: &mut Agent) -> Result<Outcome, Failure> {
     if let Some(phase) = agent.postgres.phase() {
         until_gone(agent, agent.request.deadline)?;
-        // pg_control tells whether it ran as a primary, once it has come up.
+        // pg_control says whether it ran as a primary, once it has come up.
         if phase == Phase::Ready {
             unelected::note_namesake(agent);
         }
@@ -50,8 +50,8 @@ pub fn run(agent: &mut Agent) -> Result<Outcome, Failure> {
     Ok(Outcome { reason, ..Outcome::SUCCESS })
 }
 
-/// Ends the instance and waits until nothing of it is left: first cleanly, then at once, then by force. What cannot be
-/// done is no reason not to do the next.
+/// Ends the instance and waits until nothing of it is left: first cleanly, then at once, then by force. If a step
+/// fails, the next is done all the same.
 ///
 /// # Errors
 ///
@@ -101,8 +101,8 @@ enum Left {
     Orphans,
 }
 
-/// Waits for the end of all; or, after a request to shut down cleanly, for that of the postmaster alone, because nobody is left
-/// then who does.
+/// Waits for the end of all; or, after a request to shut down cleanly, for that of the postmaster alone, because no process is left
+/// then that waits for the rest.
 fn gone(agent: &mut Agent, how: End, deadline: Deadline) -> Result<Left, Failure> {
     let awaited = "PostgreSQL's processes to end";
     let had_postmaster = how == End::Fast && !agent.postgres.is_orphaned();

@@ -20,7 +20,7 @@ use super::election;
 ///
 /// # Errors
 ///
-/// When that cannot be told, or the cluster does not take it.
+/// When the end of its WAL cannot be determined, or the cluster does not take it.
 pub fn leave(agent: &mut Agent, is_clean: bool) -> Result<(), Failure> {
     let me = agent.request.me.clone();
     if !is_clean {

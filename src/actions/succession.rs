@@ -1,4 +1,4 @@
-//! The primary asks itself who could follow it, and whether it can tell those apart that stream from it.
+//! The primary checks which node could follow it, and whether the names of its standbys differ.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

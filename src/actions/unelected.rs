@@ -55,7 +55,7 @@ pub fn take_office(
     voters.votes.remove(&me);
     voters.count_vote(&me, own.clone());
     let voted = voters.votes.iter().filter(|(_, vote)| vote.is_some()).map(|(node, _)| node.clone());
-    // Who has answered runs as a standby, of whatever database.
+    // A node that has answered runs as a standby, of this or another database.
     let foreign = voters.foreign.keys().cloned();
     let are_none: BTreeSet<NodeName> = voted.chain(foreign).chain(presence.stopped).chain(followers.clone()).collect();
     let rivals = office::rivals(&me, &online, &scores, &facts.record, &are_none);
@@ -142,7 +142,7 @@ fn is_about(question: &str, about: &str) -> bool {
 ///
 /// # Errors
 ///
-/// When the cluster does not answer, or this node cannot tell how far its WAL reaches.
+/// When the cluster does not answer, or the end of its WAL cannot be determined.
 pub fn answer(agent: &mut Agent, record: &Record) -> Result<(), Failure> {
     let me = agent.request.me.clone();
     let questions = agent.pacemaker.attributes(&agent.attribute(Attribute::Question))?;
@@ -240,7 +240,7 @@ pub fn refuse_namesake(agent: &mut Agent) -> Result<(), Failure> {
     Err(Failure::Namesake { advice, primary })
 }
 
-/// Whether an operator has ordered this node to be promoted, whatever is lost.
+/// Whether an operator has ordered this node to be promoted, at the price of losing commits.
 fn is_ordered(agent: &mut Agent) -> Result<bool, Failure> {
     if !agent.pacemaker.is_running() {
         return Ok(false);

@@ -25,7 +25,7 @@ pub fn run(agent: &mut Agent) -> Result<Outcome, Failure> {
     Ok(Outcome::SUCCESS)
 }
 
-/// Checks what was passed, on whatever node.
+/// Checks the parameters, on any node.
 ///
 /// # Errors
 ///

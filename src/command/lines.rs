@@ -1,6 +1,6 @@
 //! What a program prints, line by line and no more than a log can bear.
 
-/// The longest line that is told whole.
+/// The longest line that is passed on whole.
 const LONGEST: usize = 500;
 
 /// Cuts a stream of bytes into lines.
@@ -11,16 +11,16 @@ pub struct Lines {
 }
 
 impl Lines {
-    /// Tells `most` lines; then one that says so, and nothing more.
+    /// Passes on `most` lines; then one that says so, and nothing more.
     pub fn new(most: usize) -> Self {
         Self { partial: Vec::new(), left: most }
     }
 
     /// Takes more of the stream.
-    pub fn take(&mut self, bytes: &[u8], tell: &mut dyn FnMut(&str)) {
+    pub fn take(&mut self, bytes: &[u8], on_line: &mut dyn FnMut(&str)) {
         for byte in bytes {
             match byte {
-                b'\n' => self.end(tell),
+                b'\n' => self.end(on_line),
                 byte if self.partial.len() < LONGEST => self.partial.push(*byte),
                 _ => {}
             }
@@ -28,7 +28,7 @@ impl Lines {
     }
 
     /// The line ends here, or the stream does.
-    pub fn end(&mut self, tell: &mut dyn FnMut(&str)) {
+    pub fn end(&mut self, on_line: &mut dyn FnMut(&str)) {
         let line = std::mem::take(&mut self.partial);
         let line = String::from_utf8_lossy(&line);
         let line = line.trim_end();
@@ -36,7 +36,7 @@ impl Lines {
             return;
         }
         self.left -= 1;
-        tell(if self.left == 0 { "(more is left out)" } else { line });
+        on_line(if self.left == 0 { "(more is left out)" } else { line });
     }
 }
 
@@ -44,22 +44,22 @@ impl Lines {
 mod tests {
     use super::*;
 
-    fn told(most: usize, parts: &[&[u8]]) -> Vec<String> {
-        let (mut lines, mut told) = (Lines::new(most), Vec::new());
-        let mut tell = |line: &str| told.push(line.to_owned());
-        parts.iter().for_each(|part| lines.take(part, &mut tell));
-        lines.end(&mut tell);
-        told
+    fn taken(most: usize, parts: &[&[u8]]) -> Vec<String> {
+        let (mut lines, mut taken) = (Lines::new(most), Vec::new());
+        let mut on_line = |line: &str| taken.push(line.to_owned());
+        parts.iter().for_each(|part| lines.take(part, &mut on_line));
+        lines.end(&mut on_line);
+        taken
     }
 
     #[test]
-    fn lines_are_told_however_they_come() {
-        assert_eq!(told(9, &[b"one\ntw", b"o\r\n\n", b"thr\xFFee"]), ["one", "two", "thr\u{FFFD}ee"]);
+    fn lines_are_passed_on_however_they_come() {
+        assert_eq!(taken(9, &[b"one\ntw", b"o\r\n\n", b"thr\xFFee"]), ["one", "two", "thr\u{FFFD}ee"]);
     }
 
     #[test]
     fn a_flood_is_cut() {
-        assert_eq!(told(3, &[b"1\n2\n3\n4\n5\n"]), ["1", "2", "(more is left out)"]);
-        assert_eq!(told(3, &[&[b'x'; 100_000]])[0].len(), LONGEST);
+        assert_eq!(taken(3, &[b"1\n2\n3\n4\n5\n"]), ["1", "2", "(more is left out)"]);
+        assert_eq!(taken(3, &[&[b'x'; 100_000]])[0].len(), LONGEST);
     }
 }

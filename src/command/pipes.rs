@@ -18,13 +18,13 @@ pub(super) async fn collect(mut child: tokio::process::Child) -> std::io::Result
     Ok(std::process::Output { status: status?, stdout, stderr })
 }
 
-/// Tells what `child` prints until it has ended, and what then is left of it to read.
-/// `most` lines of each stream are told; it is an error if nothing comes for the time of `silence`, or it `is_over`.
+/// Passes on the output of `child` until it has ended, and the rest that is left in the pipes then.
+/// `most` lines of each stream are passed on; it is an error if nothing comes for the time of `silence`, or it `is_over`.
 pub(super) async fn watch(
     child: &mut tokio::process::Child,
     most: usize,
     silence: Duration,
-    tell: &mut dyn FnMut(&str),
+    on_line: &mut dyn FnMut(&str),
     is_over: &dyn Fn() -> bool,
 ) -> std::io::Result<ExitStatus> {
     let mut streams = [
@@ -45,19 +45,19 @@ pub(super) async fn watch(
                 ended = Some(status?);
                 continue;
             }
-            // It has ended, and nothing more is there: whoever else holds the pipe is not waited for.
+            // It has ended, and nothing more is there: other processes that hold the pipe are not waited for.
             () = std::future::ready(()), if ended.is_some() => break,
             () = tokio::time::sleep(silence) => return Err(ErrorKind::TimedOut.into()),
         };
         match read {
             0 => streams[number] = None,
-            length => lines[number].take(&[some, more][number][..length], tell),
+            length => lines[number].take(&[some, more][number][..length], on_line),
         }
         if is_over() {
             return Err(ErrorKind::Interrupted.into());
         }
     }
-    lines.iter_mut().for_each(|lines| lines.end(tell));
+    lines.iter_mut().for_each(|lines| lines.end(on_line));
     ended.ok_or_else(|| std::io::ErrorKind::Other.into())
 }
 
@@ -72,7 +72,7 @@ async fn read_some(stream: &mut Option<Stream>, bytes: &mut [u8]) -> usize {
     }
 }
 
-/// Reads a pipe to its end, and keeps the beginning: a program must not get stuck, nor fail, for what nobody wants to know.
+/// Reads a pipe to its end, and keeps the beginning: a program must not get stuck, nor fail, because its output is not read.
 async fn read(pipe: Option<impl tokio::io::AsyncRead + Unpin>, kept: &mut Vec<u8>) -> std::io::Result<()> {
     use tokio::io::AsyncReadExt;
     let Some(mut pipe) = pipe else { return Ok(()) };

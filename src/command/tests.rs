@@ -1,4 +1,4 @@
-//! Real programs: what is told of them, and that none outlives its time.
+//! Real programs: their output, and that none outlives its time.
 
 use super::*;
 
@@ -8,7 +8,7 @@ fn run(invocation: Invocation, patience: Duration) -> Result<String, CommandErro
 }
 
 #[test]
-fn output_and_failure_are_told() {
+fn output_and_failure_are_returned() {
     let long = Duration::from_secs(10);
     assert_eq!(run(Invocation::new("echo").arg("a; $(b)"), long).unwrap(), "a; $(b)\n");
     let failure = run(Invocation::new("ls").arg("/nowhere"), long).unwrap_err().to_string();
@@ -19,35 +19,35 @@ fn output_and_failure_are_told() {
 
 fn watched(script: &str, patience: Duration) -> (Result<(), CommandError>, Vec<String>) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let mut told = Vec::new();
+    let mut lines = Vec::new();
     let shell = Invocation::new("sh").arg("-c").arg(script);
     let ended =
-        shell.run_watched(&runtime, patience, &[("NAME", "a b".into())], &mut |line| told.push(line.to_owned()));
-    (ended, told)
+        shell.run_watched(&runtime, patience, &[("NAME", "a b".into())], &mut |line| lines.push(line.to_owned()));
+    (ended, lines)
 }
 
 #[test]
-fn what_a_watched_program_prints_is_told() {
+fn the_output_of_a_watched_program_is_passed_on() {
     let long = Duration::from_secs(10);
-    let (ended, mut told) = watched("echo \"$NAME\"; echo error >&2; printf rest; exit 3", long);
-    told.sort();
-    assert_eq!(told, ["a b", "error", "rest"]);
+    let (ended, mut lines) = watched("echo \"$NAME\"; echo error >&2; printf rest; exit 3", long);
+    lines.sort();
+    assert_eq!(lines, ["a b", "error", "rest"]);
     assert!(ended.unwrap_err().to_string().ends_with("failed (exit status: 3)"));
 }
 
 #[test]
 fn a_watched_program_is_not_waited_for_beyond_its_end() {
     let began = crate::clock::SystemClock::start();
-    let (ended, told) = watched("sleep 5 & echo done", Duration::from_secs(4));
-    assert!(ended.is_ok() && told == ["done"], "{ended:?} {told:?}");
+    let (ended, lines) = watched("sleep 5 & echo done", Duration::from_secs(4));
+    assert!(ended.is_ok() && lines == ["done"], "{ended:?} {lines:?}");
     assert!(crate::clock::Clock::now(&began) < Duration::from_secs(3));
 }
 
 #[test]
 fn a_watched_program_that_hangs_is_killed_with_its_children() {
-    let (ended, told) = watched("sleep 61.7 & echo $!; wait", Duration::from_millis(300));
+    let (ended, lines) = watched("sleep 61.7 & echo $!; wait", Duration::from_millis(300));
     assert!(ended.unwrap_err().to_string().ends_with("did not end within 0.3 s"));
-    let child = nix::unistd::Pid::from_raw(told[0].parse().unwrap());
+    let child = nix::unistd::Pid::from_raw(lines[0].parse().unwrap());
     let state = || std::fs::read_to_string(format!("/proc/{child}/stat")).unwrap_or_default();
     let began = crate::clock::SystemClock::start();
     while !state().is_empty() && !state().contains(") Z ") {

@@ -28,13 +28,13 @@ use super::{Needs, subject};
 /// Within how long the instance must have answered.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// After this many seconds the kernel ends the check, whatever it is waiting for: a client, or a disk that hangs.
+/// After this many seconds the kernel ends the check, also while it waits for a client, or for a disk that hangs.
 const LONGEST_LIFE: u32 = 3;
 
 /// So many seconds a client may take to ask.
 const LONGEST_REQUEST: u32 = 1;
 
-/// Tells a proxy whether to send clients to this node.
+/// Answers a proxy whether to send clients to this node.
 ///
 /// One line on standard output, and 0 for yes or 1 for no. Parameters that are not given are as for the agent.
 #[derive(Debug, Clone, Parser)]
@@ -124,7 +124,7 @@ fn line(health: &Health, agent: bool) -> String {
 }
 
 fn answer_request(check: &Check, role: Option<Role>, environment: &Environment) -> String {
-    // Whoever asks slowly must not keep others from asking.
+    // A slow client must not keep others from asking.
     nix::unistd::alarm::set(LONGEST_REQUEST);
     let mut request = Vec::new();
     let mut part = [0; 1024];
@@ -181,7 +181,7 @@ impl Parameters {
     ///
     /// # Errors
     ///
-    /// When nobody tells where the data is: the default is most often another place.
+    /// When no parameter or resource says where the data is: the default is most often another place.
     pub fn complete(&self, resource: Option<&str>, environment: &Environment) -> Result<Environment, String> {
         let own = self.over(environment);
         if own.get("OCF_RESKEY_pgdata").is_some() {

@@ -18,7 +18,7 @@ use crate::vote::Ballot;
 
 use super::Which;
 
-/// The properties that are removed, in this order: promises without a record let nobody win who should not.
+/// The properties that are removed, in this order: promises without a record let no node win that should not.
 const FORGOTTEN: [Property; 4] = [Property::Promotions, Property::Synchronous, Property::Order, Property::OrderedAt];
 
 /// How much of the command's time reading the WAL on disk may take.
@@ -38,7 +38,7 @@ pub struct ForgetHistory {
     pub yes: bool,
 }
 
-/// Tells what is on record and what the nodes hold and, if that is accepted, forgets it; what to tell the operator.
+/// Prints the record and the WAL of each node and, if that is accepted, forgets the record; returns the text to print.
 ///
 /// It may be repeated, and killed between any two steps: what is there of the record goes on to count.
 ///
@@ -52,16 +52,16 @@ pub fn run(agent: &mut Agent, command: &ForgetHistory) -> Result<String, Failure
     if let Some(refusal) = refusal {
         return Err(Failure::NotForgotten(refusal));
     }
-    let told = forget::account(&facts);
+    let account = forget::account(&facts);
     if !command.yes {
-        return Ok(format!("{told}\nNothing has been done. To forget this, run it again with --yes."));
+        return Ok(format!("{account}\nNothing has been done. To forget this, run it again with --yes."));
     }
     forget(agent, &cib, &facts)?;
     let next = match facts.is_configured {
         true => "The running nodes elect a primary by what they hold: watch it with `crm_mon`.".to_owned(),
         false => format!("On each node, {} is left: remove it yourself.", directory(agent)),
     };
-    Ok(format!("{told}\nThat is forgotten. {next}"))
+    Ok(format!("{account}\nThat is forgotten. {next}"))
 }
 
 fn directory(agent: &Agent) -> String {

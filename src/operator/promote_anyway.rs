@@ -30,7 +30,7 @@ pub struct PromoteAnyway {
     pub yes: bool,
 }
 
-/// Tells what the promotion would lose and, if that is accepted, orders it; what to tell the operator.
+/// Prints the loss that the promotion would mean and, if that is accepted, orders it; returns the text to print.
 ///
 /// The order is a cluster property: the election obeys it for some minutes, and the new primary removes it.
 ///
@@ -54,32 +54,32 @@ pub fn run(agent: &mut Agent, command: &PromoteAnyway) -> Result<String, Failure
     let are_none = voted.chain(facts.foreign.keys().cloned()).chain(stopped).collect();
     let primary = office::primary(&online, &scores, &are_none);
     let is_quorate = agent.pacemaker.is_quorate()?;
-    let told = promotion::account(&facts, &node);
+    let account = promotion::account(&facts, &node);
     let refused = promotion::refused(&facts, &node, &online, primary.as_ref(), is_quorate);
     if let Some(refusal) = hopeless(&facts, &node) {
         return Err(Failure::NotPromotable(Box::new(refusal)));
     }
     if let Some(refused) = refused {
-        let told = if command.yes { String::new() } else { told };
-        return Err(Failure::NotOrdered { refused, told });
+        let account = if command.yes { String::new() } else { account };
+        return Err(Failure::NotOrdered { refused, account });
     }
     if !command.yes {
         return Ok(format!(
-            "{told}\nNothing has been done. To promote {node} all the same, run this again with --yes."
+            "{account}\nNothing has been done. To promote {node} all the same, run this again with --yes."
         ));
     }
-    order(agent, &node, &told)?;
+    order(agent, &node, &account)?;
     Ok(format!(
-        "{told}\nThe promotion of {node} is ordered, and {} minutes from now no longer: watch it with `crm_mon`.",
+        "{account}\nThe promotion of {node} is ordered, and {} minutes from now no longer: watch it with `crm_mon`.",
         promotion::LASTS / 60
     ))
 }
 
 /// The time goes first: alone it orders nothing, and an order without one would count for ever.
-fn order(agent: &mut Agent, node: &NodeName, told: &str) -> Result<(), Failure> {
+fn order(agent: &mut Agent, node: &NodeName, account: &str) -> Result<(), Failure> {
     let instance = &agent.request.instance;
     let by = format!("by {} on {}", env::person(), agent.request.me);
-    log::warn!("the promotion of {node} is ordered {by}: {}", told.replace('\n', " "));
+    log::warn!("the promotion of {node} is ordered {by}: {}", account.replace('\n', " "));
     let at = format!("{} {by}", agent.clock.unix_time());
     agent.pacemaker.set_property(&Property::OrderedAt.of(instance), Some(&at))?;
     agent.pacemaker.set_property(&Property::Order.of(instance), Some(node.as_str()))?;

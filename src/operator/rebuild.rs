@@ -8,7 +8,7 @@ use std::time::Duration;
 use clap::Parser;
 
 use super::Which;
-use super::rejoin::tell;
+use super::rejoin::print_line;
 use crate::actions::{election, rebuild};
 use crate::agent::Agent;
 use crate::clock::Deadline;
@@ -47,7 +47,7 @@ pub struct Rebuild {
     /// Drop what only this node holds even if it cannot be kept in evidence_dir first.
     #[arg(long)]
     pub without_evidence: bool,
-    /// The policy wants it, and nobody watches.
+    /// The agent has started it, and no operator watches.
     #[arg(long, hide = true, requires = "yes", conflicts_with_all = ["keep_old", "without_evidence"])]
     pub unattended: bool,
 }
@@ -57,13 +57,13 @@ impl Rebuild {
         Wish { keep_old: self.keep_old, without_evidence: self.without_evidence }
     }
 
-    /// Tells the person who waits, or the log.
-    fn tell(&self, line: &str) {
-        if self.unattended { log::info!("{line}") } else { tell(line) }
+    /// Prints a line for the operator who waits, or logs it.
+    fn report(&self, line: &str) {
+        if self.unattended { log::info!("{line}") } else { print_line(line) }
     }
 }
 
-/// Rebuilds the node: tells what that means and, if it is accepted, does it.
+/// Rebuilds the node: prints the consequences and, if they are accepted, does it.
 ///
 /// # Errors
 ///
@@ -72,19 +72,19 @@ pub fn run(agent: &mut Agent, command: &Rebuild) -> Result<String, Failure> {
     if command.unattended { unattended(agent, command) } else { by_hand(agent, command) }
 }
 
-/// Each attempt is counted, and what hindered it is noted and logged. The next is the monitor's to begin; where there is none,
-/// because the instance did not start, it is made here, and Pacemaker is had to start it once more when all were in vain: that
-/// start tells why.
+/// Counts each attempt, and records and logs why it failed. Normally the next monitor starts the next attempt. If the instance
+/// has not started there is no monitor, so this process retries here; after the last failure, it runs a cleanup, so that the
+/// resulting start reports the reason.
 fn unattended(agent: &mut Agent, command: &Rebuild) -> Result<String, Failure> {
-    // Only who holds this writes any notes.
+    // The lock must be held before the order is written.
     agent.postgres.claim_job().inspect_err(|error| log::warn!("not rebuilt: {error}"))?;
     loop {
         // What cannot be counted is not done: it would have no end.
         count(agent).inspect_err(|error| log::warn!("not rebuilt: {error}"))?;
         let failure = match by_hand(agent, command) {
-            Ok(told) => {
-                log::info!("{told}");
-                return Ok(told);
+            Ok(text) => {
+                log::info!("{text}");
+                return Ok(text);
             }
             Err(failure) => failure,
         };
@@ -117,14 +117,14 @@ fn count(agent: &mut Agent) -> Result<(), Failure> {
         return Ok(());
     }
     let about = election::record(agent)?.last_switch();
-    let about = about.ok_or_else(|| Failure::NotRebuilt("nobody was promoted yet".to_owned()))?;
+    let about = about.ok_or_else(|| Failure::NotRebuilt("no node was promoted yet".to_owned()))?;
     if order.stage == Stage::Copied && order.about == Some(about) {
         return Ok(());
     }
     Ok(agent.postgres.put_order(&order.tried_again(about, agent.clock.unix_time()))?)
 }
 
-/// Tells what a rebuild would do and, if that is accepted, copies the primary, orders the exchange, and watches until the node
+/// Prints what a rebuild would do and, if that is accepted, copies the primary, orders the exchange, and watches until the node
 /// follows the primary.
 ///
 /// # Errors
@@ -185,21 +185,21 @@ fn may_be_primary(agent: &mut Agent) -> bool {
     }
 }
 
-/// Tells what would happen, and what would be lost.
+/// Prints the steps, and the loss.
 fn describe(command: &Rebuild, outlook: &Outlook, primary: Option<&NodeName>) {
     let Outlook { source, beside, old, free, size, .. } = outlook;
     let primary = primary.map_or(String::new(), ToString::to_string);
-    tell(&format!("The primary is {primary}. It would be copied from: {source}"));
+    print_line(&format!("The primary is {primary}. It would be copied from: {source}"));
     let (free, size) = (free >> 20, size >> 20);
-    tell(&format!(
+    print_line(&format!(
         "The copy would be made in {}: {free} MB are free there; the data here takes {size} MB.",
         beside.display()
     ));
     if let Some(lack) = lacks_room(outlook.free, outlook.size, 0) {
-        tell(&format!("That may not be enough: {lack}. It is not begun if the primary's is too large."));
+        print_line(&format!("That may not be enough: {lack}. It is not begun if the primary's is too large."));
     }
     let fate = if command.keep_old { "stays" } else { "stays until the copy follows the primary, then it is removed" };
-    tell(&format!("The old data is put aside as {}, and {fate}.", old.display()));
+    print_line(&format!("The old data is put aside as {}, and {fate}.", old.display()));
 }
 
 /// Copies the primary and orders the exchange.
@@ -210,9 +210,9 @@ fn copy(
     record: &Record,
     is_kept: bool,
 ) -> Result<(), Failure> {
-    command.tell(&format!("Copying to {} ...", outlook.beside.display()));
+    command.report(&format!("Copying to {} ...", outlook.beside.display()));
     let own = agent.postgres.system();
-    let vote = agent.postgres.copy(&mut |line| command.tell(line))?;
+    let vote = agent.postgres.copy(&mut |line| command.report(line))?;
     let now = election::record(agent)?;
     if vote.system.zip(record.system().or(own)).is_some_and(|(copied, wanted)| copied != wanted) {
         agent.postgres.change_place(Place::DropCopy)?;
@@ -234,14 +234,16 @@ fn copy(
     Ok(())
 }
 
-/// A rebuild that somebody has ordered before.
+/// A rebuild that was ordered before.
 fn go_on(agent: &mut Agent, command: &Rebuild) -> Result<String, Failure> {
     let order = agent.postgres.order()?;
     let data = agent.request.config.datadir().display();
     match order.stage {
-        Stage::Rebuilt => command.tell(&format!("This node is rebuilt. What is left is to remove {data}.pgsqlms-old.")),
+        Stage::Rebuilt => {
+            command.report(&format!("This node is rebuilt. What is left is to remove {data}.pgsqlms-old."))
+        }
         Stage::Nothing | Stage::Copied => {
-            command.tell("The primary has been copied. What is left is to put the copy in its place.")
+            command.report("The primary has been copied. What is left is to put the copy in its place.")
         }
     }
     if !command.yes {
@@ -256,23 +258,23 @@ fn go_on(agent: &mut Agent, command: &Rebuild) -> Result<String, Failure> {
     watch(agent, command)
 }
 
-/// Tells how far the node is, until it follows the primary or cannot; then the old data is removed.
+/// Reports the progress of the node, until it follows the primary or cannot; then the old data is removed.
 fn watch(agent: &mut Agent, command: &Rebuild) -> Result<String, Failure> {
     let until = Deadline::or_after(agent.request.deadline, agent.clock, WATCH);
-    let mut told = None;
+    let mut reported = None;
     agent.wait_for("the node to follow the primary; it may still do so", until, |agent| {
         let order = agent.postgres.order()?;
         let streams = order.stage == Stage::Rebuilt && matches!(agent.postgres.follows(), Ok(true));
         let progress = progress(&order, streams);
-        if told.as_ref() != Some(&progress) {
-            command.tell(&progress.to_string());
+        if reported.as_ref() != Some(&progress) {
+            command.report(&progress.to_string());
         }
         match &progress {
             Progress::Done => return Ok(Some(())),
             Progress::Failed(why) => return Err(Failure::NotRebuilt(why.clone())),
             Progress::Waiting | Progress::Starting => {}
         }
-        told = Some(progress);
+        reported = Some(progress);
         Ok(None)
     })?;
     agent.pacemaker.clean_up(&agent.request.instance)?;
@@ -280,7 +282,7 @@ fn watch(agent: &mut Agent, command: &Rebuild) -> Result<String, Failure> {
     let stays = command.keep_old || (agent.postgres.order()?.unkept && !command.without_evidence);
     if !stays {
         if let Err(error) = agent.postgres.change_place(Place::DropOld) {
-            command.tell(&format!("The old data is left over: remove it. {error}"));
+            command.report(&format!("The old data is left over: remove it. {error}"));
         }
     }
     let order = if command.unattended { agent.postgres.order()?.finished() } else { Order::default() };

@@ -17,14 +17,14 @@ pub const TIMEOUT: Duration = Duration::from_secs(3600);
 
 /// Brings this node back after it has diverged: keeps what it alone holds, and rewinds it to the primary.
 ///
-/// What the node wrote and nobody else has is copied to evidence_dir first, with a list of its transactions.
+/// The WAL that only this node has is copied to evidence_dir first, with a list of its transactions.
 #[derive(Debug, Clone, Parser)]
 #[command(name = "pgsqlms rejoin")]
 pub struct Rejoin {
     /// The resource.
     #[command(flatten)]
     pub which: Which,
-    /// Only tell what would be dropped, and what hinders it; this is what happens without --yes.
+    /// Only print what would be dropped, and what hinders it; this is what happens without --yes.
     #[arg(long, conflicts_with = "yes")]
     pub dry_run: bool,
     /// Do it.
@@ -32,11 +32,11 @@ pub struct Rejoin {
     pub yes: bool,
 }
 
-/// Tells what a rewind would drop and, if that is accepted, orders it and watches until the node follows the primary.
+/// Prints what a rewind would drop and, if that is accepted, orders it and watches until the node follows the primary.
 ///
 /// # Errors
 ///
-/// When nobody can tell how the node stands, or it does not come back.
+/// When the state of the node cannot be determined, or it does not come back.
 pub fn run(agent: &mut Agent, command: &Rejoin) -> Result<String, Failure> {
     let notes = agent.postgres.notes()?;
     if notes.stage == Stage::Rewinding {
@@ -50,16 +50,16 @@ pub fn run(agent: &mut Agent, command: &Rejoin) -> Result<String, Failure> {
         return match cut_off {
             Some(cut_off) => {
                 let wal = agent.postgres.primary_wal()?;
-                let trouble = cut_off.told(&wal, &agent.request.instance);
+                let trouble = cut_off.reason(&wal, &agent.request.instance);
                 Err(Failure::NotRejoined(format!("{trouble} ({on_it})")))
             }
             None => Ok(format!("{on_it}.")),
         };
     };
-    tell(&format!("{me} has {divergence}."));
+    print_line(&format!("{me} has {divergence}."));
     match agent.postgres.at_stake(&divergence) {
-        Ok(transactions) => tell(transactions.trim_end()),
-        Err(error) => tell(&format!("Its transactions cannot be listed: {error}")),
+        Ok(transactions) => print_line(transactions.trim_end()),
+        Err(error) => print_line(&format!("Its transactions cannot be listed: {error}")),
     }
     if let Some(obstacle) = agent.postgres.obstacle() {
         let resource = &agent.request.instance;
@@ -81,7 +81,10 @@ pub fn run(agent: &mut Agent, command: &Rejoin) -> Result<String, Failure> {
 
 /// A node whose rewind has begun: there is nothing to decide.
 fn half(agent: &mut Agent, command: &Rejoin, notes: Notes) -> Result<String, Failure> {
-    tell(&format!("{} is half rewound: {}. What was dropped is in {}.", agent.request.me, notes.why, notes.evidence));
+    print_line(&format!(
+        "{} is half rewound: {}. What was dropped is in {}.",
+        agent.request.me, notes.why, notes.evidence
+    ));
     if !command.yes {
         return Ok("Nothing has been done. To go on with it, run this again with --yes.".to_owned());
     }
@@ -100,30 +103,30 @@ fn order(agent: &mut Agent, divergence: &Divergence) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Tells how far the node is, until it follows the primary or cannot.
+/// Prints the progress of the node, until it follows the primary or cannot.
 fn watch(agent: &mut Agent) -> Result<String, Failure> {
     let deadline = agent.request.deadline;
-    let mut told = None;
+    let mut printed = None;
     let evidence = agent.wait_for("the node to follow the primary; it may still do so", deadline, |agent| {
         let notes = agent.postgres.notes()?;
         let follows = notes.stage == Stage::Rewound && matches!(agent.postgres.upstream(), Ok(Upstream::Streaming));
         let progress = progress(&notes, agent.postgres.phase(), follows);
-        if told.as_ref() != Some(&progress) {
-            tell(&progress.to_string());
+        if printed.as_ref() != Some(&progress) {
+            print_line(&progress.to_string());
         }
         match &progress {
             Progress::Done => return Ok(Some(notes.evidence)),
             Progress::Failed(why) => return Err(Failure::NotRejoined(why.clone())),
             Progress::Waiting | Progress::Rewinding | Progress::Starting => {}
         }
-        told = Some(progress);
+        printed = Some(progress);
         Ok(None)
     })?;
     agent.pacemaker.clean_up(&agent.request.instance)?;
     Ok(format!("{} follows the primary. What was dropped is in {evidence}.", agent.request.me))
 }
 
-/// A line for the person who waits.
-pub(super) fn tell(line: &str) {
+/// Prints a line for the operator who waits.
+pub(super) fn print_line(line: &str) {
     let _ = writeln!(std::io::stdout(), "{line}");
 }

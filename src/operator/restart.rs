@@ -13,7 +13,7 @@ use clap::Parser;
 
 use super::interruption::Interruptions;
 use super::switchover::look::World;
-use super::switchover::{Begun, Order, carry, complain, refuse, show, tell};
+use super::switchover::{Begun, Order, carry, complain, print_line, refuse, show};
 use crate::env::{self, Environment};
 use crate::exit::CommandExitCode;
 use crate::failure::Failure;
@@ -37,7 +37,7 @@ pub struct Restart {
     order: Order,
 }
 
-/// Looks, tells, and does it if that is wanted; the exit code.
+/// Looks, prints the plan, and carries it out if that is wanted; the exit code.
 pub fn run(command: &Restart, environment: &Environment) -> CommandExitCode {
     let looked = command.order.begin("restart", environment, |world| facts(world, command));
     let (Begun { world, interruptions }, facts) = match looked {
@@ -46,14 +46,14 @@ pub fn run(command: &Restart, environment: &Environment) -> CommandExitCode {
     };
     match restart::plan(&facts) {
         Verdict::Nothing => {
-            tell("Nothing waits for a restart.");
+            print_line("Nothing waits for a restart.");
             CommandExitCode::Done
         }
         Verdict::Refused(lines) => refuse(&lines),
         Verdict::Planned(plan) => {
             describe(&plan);
             let Some(interruptions) = interruptions else {
-                tell(&format!("Nothing has been done. To do it: {}", command.again()));
+                print_line(&format!("Nothing has been done. To do it: {}", command.again()));
                 return CommandExitCode::Done;
             };
             carry_out(world, &plan, command.order.wait(), &interruptions)
@@ -84,7 +84,7 @@ fn describe(plan: &Plan) {
     let standbys = if standbys.is_empty() { None } else { Some(format!("restart {}", standbys.join(", then "))) };
     let primary = plan.primary.as_ref().map(|node| format!("switch over from {node}, which restarts it"));
     let steps: Vec<String> = standbys.into_iter().chain(primary).collect();
-    tell(&format!("plan    {}", steps.join("; then ")));
+    print_line(&format!("plan    {}", steps.join("; then ")));
     plan.lines.iter().for_each(show);
 }
 
@@ -98,18 +98,18 @@ fn carry_out(mut world: World, plan: &Plan, wait: Duration, interruptions: &Inte
         }
     }
     let Some(primary) = &plan.primary else {
-        tell("done    All of them run and follow the primary.");
+        print_line("done    All of them run and follow the primary.");
         return CommandExitCode::Done;
     };
     match world.facts(None).map(|facts| switchover::preflight(&facts)) {
         Ok(switchover::Verdict::Planned(plan)) if plan.from == *primary => carry::out(world, plan, wait, interruptions),
         Ok(switchover::Verdict::Refused(lines)) => {
             lines.iter().for_each(show);
-            tell(&format!("{primary} has not been restarted: run this again."));
+            print_line(&format!("{primary} has not been restarted: run this again."));
             CommandExitCode::Unfinished
         }
         Ok(_) => {
-            tell(&format!("{primary} is not the primary any more: see pgsqlms status."));
+            print_line(&format!("{primary} is not the primary any more: see pgsqlms status."));
             CommandExitCode::Unfinished
         }
         Err(failure) => {

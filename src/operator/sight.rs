@@ -30,7 +30,7 @@ const WHOLE: Duration = Duration::from_secs(3);
 /// How long it may take to read a file.
 const WHOLE_OF_A_FILE: Duration = Duration::from_secs(20);
 
-/// The same for somebody who looks at all that there is, and does not watch.
+/// The same for a command that examines everything once.
 const PATIENCE_FOR_ALL: Duration = Duration::from_secs(3);
 const WHOLE_OF_ALL: Duration = Duration::from_secs(10);
 
@@ -136,8 +136,8 @@ impl Sight {
             (None, Ok(_)) => self.tools_for(self.patience / 2).node_name().unwrap_or_else(|_| machine()),
             (None, Err(_)) | (Some(_), _) => machine(),
         };
-        let is_told = environment.get("OCF_RESKEY_pgdata").is_some();
-        let environment = match (&self.file, is_told || cluster.is_ok()) {
+        let is_given = environment.get("OCF_RESKEY_pgdata").is_some();
+        let environment = match (&self.file, is_given || cluster.is_ok()) {
             (Some(_), _) => Err("a file does not hold it".to_owned()),
             (None, true) => Ok(environment),
             (None, false) => Err("where its data is, is not known: say --pgdata".to_owned()),

@@ -20,7 +20,7 @@ pub fn find(
     environment: &Environment,
     tools: &Tools,
 ) -> Result<(String, Environment), Failure> {
-    // Whoever has passed some has passed all: an action of Pacemaker does, to what goes on after it.
+    // A caller that has passed some has passed all: an action of Pacemaker does, and the background process that it starts.
     if let Some(asked) = asked.filter(|_| environment.has_parameters()) {
         return Ok((asked.to_owned(), environment.clone()));
     }

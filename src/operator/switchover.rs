@@ -30,7 +30,7 @@ pub struct Switchover {
     order: Order,
 }
 
-/// What a command that moves the primary, or restarts an instance, is told.
+/// The options of a command that moves the primary, or restarts an instance.
 #[derive(Debug, Clone, Args)]
 pub(super) struct Order {
     #[command(flatten)]
@@ -38,7 +38,7 @@ pub(super) struct Order {
     /// Do it.
     #[arg(long)]
     pub(super) yes: bool,
-    /// Give up an instance after so many seconds. A quarter of a minute later Pacemaker does so, too, whatever becomes of this
+    /// Give up an instance after so many seconds. A quarter of a minute later Pacemaker does so, too, independently of this
     /// command.
     #[arg(long, default_value_t = 120, value_parser = clap::value_parser!(u16).range(5..=3600), value_name = "SECONDS")]
     wait: u16,
@@ -91,7 +91,7 @@ impl Order {
     }
 }
 
-/// Looks, tells, and does it if that is wanted; the exit code.
+/// Looks, prints the plan, and carries it out if that is wanted; the exit code.
 pub fn run(command: &Switchover, environment: &Environment) -> CommandExitCode {
     let looked = command.order.begin("switchover", environment, |world| world.facts(command.node.as_deref()));
     let (Begun { world, interruptions }, facts) = match looked {
@@ -100,7 +100,7 @@ pub fn run(command: &Switchover, environment: &Environment) -> CommandExitCode {
     };
     match switchover::preflight(&facts) {
         Verdict::Already(node) => {
-            tell(&format!("{node} is the primary already."));
+            print_line(&format!("{node} is the primary already."));
             CommandExitCode::Done
         }
         Verdict::Refused(lines) => refuse(&lines),
@@ -108,7 +108,7 @@ pub fn run(command: &Switchover, environment: &Environment) -> CommandExitCode {
             describe(&plan);
             let Some(interruptions) = interruptions else {
                 let which = command.order.resource_option();
-                tell(&format!("Nothing has been done. To do it: pgsqlms switchover {}{which} --yes", plan.to));
+                print_line(&format!("Nothing has been done. To do it: pgsqlms switchover {}{which} --yes", plan.to));
                 return CommandExitCode::Done;
             };
             let by = format!("by {} on {}", env::person(), world.me());
@@ -121,22 +121,22 @@ pub fn run(command: &Switchover, environment: &Environment) -> CommandExitCode {
 /// Says what is in the way; the exit code.
 pub(super) fn refuse(lines: &[Line]) -> CommandExitCode {
     lines.iter().for_each(show);
-    tell("Nothing has been done.");
+    print_line("Nothing has been done.");
     CommandExitCode::Refused
 }
 
 fn describe(plan: &Plan) {
     let timeline = plan.timeline.map_or(String::new(), |it| format!(", timeline {it} -> {}", it.saturating_add(1)));
-    tell(&format!("plan    {} -> {}{timeline}", plan.from, plan.to));
+    print_line(&format!("plan    {} -> {}{timeline}", plan.from, plan.to));
     plan.lines.iter().for_each(show);
 }
 
 pub(super) fn show(line: &Line) {
-    tell(&format!("{:<8}{}", line.weight, line.text));
+    print_line(&format!("{:<8}{}", line.weight, line.text));
 }
 
-/// A line for the person who waits. One who has gone away is told nothing, and it is done all the same.
-pub(super) fn tell(line: &str) {
+/// Prints a line for the operator. If the output is closed the line is dropped, and the command continues.
+pub(super) fn print_line(line: &str) {
     let _ = writeln!(std::io::stdout(), "{line}");
 }
 

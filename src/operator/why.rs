@@ -23,7 +23,7 @@ use super::check::Parameters;
 use super::sight::{self, Seen, Sight};
 use super::status;
 
-/// Explains why no node is promoted, or who would be if the primary died now, and what that would lose.
+/// Explains why no node is promoted, or which one would be if the primary died now, and the loss by that.
 ///
 /// The exit code is that of a monitoring plugin: 0 a node would be promoted, 1 none would, 2 none is, 3 it could not be seen.
 #[derive(Debug, Clone, Parser)]
@@ -95,7 +95,7 @@ fn gather(asked: &Why, file: Option<PathBuf>, environment: &Environment) -> Resu
     Ok(facts)
 }
 
-/// Why the cluster did not answer, where that is certain: nobody but root sees the processes of others.
+/// Why the cluster did not answer, where that is certain: only root sees the processes of other users.
 fn gone(sight: &Sight, failure: &Failure) -> Option<Gone> {
     let Failure::Pacemaker(PacemakerError::Tool(error)) = failure else { return None };
     if sight.file.is_some() {

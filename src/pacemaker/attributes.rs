@@ -18,7 +18,7 @@ fn unreadable(why: String) -> PacemakerError {
 ///
 /// # Errors
 ///
-/// When it is no XML.
+/// When it is not XML.
 pub fn in_xml(xml: &str) -> Result<Values, PacemakerError> {
     let mut reader = quick_xml::Reader::from_str(xml);
     let mut values = Values::new();
@@ -38,7 +38,7 @@ pub fn in_xml(xml: &str) -> Result<Values, PacemakerError> {
 
 /// Reads a line `name="…" host="…" value="…"` for each node. The tool puts quotation marks around values and marks none in
 /// them; a line break in a value is printed as `\n`. So the attribute's `name` is known, a node's name ends at its quotation
-/// mark, and whatever follows is the value, up to the end of the line.
+/// mark, and all that follows is the value, up to the end of the line.
 ///
 /// # Errors
 ///
@@ -50,7 +50,7 @@ pub fn in_text(text: &str, name: &str) -> Result<Values, PacemakerError> {
         let fields = line.strip_prefix(&begins).and_then(|rest| rest.split_once("\" value=\""));
         let fields = fields.and_then(|(host, rest)| Some((host, rest.strip_suffix('"')?)));
         let Some((host, value)) = fields.filter(|(host, _)| !host.is_empty() && !host.contains('"')) else {
-            return Err(unreadable(format!("{:?} is no attribute", line.chars().take(80).collect::<String>())));
+            return Err(unreadable(format!("{:?} is not an attribute", line.chars().take(80).collect::<String>())));
         };
         note(&mut values, host, value);
     }
@@ -69,7 +69,7 @@ mod tests {
     use super::*;
     use crate::rules::table;
 
-    fn told(read: Result<Values, PacemakerError>) -> String {
+    fn listed(read: Result<Values, PacemakerError>) -> String {
         let values = match read {
             Ok(values) => values,
             Err(error) => return error.to_string(),
@@ -78,12 +78,12 @@ mod tests {
     }
 
     fn xml(text: &str) -> String {
-        told(in_xml(text))
+        listed(in_xml(text))
     }
 
     /// The attribute is called `lsn_location-pgsqld` in all of them.
     fn text(lines: &str) -> String {
-        told(in_text(lines, "lsn_location-pgsqld"))
+        listed(in_text(lines, "lsn_location-pgsqld"))
     }
 
     table! { xml;
@@ -107,7 +107,7 @@ mod tests {
                 name=\"lsn_location-pgsqld\" host=\"srv1\" value=\"1#83886240 received=0/5000000 replayed=0/50000A0\"\n"
             => "srv1=1#83886240 received=0/5000000 replayed=0/50000A0, srv2=1#83886080 received=0/5000000 history=1, \
                 srv3=1#67108864 received=0/4000000 history=1";
-        nobody: "" => "";
+        no_node: "" => "";
         deleted: "name=\"lsn_location-pgsqld\" host=\"srv1\" value=\"\"\n\
                   name=\"lsn_location-pgsqld\" host=\"srv2\" value=\"none\"\n" => "srv2=none";
         quotation_marks: "name=\"lsn_location-pgsqld\" host=\"srv1\" value=\"a \"quoted\" value\"\n" => "srv1=a \"quoted\" value";
@@ -121,9 +121,9 @@ mod tests {
         full_names: "name=\"lsn_location-pgsqld\" host=\"srv-1.example.com\" value=\"1\"\n\
                      name=\"lsn_location-pgsqld\" host=\"srv10\" value=\"2\"" => "srv-1.example.com=1, srv10=2";
         another_attribute: "name=\"lsn_location-pgsql\" host=\"srv1\" value=\"1\"\n"
-            => "cannot read what attrd_updater printed: \"name=\\\"lsn_location-pgsql\\\" host=\\\"srv1\\\" value=\\\"1\\\"\" is no attribute";
+            => "cannot read what attrd_updater printed: \"name=\\\"lsn_location-pgsql\\\" host=\\\"srv1\\\" value=\\\"1\\\"\" is not an attribute";
         cut_off: "name=\"lsn_location-pgsqld\" host=\"srv1\" value=\"1#838"
-            => "cannot read what attrd_updater printed: \"name=\\\"lsn_location-pgsqld\\\" host=\\\"srv1\\\" value=\\\"1#838\" is no attribute";
-        something_else: "Attribute is not set\n" => "cannot read what attrd_updater printed: \"Attribute is not set\" is no attribute";
+            => "cannot read what attrd_updater printed: \"name=\\\"lsn_location-pgsqld\\\" host=\\\"srv1\\\" value=\\\"1#838\" is not an attribute";
+        something_else: "Attribute is not set\n" => "cannot read what attrd_updater printed: \"Attribute is not set\" is not an attribute";
     }
 }

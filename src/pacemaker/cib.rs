@@ -74,7 +74,7 @@ impl Cib {
     ///
     /// # Errors
     ///
-    /// When it is no XML.
+    /// When it is not XML.
     pub fn parse(xml: &str) -> Result<Self, PacemakerError> {
         let unreadable = |why: String| PacemakerError::Output { tool: "cibadmin", why };
         let mut reader = quick_xml::Reader::from_str(xml);
@@ -172,7 +172,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nodes_attributes_and_properties_are_told_apart() {
+    fn nodes_attributes_and_properties_are_distinguished() {
         let xml = r#"<xpath-query>
             <cluster_property_set id="pgsqlms">
               <nvpair id="p" name="pgsqlms-pgsqld-promotions" value="5@0/1 &lt;x&gt;"/>
@@ -214,8 +214,8 @@ mod tests {
         let cib = Cib::parse(xml).unwrap();
         assert_eq!(cib.banned, [("pgsqld".to_owned(), [NodeName::new("Srv2")].into())].into());
         assert_eq!(cib.permanent("maintenance"), [(NodeName::new("Srv2"), "on")].into());
-        let told: Vec<&BTreeMap<String, String>> = cib.permanent.values().chain(cib.transient.values()).collect();
-        assert_eq!(format!("{told:?}"), r#"[{"maintenance": "on"}, {"a": "b"}]"#);
+        let values: Vec<&BTreeMap<String, String>> = cib.permanent.values().chain(cib.transient.values()).collect();
+        assert_eq!(format!("{values:?}"), r#"[{"maintenance": "on"}, {"a": "b"}]"#);
     }
 
     #[test]

@@ -18,7 +18,7 @@ const CONTAINERS: [&str; 3] = ["clone", "master", "group"];
 ///
 /// # Errors
 ///
-/// When it is no XML.
+/// When it is not XML.
 pub fn read(xml: &str, resource: &str) -> Result<Configuration, String> {
     let root = Element::parse(xml)?;
     let mut configuration = Configuration { resource: resource.to_owned(), ..Configuration::default() };

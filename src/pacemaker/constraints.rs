@@ -20,7 +20,7 @@ use by_command::Commands;
 pub(super) struct Locations {
     /// The names of the nodes on which they must not be promoted, as the constraints spell them.
     pub banned: BTreeMap<String, BTreeSet<String>>,
-    /// Those for which some node is preferred as the primary, by whatever rule. `pcs resource move` does not count: its
+    /// Those for which some node is preferred as the primary, by any rule. `pcs resource move` does not count: its
     /// constraint is about one transition.
     pub preferring: BTreeSet<String>,
     /// What people's commands have left: `pcs resource move`, `ban`, and this agent's own.
@@ -31,7 +31,7 @@ pub(super) struct Locations {
 ///
 /// # Errors
 ///
-/// When it is no XML.
+/// When it is not XML.
 pub(super) fn locations(xml: &str) -> Result<Locations, String> {
     let mut reader = quick_xml::Reader::from_str(xml);
     let (mut clones, mut constraints) = (Clones::default(), Constraints::default());
@@ -306,19 +306,19 @@ mod tests {
         let xml = r#"<xpath-query><master id="ms"><group id="g"><primitive id="a"/><primitive id="b"><operations/></primitive>
             </group></master><clone id="other"><primitive id="c"/></clone><rsc_location id="1" rsc="g" node="srv1" score="-INFINITY"/>
             <rsc_location id="2" rsc="c" node="srv2" score="-INFINITY"/></xpath-query>"#;
-        let told: Vec<String> =
+        let found: Vec<String> =
             locations(xml).unwrap().banned.iter().map(|(id, nodes)| format!("{id} {nodes:?}")).collect();
-        assert_eq!(told, [r#"a {"srv1"}"#, r#"b {"srv1"}"#, r#"c {"srv2"}"#]);
+        assert_eq!(found, [r#"a {"srv1"}"#, r#"b {"srv1"}"#, r#"c {"srv2"}"#]);
     }
 
-    /// What cibadmin finds by two expressions is there twice, in whatever order.
+    /// What cibadmin finds by two expressions is there twice, in any order.
     #[test]
     fn a_primitive_that_comes_once_more_by_itself_keeps_its_clones_constraints() {
         let (clone, primitive) = (r#"<clone id="c"><primitive id="a"/></clone>"#, r#"<primitive id="a"/>"#);
         let location = r#"<rsc_location id="1" rsc="c" node="srv1" score="-INFINITY"/>"#;
         for parts in [[clone, primitive, location], [primitive, clone, location], [location, clone, primitive]] {
-            let told = locations(&format!("<xpath-query>{}</xpath-query>", parts.concat())).unwrap().banned;
-            assert_eq!(format!("{told:?}"), r#"{"a": {"srv1"}}"#, "{parts:?}");
+            let banned = locations(&format!("<xpath-query>{}</xpath-query>", parts.concat())).unwrap().banned;
+            assert_eq!(format!("{banned:?}"), r#"{"a": {"srv1"}}"#, "{parts:?}");
         }
     }
 

@@ -42,7 +42,7 @@ struct Failure {
 ///
 /// # Errors
 ///
-/// When it is no XML, or of no cluster.
+/// When it is not XML, or of no cluster.
 pub(super) fn read(xml: &str, resource: &str) -> Result<Cluster, String> {
     let mut reader = quick_xml::Reader::from_str(xml);
     let mut read = Reader::default();
@@ -132,12 +132,12 @@ impl Reader {
             b"current_dc" => self.cluster.has_quorum = yes("with_quorum")?,
             b"last_change" => {
                 let (time, by) = (text("time")?, [("by", "user"), ("with", "client"), ("on", "origin")]);
-                let mut told = time.clone();
+                let mut last_change = time.clone();
                 for (word, name) in by {
                     let value = text(name)?;
-                    told.push_str(&if value.is_empty() { value } else { format!(" {word} {value}") });
+                    last_change.push_str(&if value.is_empty() { value } else { format!(" {word} {value}") });
                 }
-                self.cluster.last_change = Some(told).filter(|_| !time.is_empty());
+                self.cluster.last_change = Some(last_change).filter(|_| !time.is_empty());
             }
             _ => {
                 let fencing = [text("stonith-enabled")?, text("fencing-enabled")?];
@@ -210,7 +210,8 @@ impl Reader {
         Ok(())
     }
 
-    /// With the reasons that still hold: Pacemaker keeps one until somebody cleans up, whatever a later monitor has found.
+    /// With the reasons that still hold: Pacemaker keeps one until an operator cleans up, even if a later monitor finds the
+    /// instance well.
     fn finished(mut self, resource: &str) -> Cluster {
         let clone = self.cluster.clone.clone();
         let is_ours = |name: &str| name == resource || Some(name) == clone.as_deref();

@@ -34,7 +34,7 @@ struct Resource {
 ///
 /// # Errors
 ///
-/// When it is no XML, or they depend on something that only Pacemaker can tell.
+/// When it is not XML, or they depend on rules that only Pacemaker can evaluate.
 pub fn parameters(xml: &str, resource: &str) -> Result<Option<BTreeMap<String, String>>, PacemakerError> {
     let all = read(xml).map_err(|why| PacemakerError::Output { tool: "cibadmin", why })?;
     let Some(primitive) = all.iter().find(|found| !found.is_template && found.id == resource) else { return Ok(None) };

@@ -16,7 +16,7 @@ const NAMES: [&str; 4] = ["first", "then", "rsc", "with-rsc"];
 ///
 /// # Errors
 ///
-/// When it is no XML, or says nothing of what it would do.
+/// When it is not XML, or does not list the actions.
 pub(super) fn read(xml: &str, resource: &str) -> Result<Plan, String> {
     let (mut plan, mut section, mut is_complete) = (Plan::default(), Vec::new(), false);
     let mut reader = quick_xml::Reader::from_str(xml);
@@ -63,7 +63,7 @@ fn action(element: &BytesStart, section: &[u8], resource: &str, plan: &mut Plan)
 ///
 /// # Errors
 ///
-/// When it is no XML.
+/// When it is not XML.
 pub(super) fn constraints(xml: &str, resource: &str, ours: &[&str]) -> Result<Vec<String>, String> {
     let (mut found, mut reader) = (Vec::new(), quick_xml::Reader::from_str(xml));
     loop {

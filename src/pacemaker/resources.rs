@@ -80,7 +80,7 @@ impl Primitive {
 ///
 /// # Errors
 ///
-/// When it is no XML.
+/// When it is not XML.
 pub fn primitives(xml: &str) -> Result<Vec<Primitive>, String> {
     let mut reader = quick_xml::Reader::from_str(xml);
     let (mut found, mut within) = (Vec::new(), Vec::new());

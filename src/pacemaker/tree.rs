@@ -19,7 +19,7 @@ impl Element {
     ///
     /// # Errors
     ///
-    /// When it is no XML, or there is none.
+    /// When it is not XML, or there is none.
     pub(super) fn parse(xml: &str) -> Result<Self, String> {
         let mut reader = quick_xml::Reader::from_str(xml);
         let mut open = vec![Element::default()];

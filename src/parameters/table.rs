@@ -85,7 +85,7 @@ pub static PARAMETERS: [Parameter; 22] = [
         unset: Unset::Default("0"),
         unique: false,
         reloadable: true,
-        short: "Lag in bytes beyond which a standby is not promoted; 0 is no limit",
+        short: "Lag in bytes beyond which a standby is not promoted; 0 means no limit",
         long: "How many bytes of write-ahead log a standby may be behind the primary and still be a candidate for \
                promotion. A standby that has written less gets a negative promotion score until it has caught up. \
                A whole number of bytes, also as 1E8; 0 means no limit.",
@@ -97,7 +97,7 @@ pub static PARAMETERS: [Parameter; 22] = [
         unset: Unset::Default("recover"),
         unique: false,
         reloadable: true,
-        short: "What follows the crash of the primary: recover or failover",
+        short: "Action after the primary crashes: recover (in place) or failover",
         long: "What the cluster does when PostgreSQL crashes on the primary's node. recover: start it again where it is, \
                which loses nothing and takes as long as crash recovery. failover: promote the best standby, unless the \
                crashed instance turns out to hold more.",
@@ -112,10 +112,10 @@ pub static PARAMETERS: [Parameter; 22] = [
         unset: Unset::Default("report"),
         unique: false,
         reloadable: true,
-        short: "What becomes of a node that has diverged: none, report, rewind or rebuild",
+        short: "How a node that has diverged is handled: none, report, rewind or rebuild",
         long: "What the agent does about a node that has left the cluster's history, as a former primary does that had \
-               written what nobody else received. It is never promoted in any case. none: the monitor says so. report: it \
-               also tells how much is at stake and the command that brings the node back, pgsqlms rejoin. rewind: start \
+               written WAL that no other node received. It is never promoted in any case. none: the monitor says so. report: it \
+               also says how much is at stake and the command that brings the node back, pgsqlms rejoin. rewind: start \
                runs pg_rewind by itself, once, after what is dropped was kept in evidence_dir. rebuild: the primary is \
                copied beside the data directory while PostgreSQL goes on as it is, and the copy takes its place, after \
                what is dropped was kept in evidence_dir; also where WAL is gone that the node needs.",
@@ -166,7 +166,7 @@ pub static PARAMETERS: [Parameter; 22] = [
         unset: Unset::Default("none"),
         unique: false,
         reloadable: true,
-        short: "Who sets synchronous_standby_names: none (the DBA) or quorum (the agent)",
+        short: "How synchronous_standby_names is set: none (by the DBA) or quorum (by the agent)",
         long: "none: synchronous_standby_names is the DBA's, and the agent only heeds it in elections. quorum: the agent \
                keeps it at ANY n of the standbys that are streaming, in the file pgsqlms.conf in the data directory, which \
                postgresql.conf has to include as its last line (include_if_exists).",
@@ -207,10 +207,10 @@ pub static PARAMETERS: [Parameter; 22] = [
         unset: Unset::Default("none"),
         unique: false,
         reloadable: true,
-        short: "Whom standbys follow: none (an address that moves with the primary) or node (the promoted node)",
+        short: "The server that standbys follow: none (an address that moves with the primary) or node (the promoted node)",
         long: "none: primary_conninfo is the DBA's, and points to an address that moves with the primary. node: the agent \
-               switches its host to the promoted node after each promotion, without a restart, and keeps whatever else it \
-               says. A node is reached by its name, or by its attributes pgsqlms-address and pgsqlms-port. Needs \
+               switches its host to the promoted node after each promotion, without a restart, and keeps all other \
+               settings in it. A node is reached by its name, or by its attributes pgsqlms-address and pgsqlms-port. Needs \
                PostgreSQL 13, and include_if_exists of pgsqlms.conf as the last line of postgresql.conf.",
         read: |value, config| {
             let choices = [("none", Follow::None), ("node", Follow::Node)];
@@ -243,7 +243,7 @@ pub static PARAMETERS: [Parameter; 22] = [
         long: "A directory with a directory for each event: promoted, demoted, started, diverged. The programs in it are run \
                one after the other in the order of their names, with a small environment (PGSQLMS_EVENT and more) and \
                their output in the log. All of them and all directories above must belong to root or to hook_user, and \
-               nobody else may be able to write to them. What they do or fail to do changes nothing for the action.",
+               be writable by no other user. What they do or fail to do changes nothing for the action.",
         read: |value, config| value::path(value).map(|path| config.hooks.directory = Some(path)),
     },
     Parameter {

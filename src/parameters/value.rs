@@ -33,7 +33,7 @@ pub(super) fn path(value: &OsStr) -> Result<PathBuf, Expected> {
     }
 }
 
-/// One of `choices`, in whatever case.
+/// One of `choices`, in upper or lower case.
 pub(super) fn choice<T: Copy>(value: &OsStr, choices: &[(&str, T)], expected: Expected) -> Result<T, Expected> {
     let text = value.to_str().ok_or(expected)?;
     choices.iter().find(|(name, _)| name.eq_ignore_ascii_case(text)).map(|(_, choice)| *choice).ok_or(expected)
@@ -96,7 +96,7 @@ pub(super) fn user(value: &OsStr) -> Result<String, Expected> {
     valid.then(|| text.to_owned()).ok_or(EXPECTED)
 }
 
-/// A number of bytes; `None` for 0. PAF takes any number that Perl does, so `1E8` is one; what is no whole number of
+/// A number of bytes; `None` for 0. PAF takes any number that Perl does, so `1E8` is one; a value that is not a whole number of
 /// bytes is refused.
 pub(super) fn bytes(value: &OsStr) -> Result<Option<u64>, Expected> {
     const EXPECTED: Expected = "a number of bytes such as 16777216 or 1E8, or 0 for no limit";

@@ -35,7 +35,7 @@ pub enum BadConninfo {
     Uri(&'static str),
 }
 
-/// A password. Only who asks for it sees it.
+/// A password. Only an explicit call reveals it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Password(String);
 
@@ -52,7 +52,7 @@ impl fmt::Debug for Password {
     }
 }
 
-/// The keywords whose values nobody may see.
+/// The keywords whose values are secret.
 const SECRETS: [&str; 5] = ["password", "sslpassword", "oauth_client_secret", "scram_client_key", "scram_server_key"];
 
 impl Conninfo {

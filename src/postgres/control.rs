@@ -21,7 +21,7 @@ pub const CONTROL_LEN: usize = 512;
 
 /// What `pg_control` says.
 ///
-/// Positions are `0/0` where PostgreSQL has none to tell.
+/// Positions are `0/0` where PostgreSQL has none.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ControlData {
     /// `pg_control_version`: 1300 for PostgreSQL 13 to 16, 1700 for 17, 1800 for 18.

@@ -25,7 +25,7 @@ const MEMORY: &str = "memory";
 /// The file with what was ordered about a rebuild.
 const REBUILD: &str = "rebuild";
 
-/// The file that whoever rebuilds has locked.
+/// The file that is locked during a rebuild.
 const LOCK: &str = "rebuild.lock";
 
 /// As many links as a path may have.
@@ -38,7 +38,7 @@ pub struct EvidenceDirectory {
 }
 
 impl EvidenceDirectory {
-    /// That of `resource` in the directory `all`, whatever the resource is called.
+    /// That of `resource` in the directory `all`, also for a resource name with special characters.
     pub fn new(all: &Path, resource: &str) -> Self {
         let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
         let name: String = resource.chars().map(|c| if plain(c) { c } else { '_' }).collect();
@@ -66,7 +66,7 @@ impl EvidenceDirectory {
             made => return made.map_err(failed),
         }
         if !is_roots_alone(&self.path, MOST_LINKS) {
-            let why = "somebody but root could lead it elsewhere: create it by hand, for the PostgreSQL user";
+            let why = "users other than root could redirect it: create it by hand, for the PostgreSQL user";
             return Err(failed(std::io::Error::new(ErrorKind::PermissionDenied, why)));
         }
         let above: Vec<&Path> = self.path.ancestors().skip(1).collect();
@@ -76,7 +76,7 @@ impl EvidenceDirectory {
         }
         match DirBuilder::new().mode(0o700).create(&self.path) {
             Ok(()) => open_directory(&self.path).and_then(|made| user.give(&made)).map_err(failed),
-            // Somebody else's: what follows says so.
+            // It belongs to another user: the next step reports that.
             Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
             Err(error) => Err(failed(error)),
         }
@@ -86,12 +86,12 @@ impl EvidenceDirectory {
     ///
     /// # Errors
     ///
-    /// When there are notes that cannot be read or understood: then nobody knows what state the data directory is in.
+    /// When there are notes that cannot be read or understood: then the state of the data directory is unknown.
     pub fn notes(&self) -> Result<Notes, PostgresError> {
         self.read(NOTES)
     }
 
-    /// What the node remembers of the cluster; nothing if there is no such file. The caller acts as the PostgreSQL user.
+    /// The node's memory of the cluster; nothing if there is no such file. The caller acts as the PostgreSQL user.
     ///
     /// # Errors
     ///
@@ -110,7 +110,7 @@ impl EvidenceDirectory {
         sync(&self.path)
     }
 
-    /// What is ordered about a rebuild; nothing if nobody has. The caller acts as the PostgreSQL user.
+    /// The order for a rebuild; nothing if there is none. The caller acts as the PostgreSQL user.
     ///
     /// # Errors
     ///
@@ -129,19 +129,19 @@ impl EvidenceDirectory {
         sync(&self.path)
     }
 
-    /// Makes sure that nobody else rebuilds it until what this returns, or the process, is gone. The caller acts as the
+    /// Locks the rebuild until the returned lock, or the process, is gone. The caller acts as the
     /// PostgreSQL user.
     ///
     /// # Errors
     ///
-    /// When somebody does.
+    /// When another process holds the lock.
     pub fn lock_rebuild(&self) -> Result<Flock<File>, PostgresError> {
         let busy = |_| PostgresError::Copy("another `pgsqlms rebuild` is at work on this node".to_owned());
         let file = self.open_lock(true).map_err(|source| self.no_lock(source))?;
         Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(busy)
     }
 
-    /// Whether somebody rebuilds it. The caller acts as the PostgreSQL user.
+    /// Whether a process rebuilds it. The caller acts as the PostgreSQL user.
     ///
     /// # Errors
     ///
@@ -195,7 +195,7 @@ impl EvidenceDirectory {
     }
 }
 
-/// Whether nobody but root decides where a path leads: what is there of it is root's, and nobody else may write to it.
+/// Whether only root decides where a path leads: the existing part belongs to root, and no other user may write to it.
 fn is_roots_alone(path: &Path, most_links: usize) -> bool {
     let mut above: Vec<&Path> = path.ancestors().skip(1).collect();
     above.reverse();
@@ -212,7 +212,7 @@ fn is_roots_alone(path: &Path, most_links: usize) -> bool {
             return most_links > 0 && is_roots_alone(&parent.join(target).join(rest), most_links - 1);
         }
         may_be_made_by_anybody = found.mode() & 0o022 != 0;
-        // In a directory like /tmp nobody else replaces what is root's.
+        // In a directory like /tmp no other user replaces a file of root.
         if may_be_made_by_anybody && found.mode() & 0o1000 == 0 {
             return false;
         }
@@ -241,7 +241,7 @@ mod tests {
     use crate::rules::rejoin::Stage;
 
     #[test]
-    fn a_resource_is_a_directory_whatever_it_is_called() {
+    fn each_resource_name_is_a_directory() {
         let name = |resource: &str| EvidenceDirectory::new(Path::new("/e"), resource).path().display().to_string();
         assert_eq!(name("pgsqld"), "/e/pgsqld");
         assert_eq!(name("../etc"), "/e/.._etc");
@@ -251,7 +251,7 @@ mod tests {
 
     /// Root's tests only: what an ordinary user has made is never root's.
     #[test]
-    fn root_makes_nothing_where_somebody_else_could_lead_it() {
+    fn root_makes_nothing_where_another_user_could_redirect_it() {
         if !nix::unistd::geteuid().is_root() {
             return;
         }

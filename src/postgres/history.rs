@@ -43,7 +43,7 @@ pub enum Lineage {
     Ancestor,
     /// On a timeline of it, but past the point where it was left: diverged.
     PastSwitch(Lsn),
-    /// On a timeline that is no part of it: diverged, or not known there yet.
+    /// On a timeline that is not part of it: diverged, or not known there yet.
     Stranger,
     /// On a timeline that is older than what a shortened history remembers.
     Forgotten,
@@ -190,7 +190,7 @@ impl TimelineHistory {
     /// The last that this and `other` have in common; none if that is nothing (or forgotten).
     ///
     /// Timelines with the same number are the same only if they began at the same point: two isolated nodes can both
-    /// have made themselves timeline 2. That two began at one point is no proof that they are the same.
+    /// have made themselves timeline 2. That two began at one point does not prove that they are the same.
     pub fn fork(&self, other: &TimelineHistory) -> Option<Fork> {
         let newest_shared = self.timelines().rev().find(|timeline| {
             other.timelines().any(|theirs| theirs == *timeline) && self.same_way_to(other, *timeline)
@@ -225,7 +225,7 @@ pub enum HistoryError {
     #[error("the timeline history is {0} bytes long: too long")]
     TooLong(usize),
     /// Not "timeline, switch point, reason".
-    #[error("line {0} of the timeline history is no timeline switch")]
+    #[error("line {0} of the timeline history is not a timeline switch")]
     BadLine(u32),
     /// A timeline or a switch point before that of the line above, or a timeline not before the file's own.
     #[error("line {0} of the timeline history is out of order")]

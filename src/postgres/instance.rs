@@ -83,7 +83,7 @@ pub struct Instance {
     log: Option<ServerLog>,
     /// The server that was started here.
     launched: Option<Child>,
-    /// Nobody else rebuilds it meanwhile.
+    /// No other process rebuilds it meanwhile.
     rebuilds: Option<Flock<File>>,
 }
 
@@ -123,7 +123,7 @@ impl Instance {
         Self { lookup, ..self }
     }
 
-    /// The PostgreSQL user, who is looked for once.
+    /// The PostgreSQL user, which is looked up once.
     fn user(&mut self) -> Result<SystemUser, PrivilegeError> {
         let (name, lookup) = (&self.config.system_user, self.lookup);
         self.user.get_or_insert_with(|| SystemUser::find(name, lookup)).clone()

@@ -181,7 +181,7 @@ pub fn create(path: &Path) -> Result<(), PostgresError> {
     write(path, "").map_err(|source| PostgresError::File { doing: "create", path: path.to_owned(), source })
 }
 
-/// Replaces a file by one with these contents, at once: whoever reads it sees the old contents or the new.
+/// Replaces a file by one with these contents, at once: a reader sees the old contents or the new.
 ///
 /// # Errors
 ///
@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_server_program_is_told_with_the_places() {
+    fn a_missing_server_program_is_reported_with_the_places() {
         let (_keep, data) = data_directory("99");
         let error = data.bindir(Some(Path::new("/nowhere"))).unwrap_err().to_string();
         assert_eq!(

@@ -15,7 +15,7 @@ const HEAD: &str = "# Written by pgsqlms. Changes are lost.\npgsqlms.managed = '
 pub enum Setting {
     /// What commits wait for.
     SynchronousStandbyNames,
-    /// Whom a standby follows.
+    /// The server that a standby follows.
     PrimaryConninfo,
     /// The slot that it streams from.
     PrimarySlotName,

@@ -1,4 +1,4 @@
-//! What is mounted where, as `/proc/PID/mountinfo` tells it: to ask a file system itself may take for ever. Nothing is removed or
+//! The mounts, as listed by `/proc/PID/mountinfo`: to ask a file system itself may take for ever. Nothing is removed or
 //! renamed across a mount: what is behind it is not the instance's alone, and after the next boot the mount would be somewhere else.
 
 use std::ffi::OsString;

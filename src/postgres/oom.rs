@@ -8,7 +8,7 @@ const FILE: &str = "/proc/self/oom_score_adj";
 /// What Debian's unit gives the postmaster.
 const POSTMASTER: &str = "-900";
 
-/// What tells the server to give its children 0 again (`src/backend/postmaster/fork_process.c`).
+/// The variable that makes the server give its children 0 again (`src/backend/postmaster/fork_process.c`).
 pub const ENVIRONMENT: [(&str, &str); 2] = [("PG_OOM_ADJUST_FILE", FILE), ("PG_OOM_ADJUST_VALUE", "0")];
 
 /// As long as this lives, what is started inherits a postmaster's score instead of Pacemaker's.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::layout;
 
-/// Root's, so that nobody can put a link in the way.
+/// Root's, so that no other user can put a link in the way.
 const DIRECTORY: &str = "/run/pgsqlms";
 
 /// What a note is about.
@@ -14,8 +14,8 @@ const DIRECTORY: &str = "/run/pgsqlms";
 pub enum About {
     /// Since when nothing is received.
     Break,
-    /// What Pacemaker was told last.
-    Told,
+    /// The last reason that was reported to Pacemaker.
+    Reported,
     /// What was logged last.
     Logged,
     /// Which node is waited for, and since when.
@@ -32,7 +32,7 @@ pub enum About {
     Wal,
     /// Since when no node could follow this primary.
     NoSuccessor,
-    /// Since when those that stream from this primary cannot be told apart.
+    /// Since when those that stream from this primary have one name.
     Names,
     /// Since when the agent cannot connect.
     NoSession,
@@ -42,7 +42,7 @@ pub enum About {
     Storage,
     /// Since when no more of the WAL is on the disk.
     Standstill,
-    /// That the cluster has been told why a promotion of this node would fail.
+    /// That the reason why a promotion of this node would fail has been published.
     Unfit,
     /// That the primary was lost or stopped, and none was promoted since.
     PrimaryLost,
@@ -59,7 +59,7 @@ impl About {
     #[cfg(test)]
     const ALL: [About; About::Question as usize + 1] = [
         About::Break,
-        About::Told,
+        About::Reported,
         About::Logged,
         About::Wait,
         About::Left,
@@ -84,11 +84,11 @@ impl About {
 /// The note on the instance in `datadir`.
 fn path(datadir: &Path, about: About) -> PathBuf {
     let name = layout::as_file_name(datadir);
-    // The end tells more than the beginning, and a file's name has a bound.
+    // The end of a path distinguishes more than its beginning, and a file's name has a bound.
     let from = name.char_indices().rev().map(|(at, _)| at).take_while(|at| name.len() - at <= 200).last().unwrap_or(0);
     let extension = match about {
         About::Break => "break",
-        About::Told => "told",
+        About::Reported => "told",
         About::Logged => "logged",
         About::Wait => "wait",
         About::Left => "left",
@@ -131,7 +131,7 @@ pub fn read(datadir: &Path, about: About) -> Option<String> {
     fs::read_to_string(path(datadir, about)).ok()
 }
 
-/// Notes this, and tells whether that was possible: it is not for somebody other than root.
+/// Writes this note; returns whether that was possible: only root can.
 pub fn write(datadir: &Path, about: About, text: &str) -> bool {
     put(&path(datadir, about), text)
 }
@@ -154,13 +154,14 @@ pub fn forget(datadir: &Path, about: About) -> bool {
     }
 }
 
-/// An instance begins anew: it may have been something else since this was noted. Whom Pacemaker does not promote is not about the
-/// instance: a node that has failed to be promoted is restarted, and would leave the role to the same one again and again.
+/// An instance begins anew: it may have been something else since this was noted. The list of nodes that Pacemaker does not
+/// promote is not about the instance: a node that has failed to be promoted is restarted, and would leave the role to the same one
+/// again and again.
 pub fn forget_a_life(datadir: &Path) {
     let of_a_life = [
         About::Break,
-        // Pacemaker takes note of the first monitor of an instance that it has started, whatever that says.
-        About::Told,
+        // Pacemaker takes note of the first monitor of an instance that it has started, also if it is the same.
+        About::Reported,
         About::CommitsWait,
         About::Wal,
         About::NoSuccessor,
@@ -183,7 +184,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_note_is_a_file_in_its_directory_whatever_the_data_directory_is_called() {
+    fn a_note_is_a_file_in_its_directory_for_each_name_of_the_data_directory() {
         for datadir in ["/var/lib/postgresql/17/main", "/", "", "/../../etc/passwd", "/a\nb", &"/ä".repeat(300)] {
             let paths = About::ALL.map(|about| path(Path::new(datadir), about));
             for path in &paths {

@@ -27,11 +27,11 @@ impl Peers {
         Self { runtime, user, base, password }
     }
 
-    /// Who is there, within `patience`.
+    /// The identity of the instance there, within `patience`.
     ///
     /// # Errors
     ///
-    /// Why nobody says.
+    /// The reason why the node does not answer.
     pub fn ask(&self, place: &Place, me: &NodeName, patience: Duration) -> Result<Identity, String> {
         let conninfo = pointed(&self.base, place, me);
         let (account, home) = (self.user.name(), self.user.home());
@@ -45,7 +45,7 @@ impl Peers {
     ///
     /// # Errors
     ///
-    /// Why nobody says.
+    /// The reason why the node does not answer.
     pub fn pending(&self, place: &Place, me: &NodeName, patience: Duration) -> Result<Vec<String>, String> {
         let conninfo = pointed(&self.base, place, me);
         let (account, home) = (self.user.name(), self.user.home());

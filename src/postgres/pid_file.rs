@@ -1,4 +1,4 @@
-//! `postmaster.pid`: what the postmaster tells about itself (`src/include/utils/pidfile.h`).
+//! `postmaster.pid`: the postmaster's entries about itself (`src/include/utils/pidfile.h`).
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -8,7 +8,7 @@ use crate::rules::status::Phase;
 
 /// The contents of `postmaster.pid`, each line as far as it is there and makes sense.
 ///
-/// It is a hint: it may be stale, and its process may be anybody's by now.
+/// It is a hint: it may be stale, and its process number may belong to another process by now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PidFile {
     /// The postmaster's process.
@@ -31,7 +31,7 @@ impl PidFile {
         Some(self.socket_directory.as_ref()?.join(format!(".s.PGSQL.{}.lock", self.port?)))
     }
 
-    /// What a server's first Unix socket tells of it where the file is gone.
+    /// The entries that a server's first Unix socket shows if the file is gone.
     pub fn from_socket(socket: PathBuf) -> Self {
         let name = socket.file_name().and_then(OsStr::to_str);
         Self {
@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn a_socket_tells_where_a_server_is() {
+    fn a_socket_shows_where_a_server_is() {
         let file = PidFile::from_socket("/run/postgresql/.s.PGSQL.5433".into());
         assert_eq!((file.pid, file.port, file.socket_directory), (None, Some(5433), Some("/run/postgresql".into())));
     }

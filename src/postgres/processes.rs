@@ -22,7 +22,7 @@ pub struct Processes {
     pub postmaster: Option<ServerProcess>,
     /// Those whose postmaster is gone; empty while there is one.
     pub orphans: Vec<ServerProcess>,
-    /// What keeps us from telling whether there is a server.
+    /// The reason why it is unknown whether there is a server, if it is.
     pub unclear: Option<Unclear>,
 }
 
@@ -31,8 +31,9 @@ pub struct Processes {
 /// A process belongs to it when it is PostgreSQL by its executable and works in that directory: every PostgreSQL
 /// process does (`ChangeToDataDir`, `src/backend/utils/init/miscinit.c`), and so does the `pg_rewind` that the agent starts; one that a
 /// person starts may work elsewhere, and names the directory.
-/// That cannot be mistaken for a recycled process number, and needs no readable `postmaster.pid`. Where nobody works there,
-/// the directory may have been renamed or unmounted under its server: then one counts that was started with its path, and whoever works where that one does.
+/// That cannot be mistaken for a recycled process number, and needs no readable `postmaster.pid`. If no process works there,
+/// the directory may have been renamed or unmounted under its server: then a server counts that was started with `-D` and its path,
+/// and each process with that server's working directory.
 /// `hint` is where to look first; a hit there saves looking at all processes.
 pub fn of_instance(datadir: &Path, pgdata: &Path, hint: Option<i32>) -> Processes {
     let directory = Directory::of(datadir, pgdata, hint);
@@ -42,7 +43,7 @@ pub fn of_instance(datadir: &Path, pgdata: &Path, hint: Option<i32>) -> Processe
         }
     }
     let found = found_by(directory, datadir, pgdata);
-    // Orphans end up below init or a reaper; a postmaster was started by somebody else and has children or a pid file.
+    // Orphans end up below init or a reaper; a postmaster was started by another process and has children or a pid file.
     let leads = |process: &&ServerProcess| {
         process.kind == Kind::Server
             && (Some(process.pid) == hint || found.iter().any(|other| other.parent == process.pid))
@@ -89,7 +90,7 @@ fn names(process: &Path, directories: &[&Path]) -> bool {
     serves(&process::command_line(process), directories)
 }
 
-/// Whether that is the command line of a server in one of these directories. With `-C` it only tells a setting and ends.
+/// Whether that is the command line of a server in one of these directories. With `-C` it only prints a setting and ends.
 fn serves(command_line: &[u8], directories: &[&Path]) -> bool {
     let arguments: Vec<&[u8]> = command_line.split(|byte| *byte == 0).collect();
     let given = |name: &[u8]| directories.iter().any(|directory| directory.as_os_str().as_bytes() == name);
@@ -158,7 +159,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_only_tells_a_setting_is_no_server() {
+    fn a_process_that_only_prints_a_setting_is_not_a_server() {
         let serves = |command: &str| serves(command.replace(' ', "\0").as_bytes(), &[Path::new("/data")]);
         assert!(serves("postgres -D /data") && serves("postgres -D /data -c port=5433"));
         assert!(!serves("postgres -D /data -C primary_conninfo") && !serves("postgres -D /other"));

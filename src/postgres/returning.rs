@@ -30,12 +30,12 @@ pub trait Returning {
         Ok(())
     }
 
-    /// What makes it impossible to rewind it, whatever the source is.
+    /// The reason why it cannot be rewound from any source, if there is one.
     fn obstacle(&mut self) -> Option<String> {
         None
     }
 
-    /// What keeps it from being rewound until somebody helps, as far as that is seen before pg_rewind is asked.
+    /// The reason why it cannot be rewound until an operator helps, as far as that is seen before pg_rewind is asked.
     ///
     /// # Errors
     ///
@@ -44,7 +44,7 @@ pub trait Returning {
         Ok(None)
     }
 
-    /// Why what it holds since it diverged cannot be kept, if so: there is no room, or no place.
+    /// The reason why the WAL since its divergence cannot be kept, if so: there is no room, or no place.
     ///
     /// # Errors
     ///
@@ -107,17 +107,17 @@ pub trait Returning {
         Ok(Outlook::default())
     }
 
-    /// Copies the primary beside the data directory, with this node's configuration, and tells how far that is; how far the
+    /// Copies the primary beside the data directory, with this node's configuration, and reports the progress; returns how far the
     /// copy's WAL reaches. It may run.
     ///
     /// # Errors
     ///
     /// What went wrong.
-    fn copy(&mut self, _tell: &mut dyn FnMut(&str)) -> Result<Vote, PostgresError> {
+    fn copy(&mut self, _on_line: &mut dyn FnMut(&str)) -> Result<Vote, PostgresError> {
         Err(PostgresError::NoPostmaster)
     }
 
-    /// What can be seen of a rebuild that somebody is at.
+    /// The state of a rebuild that is in progress.
     ///
     /// # Errors
     ///
@@ -126,11 +126,11 @@ pub trait Returning {
         Ok(Job::default())
     }
 
-    /// Makes sure that nobody else rebuilds it while this process lives.
+    /// Makes sure that no other process rebuilds it while this process lives.
     ///
     /// # Errors
     ///
-    /// When somebody does.
+    /// When another process does.
     fn claim_job(&mut self) -> Result<(), PostgresError> {
         Ok(())
     }
@@ -148,7 +148,7 @@ pub trait Returning {
     ///
     /// # Errors
     ///
-    /// When this node cannot tell what it needs, or whom to ask.
+    /// When the position that this node needs, or the primary's address, cannot be determined.
     fn primary_wal(&mut self) -> Result<PrimaryWal, PostgresError> {
         Ok(PrimaryWal::default())
     }

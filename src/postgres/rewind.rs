@@ -311,7 +311,7 @@ impl Rewind<'_> {
 }
 
 /// With which arguments pg_rewind of this version has WAL restored that this node lacks. It runs the server to learn the
-/// restore_command, and before PostgreSQL 15 cannot be told where the configuration is, if that is not in the data directory.
+/// restore_command, and before PostgreSQL 15 has no option for the place of the configuration, if that is not in the data directory.
 fn restoring(version: u32, data: &Path, config: &str) -> Vec<String> {
     let restore = "--restore-target-wal".to_owned();
     match (Path::new(config).parent() == Some(data), version >= 15) {

@@ -58,7 +58,7 @@ impl ServerLog {
         Self { datadir: datadir.to_owned(), ours, lengths }
     }
 
-    /// What tells most of what the server said since.
+    /// The most informative message of the server since.
     pub fn last_words(&self) -> Option<String> {
         let ours = self.ours.iter().map(|path| (Format::Text, path.clone()));
         let said = |(format, path): (Format, PathBuf)| {
@@ -68,7 +68,7 @@ impl ServerLog {
             Some(format.lines(text_from(&path, from.max(length.saturating_sub(MOST)))))
         };
         let texts: Vec<String> = ours.chain(its_own(&self.datadir)).filter_map(said).collect();
-        server_words::most_telling(&texts)
+        server_words::main_message(&texts)
     }
 }
 

@@ -34,7 +34,7 @@ struct Attempt {
 /// What is tried first.
 const FIRST: Attempt = Attempt { database: "postgres", is_superuser: true };
 
-/// The database that is asked where the usual one does not exist or lets nobody in.
+/// The database that is asked where the usual one does not exist or admits no session.
 const OTHER_DATABASE: &str = "template1";
 
 type Connection = tokio_postgres::Connection<tokio_postgres::Socket, tokio_postgres::tls::NoTlsStream>;
@@ -52,7 +52,7 @@ pub struct Address {
 pub struct Session {
     runtime: Rc<Runtime>,
     client: Client,
-    /// Nobody can create a database while this session lasts.
+    /// No session can create a database while this session lasts.
     pub is_borrowed: bool,
 }
 
@@ -60,12 +60,12 @@ pub struct Session {
 pub type Row = Vec<Option<String>>;
 
 impl Session {
-    /// Connects as the database role named like the system user, which must be the effective user now. What the session relies
-    /// on, a server of this major `version` is told.
+    /// Connects as the database role named like the system user, which must be the effective user now. The settings that the
+    /// session relies on are passed as far as a server of this major `version` knows them.
     ///
     /// # Errors
     ///
-    /// How the instance answered instead: [`Answer::NotYet`], [`Answer::Refused`], [`Answer::NobodyListens`],
+    /// How the instance answered instead: [`Answer::NotYet`], [`Answer::Refused`], [`Answer::NoListener`],
     /// [`Answer::Unresolved`] or [`Answer::Silent`].
     pub fn open(
         runtime: Rc<Runtime>,
@@ -185,11 +185,11 @@ fn resolve(name: &str, port: u16, patience: Duration) -> Result<Vec<SocketAddr>,
     if let Ok(address) = name.parse() {
         return Ok(vec![SocketAddr::new(address, port)]);
     }
-    let (tell, told) = std::sync::mpsc::channel();
+    let (sender, receiver) = std::sync::mpsc::channel();
     let asked = name.to_owned();
-    std::thread::spawn(move || tell.send((asked.as_str(), port).to_socket_addrs().map(Vec::from_iter)));
+    std::thread::spawn(move || sender.send((asked.as_str(), port).to_socket_addrs().map(Vec::from_iter)));
     let unresolved = |why: String| Answer::Unresolved { name: name.to_owned(), why };
-    match told.recv_timeout(patience) {
+    match receiver.recv_timeout(patience) {
         Ok(Ok(found)) if !found.is_empty() => Ok(found),
         Ok(Ok(_)) => Err(unresolved("it has no address".to_owned())),
         Ok(Err(error)) => Err(unresolved(error.to_string())),
@@ -208,9 +208,9 @@ fn answer_in(error: &tokio_postgres::Error, at: &Address, patience: Duration) ->
     }
     match error.source().and_then(|cause| cause.downcast_ref::<std::io::Error>()).map(std::io::Error::kind) {
         Some(std::io::ErrorKind::ConnectionRefused | std::io::ErrorKind::NotFound) => {
-            Answer::NobodyListens(at.to_string())
+            Answer::NoListener(at.to_string())
         }
-        // A Unix socket whose queue is full: nobody takes connections from it.
+        // A Unix socket whose queue is full: the server takes no connections from it.
         Some(std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut) => Answer::Silent(patience),
         Some(_) | None => Answer::Refused(chain(error)),
     }

@@ -1,4 +1,4 @@
-//! Whether the storage of an instance answers. Nobody can end a process that waits for a disk, so this is tried in a child: the
+//! Whether the storage of an instance answers. A process that waits for a disk cannot be ended, so this is tried in a child: the
 //! agent leaves it behind if it does not come back.
 
 use std::ffi::OsString;

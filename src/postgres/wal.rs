@@ -41,7 +41,7 @@ pub struct WalEnd {
     pub last: Option<Record>,
     /// How many valid records were read.
     pub records: u64,
-    /// Where the first thing that is no valid record was met.
+    /// The position of the first invalid record.
     pub stopped_at: Lsn,
     /// What it was.
     pub why: Why,

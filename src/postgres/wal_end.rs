@@ -21,7 +21,7 @@ use reading::OnDisk;
 
 /// What a running server says of its WAL; nothing where it cannot be asked.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Told {
+pub struct Positions {
     /// Received from a primary and flushed.
     pub received: Option<Lsn>,
     /// Replayed.
@@ -43,7 +43,7 @@ pub struct End {
     pub progress: Option<Progress>,
 }
 
-/// Finds the end of the valid WAL on disk, of an instance whose server has `told` this much.
+/// Finds the end of the valid WAL on disk, of an instance whose server has reported these `positions`.
 ///
 /// The timeline in pg_control is that of the last checkpoint or restart point and stays behind for minutes after a
 /// promotion. So WAL is read along the newest timeline whose history is there, as recovery with
@@ -52,7 +52,7 @@ pub struct End {
 pub fn on_disk(
     data: &DataDirectory,
     control: &ControlData,
-    told: Told,
+    positions: Positions,
     noted: Option<&Progress>,
     keep_going: &mut dyn FnMut() -> bool,
 ) -> End {
@@ -61,7 +61,7 @@ pub fn on_disk(
         return End::unread(&histories, control, "impossible segment size".to_owned());
     };
     let segments = WalDirectory::new(data.file("pg_wal"), geometry);
-    OnDisk { segments: &segments, geometry, control }.end(&histories, told, noted, keep_going)
+    OnDisk { segments: &segments, geometry, control }.end(&histories, positions, noted, keep_going)
 }
 
 impl End {
@@ -80,7 +80,7 @@ const TAKEN: &str = "# This timeline was taken by another node (pgsqlms).\n";
 ///
 /// PostgreSQL begins the first timeline above its own that has no history file (`findNewestTimeLine`,
 /// `src/backend/access/transam/timeline.c`), so those in between, which others have taken, get one. There is nothing to
-/// write in the usual case, that nobody else has taken the next one.
+/// write in the usual case, that no other node has taken the next one.
 ///
 /// # Errors
 ///

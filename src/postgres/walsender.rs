@@ -1,5 +1,5 @@
 //! One question to another instance, over a replication connection without a slot: does it still send the WAL that this node needs
-//! next, as the WAL receiver asks it; or who it is. tokio-postgres does not speak that part of the protocol. The caller acts as
+//! next, as the WAL receiver asks it; or its identity. tokio-postgres does not speak that part of the protocol. The caller acts as
 //! the PostgreSQL user.
 
 mod conversation;
@@ -32,7 +32,7 @@ pub(super) struct Need {
     pub(super) segment: Lsn,
 }
 
-/// Who an instance is, and how far it has come.
+/// The identity of an instance, and its position.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Identity {
     /// Its database.
@@ -47,7 +47,7 @@ pub struct Identity {
     pub synchronous: Option<String>,
 }
 
-/// Where to ask, and as whom.
+/// The server to ask, and the account.
 pub(super) struct Asking<'a> {
     /// Where, without the password.
     pub(super) conninfo: &'a Conninfo,
@@ -64,13 +64,13 @@ pub(super) struct Asking<'a> {
 enum Question {
     /// Whether it sends this.
     Wal(Need),
-    /// Who it is.
+    /// Its identity.
     Identity,
     /// What waits for a restart.
     Pending,
 }
 
-/// Such a connection takes SQL, with the rights of its role, if it names a database. Everybody may see this.
+/// Such a connection takes SQL, with the rights of its role, if it names a database. All roles may see this.
 const PENDING: &str =
     "SELECT pg_catalog.string_agg(name, ' ' ORDER BY name) FROM pg_catalog.pg_settings WHERE pending_restart";
 
@@ -118,11 +118,11 @@ pub(super) fn ask(runtime: &Runtime, asking: &Asking, need: Need, patience: Dura
     runtime.block_on(async { tokio::time::timeout(patience, answer).await }).unwrap_or_else(|_| silent())
 }
 
-/// Who is there, within `patience`.
+/// The identity of the instance there, within `patience`.
 ///
 /// # Errors
 ///
-/// Why nobody says.
+/// The reason why the node does not answer.
 pub(super) fn identify(runtime: &Runtime, asking: &Asking, patience: Duration) -> Result<Identity, String> {
     Ok(hear(runtime, asking, Question::Identity, patience)?.identity)
 }
@@ -131,7 +131,7 @@ pub(super) fn identify(runtime: &Runtime, asking: &Asking, patience: Duration) -
 ///
 /// # Errors
 ///
-/// Why nobody says.
+/// The reason why the node does not answer.
 pub(super) fn pending(runtime: &Runtime, asking: &Asking, patience: Duration) -> Result<String, String> {
     Ok(hear(runtime, asking, Question::Pending, patience)?.pending.unwrap_or_default())
 }
@@ -146,7 +146,7 @@ fn hear(runtime: &Runtime, asking: &Asking, question: Question, patience: Durati
             last = match heard.sent {
                 None => return Ok(heard),
                 Some(Sent::Error { message, .. } | Sent::Nothing(message)) => message,
-                Some(Sent::Wal) => "it sends what nobody asked for".to_owned(),
+                Some(Sent::Wal) => "it sends WAL that was not requested".to_owned(),
             };
         }
         Err(last)
@@ -201,7 +201,7 @@ where
     heard
 }
 
-/// Puts the question; what is sent for it. Who answers is told in any case.
+/// Puts the question; returns the answer. The identity of the server is noted in any case.
 async fn put<S>(stream: S, login: &Login<'_>, question: Question, heard: &mut Heard) -> Result<Option<Sent>, Sent>
 where
     S: AsyncRead + AsyncWrite + Unpin,

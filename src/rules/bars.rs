@@ -1,4 +1,4 @@
-//! Which nodes must not be promoted, whatever they hold.
+//! Which nodes must not be promoted, independently of their WAL.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -46,13 +46,13 @@ pub struct Said<'a> {
     pub scores: BTreeMap<NodeName, Score>,
 }
 
-/// The nodes that must not be promoted, by what the cluster says. Whether there is room, only a node itself can tell.
+/// The nodes that must not be promoted, by what the cluster says. Whether there is room, only the node itself knows.
 pub fn bars(said: &Said) -> BTreeMap<NodeName, Bar> {
     let says_yes = |values: &BTreeMap<NodeName, &str>| -> Vec<NodeName> {
         values.iter().filter(|(_, value)| is_yes(value)).map(|(node, _)| node.clone()).collect()
     };
     let too_far = said.scores.iter().filter(|(_, score)| score.is_too_far_behind()).map(|(node, _)| node.clone());
-    // Whoever sets this attribute to a word that means nothing does not want the node to be promoted.
+    // An unknown word in this attribute still means that the node is not to be promoted.
     let no_failover = said.no_failover.iter().filter(|(_, value)| !value.is_empty() && !is_no(value));
     let no_failover = no_failover.map(|(node, _)| node.clone()).collect();
     let all: [(Bar, Vec<NodeName>); 5] = [
@@ -172,11 +172,11 @@ mod tests {
         only_disconnected: "score=-1000" => None;
         promotable: "score=1000" => None;
         the_strongest_reason_is_given: "score=-991 standby=on maintenance=on ban" => Some(Bar::Banned);
-        whatever_else_there_is: "nofailover=1 ban" => Some(Bar::NoFailover);
+        other_bars_change_nothing: "nofailover=1 ban" => Some(Bar::NoFailover);
         too_far_behind_and_on_standby: "score=-991 standby=on" => Some(Bar::Standby);
     }
 
-    /// Who may hold a commit, how many votes are missing, who is barred → whose vote would help.
+    /// The nodes that may hold a commit, the number of missing votes, the barred node → the nodes that would help with their vote.
     fn away((missing, more, barred): (&str, usize, &str)) -> Option<String> {
         let nodes = |names: &str| -> BTreeSet<NodeName> { names.split_whitespace().map(NodeName::new).collect() };
         let shortfall = synchronous::Shortfall {
@@ -200,43 +200,49 @@ mod tests {
         one_vote_does_not_do: ("srv2 srv3", 2, "srv3=maintenance") => None;
         // It votes.
         a_banned_voter: ("srv3", 1, "srv3=ban") => None;
-        nobody_is_kept_away: ("srv3", 1, "") => None;
+        no_node_is_kept_away: ("srv3", 1, "") => None;
         another_one_is: ("srv3", 1, "srv4=maintenance") => None;
     }
 
     #[test]
     fn who_bars_a_node_and_what_helps() {
-        let told = |bar: Bar| {
+        let described = |bar: Bar| {
             let way_out = bar.way_out(&NodeName::new("srv1")).unwrap_or_default();
             format!("{bar}; operator {}, final {}; {way_out}", bar.is_by_operator(), bar.is_final())
         };
-        assert_eq!(told(Bar::TooFarBehind), "it was further behind than maxlag allows; operator false, final false; ");
-        assert_eq!(told(Bar::NoFailover), "its node attribute says nofailover; operator true, final false; ");
         assert_eq!(
-            told(Bar::NoRoom),
+            described(Bar::TooFarBehind),
+            "it was further behind than maxlag allows; operator false, final false; "
+        );
+        assert_eq!(described(Bar::NoFailover), "its node attribute says nofailover; operator true, final false; ");
+        assert_eq!(
+            described(Bar::NoRoom),
             "No space left on device for pg_wal; operator false, final true; free space on srv1"
         );
         assert_eq!(
-            told(Bar::SettingsTooLow),
+            described(Bar::SettingsTooLow),
             "its replay is paused, because its settings are below the primary's; operator false, final true; raise the settings \
              of PostgreSQL on srv1 that its monitor names, and restart it"
         );
         assert_eq!(
-            told(Bar::Stopped),
+            described(Bar::Stopped),
             "its instance is stopped; operator false, final false; start srv1, or run pgsqlms promote-anyway"
         );
         assert_eq!(
-            told(Bar::NotPromoted),
+            described(Bar::NotPromoted),
             "Pacemaker does not promote it; operator false, final false; \
              see why Pacemaker does not promote srv1 (crm_simulate -sL)"
         );
-        assert_eq!(told(Bar::Standby), "its node is on standby; operator true, final true; pcs node unstandby srv1");
         assert_eq!(
-            told(Bar::Maintenance),
+            described(Bar::Standby),
+            "its node is on standby; operator true, final true; pcs node unstandby srv1"
+        );
+        assert_eq!(
+            described(Bar::Maintenance),
             "its node is in maintenance; operator true, final true; pcs node unmaintenance srv1"
         );
         assert_eq!(
-            told(Bar::Banned),
+            described(Bar::Banned),
             "a location constraint forbids it; operator true, final true; clear the ban of srv1 (pcs constraint --full)"
         );
     }

@@ -1,4 +1,4 @@
-//! Whether Pacemaker does not promote the candidates: it has nothing left to do, and there is no primary. Then something keeps
+//! Whether Pacemaker does not promote the candidates: it has no action left to do, and there is no primary. Then something keeps
 //! it from promoting them that the agent cannot read (a rule with a date, another attribute, too many failures), and the
 //! others must not wait.
 
@@ -145,7 +145,7 @@ mod tests {
     }
 
     table! { passed;
-        nobody_is_promotable: "0:, 3:, 30:" => over("", 0);
+        no_node_is_promotable: "0:, 3:, 30:" => over("", 0);
         it_may_still_be_promoted: "0: srv3, 3: srv3, 9: srv3" => over("", 0);
         it_is_not: "0: srv3, 3: srv3, 9: srv3, 12: srv3" => over("srv3", 1);
         nor_is_anybody_else: "0: srv2 srv3, 5: srv2 srv3, 10: srv2 srv3" => over("srv2 srv3", 1);
@@ -159,7 +159,7 @@ mod tests {
         another_one_follows: "0: srv3, 10: srv3, 13: srv2 srv3, 22: srv2 srv3" => over("srv3", 1);
         and_is_not_promoted_too: "0: srv3, 10: srv3, 13: srv2 srv3, 23: srv2 srv3" => over("srv2 srv3", 2);
         it_has_yielded: "0: srv3, 10: srv3, 13: srv2" => over("", 1);
-        nobody_looked_for_long: "0: srv3, 10: srv3, 2000: srv3" => over("", 1);
+        not_seen_for_long: "0: srv3, 10: srv3, 2000: srv3" => over("", 1);
         the_machine_was_restarted: "100: srv3, 110: srv3, 5: srv3" => over("", 1);
     }
 
@@ -175,7 +175,7 @@ mod tests {
 
     table! { left_behind;
         it_had_the_better_score: ("srv3", "srv1=1 srv3=1000") => "srv3";
-        nobody_is_not_promoted: ("", "srv1=1 srv3=1000") => "";
+        no_node_is_left_unpromoted: ("", "srv1=1 srv3=1000") => "";
         // It may have been promotable again: Pacemaker had to choose one of the two.
         it_had_no_better_score: ("srv3", "srv1=1 srv3=1") => "";
         it_had_a_lesser_score: ("srv3", "srv1=1000 srv3=1") => "";

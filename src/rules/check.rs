@@ -32,14 +32,14 @@ pub struct Following {
 pub enum Source {
     /// A server sends it.
     Stream,
-    /// An archive only, which cannot tell how much there is: no `primary_conninfo`.
+    /// An archive only, whose end is unknown: no `primary_conninfo`.
     Archive,
-    /// Nobody.
+    /// No server and no archive.
     #[default]
-    Nobody,
+    None,
 }
 
-/// What a proxy is told.
+/// The answer to a proxy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Health {
     /// Send clients.
@@ -58,7 +58,7 @@ pub fn health(
     waiting: Waiting,
 ) -> Health {
     match (role, status) {
-        // Not letting the check in is not refusing everybody: it may be full, or one database be locked, and there is no other
+        // A server that does not admit the check may admit clients: it may be full, or one database be locked, and there is no other
         // primary to send clients to.
         (
             Role::Primary,
@@ -71,9 +71,9 @@ pub fn health(
 
 fn standby(max_lag: Option<MaxLag>, following: Option<&Following>) -> Health {
     let Some(following) = following else {
-        return Health::Down("it is a standby that does not tell how it follows".to_owned());
+        return Health::Down("it is a standby whose replication state is unknown".to_owned());
     };
-    if following.source == Source::Nobody {
+    if following.source == Source::None {
         return Health::Down(
             "it is a standby that receives nothing: there is no primary, or it has diverged".to_owned(),
         );
@@ -90,8 +90,8 @@ fn standby(max_lag: Option<MaxLag>, following: Option<&Following>) -> Health {
             None => return unknown(),
         },
     };
-    let told = format!("it is a standby{following}");
-    if within { Health::Up(told) } else { Health::Down(told) }
+    let text = format!("it is a standby{following}");
+    if within { Health::Up(text) } else { Health::Down(text) }
 }
 
 impl Health {
@@ -193,7 +193,7 @@ mod tests {
         a_standby_is_no_primary: (Primary, ANY, runs(Standby, None), STREAMING) => false;
         a_primary_is_no_standby: (Standby, ANY, runs(Primary, None), None) => false;
         a_full_primary: (Primary, ANY, runs(Primary, Some(Trouble::Refused("53300".into()))), None) => true;
-        a_primary_without_a_socket: (Primary, ANY, runs(Primary, Some(Trouble::NobodyListens("/s".into()))), None) => false;
+        a_primary_without_a_socket: (Primary, ANY, runs(Primary, Some(Trouble::NoListener("/s".into()))), None) => false;
         a_primary_that_restarts_itself: (Primary, ANY, runs(Primary, Some(Trouble::Restarting)), None) => false;
         a_stopped_instance: (Primary, ANY, Status::Stopped, None) => false;
         a_crashed_primary: (Primary, ANY, Status::Crashed(Primary), None) => false;
@@ -205,17 +205,17 @@ mod tests {
         a_full_standby: (Standby, ANY, runs(Standby, Some(Trouble::Refused("53300".into()))), None) => false;
         a_standby_without_connections: (Standby, ANY, runs(Standby, Some(Trouble::WarmStandby)), None) => false;
         a_standby: (Standby, ANY, runs(Standby, None), STREAMING) => true;
-        a_standby_that_does_not_tell: (Standby, ANY, runs(Standby, None), None) => false;
-        a_standby_that_has_diverged: (Standby, ANY, runs(Standby, None), following(Source::Nobody, None, None)) => false;
+        a_standby_of_unknown_state: (Standby, ANY, runs(Standby, None), None) => false;
+        a_standby_that_has_diverged: (Standby, ANY, runs(Standby, None), following(Source::None, None, None)) => false;
         a_standby_that_receives_nothing_has_no_lag:
-            (Standby, "1GB", runs(Standby, None), following(Source::Nobody, Some(0), Some(0))) => false;
+            (Standby, "1GB", runs(Standby, None), following(Source::None, Some(0), Some(0))) => false;
         as_far_behind_as_it_may_be: (Standby, "100", runs(Standby, None), STREAMING) => true;
         a_byte_too_far_behind: (Standby, "99", runs(Standby, None), STREAMING) => false;
         as_late_as_it_may_be: (Standby, "2s", runs(Standby, None), STREAMING) => true;
         too_late: (Standby, "1s", runs(Standby, None), STREAMING) => false;
         an_unknown_lag_in_bytes: (Standby, "1GB", runs(Standby, None), following(Source::Stream, None, Some(0))) => false;
         an_unknown_lag_in_time: (Standby, "99s", runs(Standby, None), following(Source::Stream, Some(0), None)) => false;
-        an_archive_tells_no_lag: (Standby, "1GB", runs(Standby, None), following(Source::Archive, None, None)) => false;
+        an_archive_has_no_lag: (Standby, "1GB", runs(Standby, None), following(Source::Archive, None, None)) => false;
         an_archive_will_do: (Standby, ANY, runs(Standby, None), following(Source::Archive, None, None)) => true;
         // The limit is for standbys.
         a_primary_has_no_lag: (Primary, "1", runs(Primary, None), None) => true;
@@ -239,17 +239,17 @@ mod tests {
     }
 
     #[test]
-    fn what_is_told_is_how_far_it_is_behind() {
+    fn the_reason_says_how_far_it_is_behind() {
         let following = following(Source::Stream, Some(5), Some(2));
-        let told = health(Standby, None, &runs(Standby, None), following.as_ref(), Waiting::default());
-        assert_eq!(told.reason(), "it is a standby, 5 bytes behind, 2.0 s behind");
+        let health = health(Standby, None, &runs(Standby, None), following.as_ref(), Waiting::default());
+        assert_eq!(health.reason(), "it is a standby, 5 bytes behind, 2.0 s behind");
     }
 
     #[test]
     fn a_primary_whose_commits_wait_is_up_and_says_so() {
         let waiting = Waiting { sessions: 2, longest: Duration::from_secs(12) };
-        let told = health(Primary, None, &runs(Primary, None), None, waiting);
+        let health = health(Primary, None, &runs(Primary, None), None, waiting);
         let words = "PostgreSQL runs as a primary; commits wait for a synchronous standby (2, for up to 12 s)";
-        assert_eq!(told, Health::Up(words.to_owned()));
+        assert_eq!(health, Health::Up(words.to_owned()));
     }
 }

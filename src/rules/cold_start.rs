@@ -1,7 +1,7 @@
-//! Which node becomes a candidate when nobody has a score: the cluster's first start, and after all nodes were off.
+//! Which node becomes a candidate when no node has a score: the cluster's first start, and after all nodes were off.
 //!
 //! Scores are the running primary's business and vanish with the nodes. So when instances have started and there is no
-//! primary, and whenever a standby has nobody to follow and no node is promotable, all of them publish their votes, and
+//! primary, and whenever a standby has no primary to follow and no node is promotable, all of them publish their votes, and
 //! the one that holds the most makes itself the candidate.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,11 +20,11 @@ pub enum Claim {
     Leave(NodeName),
     /// Become a candidate.
     Claim,
-    /// Nothing: nobody is to be promoted.
-    Nobody(Refusal),
+    /// Nothing: no node is to be promoted.
+    NoNode(Refusal),
 }
 
-/// The nodes among `voters` that may be promoted already. Whoever is barred would only make the others wait.
+/// The nodes among `voters` that may be promoted already. A barred node would only make the others wait.
 pub fn promotable<'a>(
     scores: &'a BTreeMap<NodeName, Score>,
     barred: &'a BTreeMap<NodeName, Bar>,
@@ -45,7 +45,7 @@ pub fn claim(me: &NodeName, facts: &Facts, patience: Patience) -> Claim {
     match promotion::choose(facts, None) {
         Choice::Node { node, .. } if node == *me => Claim::Claim,
         Choice::Node { node, .. } => Claim::Leave(node),
-        Choice::Nobody(refusal) => Claim::Nobody(refusal),
+        Choice::NoNode(refusal) => Claim::NoNode(refusal),
     }
 }
 
@@ -87,10 +87,10 @@ mod tests {
         not_everybody_has_voted: ("srv1=1#9 srv2=-", Left) => Claim::Wait(nodes(&["srv2"]));
         they_never_will: ("srv1=1#9 srv2=-", Spent) => Claim::Claim;
         we_could_not_vote: ("srv1=- srv2=1#9", Spent) => Claim::Leave(NodeName::new("srv2"));
-        nobody_could: ("srv1=- srv2=-", Spent) => Claim::Nobody(Refusal::NoVotes);
+        no_node_could: ("srv1=- srv2=-", Spent) => Claim::NoNode(Refusal::NoVotes);
     }
 
-    /// Votes, and who has no room → what srv1 does.
+    /// Votes, the nodes without room → what srv1 does.
     fn among_the_full((votes, full): (&str, &str)) -> Claim {
         let votes = votes.split_whitespace().map(|word| word.split_once('=').unwrap());
         let votes = votes.map(|(node, vote)| (NodeName::new(node), vote.parse().ok())).collect();
@@ -103,7 +103,7 @@ mod tests {
         who_holds_the_most_is_full: ("srv1=1#5 srv2=1#6", "srv2") => Claim::Claim;
         we_hold_the_most_and_are_full: ("srv1=1#6 srv2=1#5", "srv1") => Claim::Leave(NodeName::new("srv2"));
         all_are_full: ("srv1=1#6 srv2=1#5", "srv1 srv2")
-            => Claim::Nobody(Refusal::AllBarred(nodes(&["srv1", "srv2"]).into_iter().map(|node| (node, Bar::NoRoom)).collect()));
+            => Claim::NoNode(Refusal::AllBarred(nodes(&["srv1", "srv2"]).into_iter().map(|node| (node, Bar::NoRoom)).collect()));
     }
 
     /// The scores of nodes, `!srv2` if it is barred; srv1 and srv2 run an instance → which of them is promotable.
@@ -120,10 +120,10 @@ mod tests {
         no_scores: "" => None;
         a_candidate: "srv2=1" => Some("srv2".to_owned());
         zero_is_promotable: "srv2=0" => Some("srv2".to_owned());
-        // PAF #26, #220: everybody kept -1000 for ever.
+        // PAF #26, #220: all nodes kept -1000 for ever.
         only_negative_scores: "srv1=-1000 srv2=-1" => None;
-        // PAF PR 56: the score of a node that is not there promotes nobody.
-        // Pacemaker never promotes it, and everybody else would wait for that.
+        // PAF PR 56: the score of a node that is not there promotes no node.
+        // Pacemaker never promotes it, and all other nodes would wait for that.
         nor_do_the_barred: "srv2=1000 !srv2" => None;
         but_the_others_do: "srv1=1 srv2=1000 !srv2" => Some("srv1".to_owned());
         the_absent_do_not_count: "srv9=1001" => None;

@@ -28,7 +28,7 @@ mod tests {
     table! { srv1;
         in_place: (OnCrash::Recover, "srv1=1001 srv2=1000") => false;
         to_a_standby: (OnCrash::Failover, "srv1=1001 srv2=1000") => true;
-        nobody_follows: (OnCrash::Failover, "srv1=1001 srv2=1 srv3=-1000") => false;
+        no_standby_follows: (OnCrash::Failover, "srv1=1001 srv2=1 srv3=-1000") => false;
         alone: (OnCrash::Failover, "srv1=1001") => false;
     }
 }

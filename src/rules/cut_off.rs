@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use crate::rules::primary_wal::PrimaryWal;
 
-/// So long a standby may be without its primary before a person is told.
+/// How long a standby may be without its primary before that is reported.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A break that nobody has looked at for so long may have ended and begun anew.
+/// A break that no monitor has seen for this long may have ended and begun anew.
 const FORGOTTEN: Duration = Duration::from_secs(15 * 60);
 
 /// A time without WAL, counted from the start of the machine.
@@ -61,8 +61,8 @@ pub struct CutOff {
 }
 
 impl CutOff {
-    /// What a person should know: what helps, how long nothing was received, and why.
-    pub fn told(&self, wal: &PrimaryWal, resource: &str) -> String {
+    /// The exit reason: the command that helps, how long nothing was received, and why.
+    pub fn reason(&self, wal: &PrimaryWal, resource: &str) -> String {
         let logged = self.logged.as_deref();
         let (remedy, why) = match wal {
             PrimaryWal::Removed => (
@@ -99,7 +99,7 @@ mod tests {
         a_break_begins: ("", 100) => ("100000 100000".to_owned(), None);
         it_is_short: ("100000 100000", 129) => ("100000 129000".to_owned(), None);
         it_lasts: ("100000 129000", 130) => ("100000 130000".to_owned(), Some(30));
-        nobody_looked_for_long: ("100000 129000", 2000) => ("2000000 2000000".to_owned(), None);
+        not_seen_for_long: ("100000 129000", 2000) => ("2000000 2000000".to_owned(), None);
         looked_at_rarely: ("86400000 86401000", 87_000) => ("86400000 87000000".to_owned(), Some(600));
         noted_before_the_machine_was_started: ("100000 129000", 5) => ("5000 5000".to_owned(), None);
         nonsense: ("x 7", 5) => ("5000 5000".to_owned(), None);
@@ -108,7 +108,7 @@ mod tests {
 
     fn said((logged, wal): (Option<&str>, PrimaryWal)) -> String {
         let cut_off = CutOff { lasted: Duration::from_secs(75), logged: logged.map(str::to_owned) };
-        cut_off.told(&wal, "pgsqld")
+        cut_off.reason(&wal, "pgsqld")
     }
 
     const STALE: Option<&str> = Some("requested WAL segment 1 has already been removed");

@@ -1,5 +1,5 @@
 //! What `pgsqlms doctor` finds: mistakes in how a cluster is set up, each with a command that cures it. It is about what is
-//! configured; `status` is about what happens now. What was not seen is not checked, and is no mistake.
+//! configured; `status` is about what happens now. A fact that was not seen is not checked, and does not count as a mistake.
 
 mod address;
 mod admission;

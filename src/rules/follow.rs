@@ -1,4 +1,4 @@
-//! Whom a standby follows where no address moves with the primary (`follow=node`).
+//! The node that a standby follows where no address moves with the primary (`follow=node`).
 
 use std::collections::BTreeMap;
 
@@ -20,8 +20,8 @@ pub struct Place {
     pub port: Option<u16>,
 }
 
-/// `base` with its host switched to `place`; the port if need be; and our name, by which the primary knows us. Whatever else
-/// it says, it keeps.
+/// `base` with its host switched to `place`; the port if need be; and our name, by which the primary knows us. All its other
+/// settings are kept.
 pub fn pointed(base: &Conninfo, place: &Place, me: &NodeName) -> Conninfo {
     let mut conninfo = base.clone();
     let port = place.port.map(|port| port.to_string()).or_else(|| port_of(base, &place.host));
@@ -45,16 +45,16 @@ fn port_of(base: &Conninfo, host: &str) -> Option<String> {
 }
 
 /// The primary that this transition leaves, or the last one on record if it says of itself that it still is. After a
-/// power cut of all nodes nobody does, and nobody is followed: see [`localized`].
+/// power cut of all nodes no node does, and no node is followed: see [`localized`].
 pub fn primary(transition: &Transition, record: &Record, scores: &BTreeMap<NodeName, Score>) -> Option<NodeName> {
     let stays = || transition.promoted.difference(&transition.demote).next();
-    let told = transition.promote.first().or_else(stays);
+    let planned = transition.promote.first().or_else(stays);
     let recorded = || record.last().map(|last| &last.node).filter(|node| scores.get(node) == Some(&Score::PRIMARY));
-    told.or_else(recorded).cloned()
+    planned.or_else(recorded).cloned()
 }
 
-/// Whether a standby looks whom it should follow: its connection may be missing, or lead where the primary was a moment ago,
-/// or the setting may not be in force.
+/// Whether a standby looks up the node that it should follow: its connection may be missing, or lead where the primary was a
+/// moment ago, or the setting may not be in force.
 pub fn is_due(streams: bool, just_connected: bool, in_force: &str, written: Option<&str>) -> bool {
     !streams || just_connected || written != Some(in_force)
 }
@@ -69,27 +69,27 @@ pub fn waits_to_connect(titles: &[String]) -> Option<usize> {
     titles.iter().position(|title| is(title, "startup")).filter(|_| !receives)
 }
 
-/// Whom an instance is to follow when it is started.
+/// The node that an instance is to follow when it is started.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Leader {
     /// There is no primary.
-    Nobody,
-    /// There is one, and nobody can tell where.
+    None,
+    /// There is one, and its address is unknown.
     Somewhere,
     /// There is one here.
     At(Place),
 }
 
-/// Our file as it should be on this node before a start, whichever node it was copied from. Nothing of it stays if nobody is
+/// Our file as it should be on this node before a start, whichever node it was copied from. Nothing of it stays if no node is
 /// to be followed by name.
 ///
-/// Where there is no primary, nobody is followed until there is one. A standby that streams from another standby has no
+/// Where there is no primary, no node is followed until there is one. A standby that streams from another standby has no
 /// reason to look for a candidate, and two that stream from each other would wait for a primary for ever.
 pub fn localized(managed: &Managed, me: &NodeName, follows: bool, leader: &Leader) -> Managed {
     let ours = managed.get(Setting::PrimaryConninfo).filter(|ours| follows && !ours.is_empty());
     let ours = ours.and_then(|text| text.parse::<Conninfo>().ok());
     let wanted = match leader {
-        Leader::Nobody => follows.then(String::new),
+        Leader::None => follows.then(String::new),
         Leader::At(place) => ours.map(|ours| pointed(&ours, place, me).text()),
         Leader::Somewhere => ours.map(|mut ours| {
             ours.set("application_name", me.as_str());
@@ -129,7 +129,7 @@ mod tests {
         the_rest_stays: ("user=rep host=a sslmode=verify-full sslrootcert='/etc/c a.crt' passfile=/p keepalives_idle=1", "srv2", None)
             => "user=rep host=srv2 sslmode=verify-full sslrootcert='/etc/c a.crt' passfile=/p keepalives_idle=1 application_name=srv1";
         an_address_that_would_win: ("host=a hostaddr=10.0.0.9", "srv2", None) => "host=srv2 application_name=srv1";
-        somebody_elses_name: ("host=a application_name=srv3", "b", None) => "host=b application_name=srv1";
+        the_name_of_another_node: ("host=a application_name=srv3", "b", None) => "host=b application_name=srv1";
         the_port_stays: ("host=a port=5433", "b", None) => "host=b port=5433 application_name=srv1";
         a_port_of_its_own: ("host=a port=5433", "b", Some(5434)) => "host=b port=5434 application_name=srv1";
         one_of_a_list: ("host=a,b port=5433,5434", "b", None) => "host=b port=5434 application_name=srv1";
@@ -168,7 +168,7 @@ mod tests {
         who_was_promoted: ("", "", "srv2", "2@0/100 srv1 500 kept") => "srv2";
         a_switchover: ("srv1", "srv1", "srv2", "2@0/100 srv1 500 kept") => "srv2";
         a_start_beside_a_primary: ("srv1", "", "", "3@0/100 srv2 500 kept") => "srv1";
-        nobody_told: ("", "", "", "3@0/200 srv2 500; 2@0/100 srv1 500 kept") => "srv2";
+        not_in_the_transition: ("", "", "", "3@0/200 srv2 500; 2@0/100 srv1 500 kept") => "srv2";
         an_intention_is_no_primary: ("", "", "", "3@0/200 srv2 500 intended; 2@0/100 srv1 500 kept") => "srv1";
         a_demotion: ("srv1", "srv1", "", "") => "-";
         the_last_one_does_not_run: ("", "", "", "3@0/200 srv3 500 kept") => "-";
@@ -181,7 +181,7 @@ mod tests {
 
     table! { due;
         all_is_well: (true, false, "host=a", Some("host=a")) => false;
-        nobody_sends: (false, false, "host=a", Some("host=a")) => true;
+        no_server_sends: (false, false, "host=a", Some("host=a")) => true;
         connected_a_moment_ago: (true, true, "host=a", Some("host=a")) => true;
         not_in_force: (true, false, "host=b", Some("host=a")) => true;
         never_set: (true, false, "host=a", None) => true;
@@ -221,7 +221,7 @@ mod tests {
             .with(Setting::SynchronousStandbyNames, Some("*".to_owned()))
             .with(Setting::PrimaryConninfo, conninfo.map(str::to_owned));
         let leader = match host {
-            "-" => Leader::Nobody,
+            "-" => Leader::None,
             "?" => Leader::Somewhere,
             host => Leader::At(Place { host: host.to_owned(), port: None }),
         };

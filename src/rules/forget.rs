@@ -46,7 +46,7 @@ pub enum Holds {
     Vote(Vote),
     /// Its instance is stopped, and has left this as its vote if that was clean.
     Stopped(Option<Vote>),
-    /// It has not told.
+    /// It has not voted.
     Silent,
     /// It is not in this partition of the cluster.
     Offline,
@@ -90,7 +90,7 @@ pub fn refusal(facts: &Facts) -> Option<Refusal> {
     if !facts.is_quorate {
         return Some(Refusal::NoQuorum);
     }
-    // A resource that is gone has no primary, whatever the scores say that it has left behind.
+    // A resource that is gone has no primary, even if it has left scores behind.
     let primary = facts.primary.as_ref().filter(|_| facts.is_configured)?;
     let own = facts.vote(primary).filter(|_| *primary == facts.me);
     let was_elected = own.is_none_or(|own| office::is_elected(primary, own, &facts.known()));
@@ -146,7 +146,7 @@ fn held(holds: &Holds, record: &Record) -> String {
         Holds::Vote(vote) => (vote, ""),
         Holds::Stopped(Some(vote)) => (vote, "stopped, "),
         Holds::Stopped(None) => return "its instance is stopped".to_owned(),
-        Holds::Silent => return "it has not told".to_owned(),
+        Holds::Silent => return "it has not voted".to_owned(),
         Holds::Offline => return "it is offline".to_owned(),
     };
     let reach = format!("{stopped}WAL up to {} on timeline {}", vote.lsn(), vote.timeline());
@@ -265,22 +265,22 @@ mod tests {
     }
 
     /// The account, one line each joined by a bar, without the lines that are always there.
-    fn told((record, nodes): (&str, &[(&str, &str)])) -> String {
-        let told = account(&facts(record, nodes));
+    fn lines((record, nodes): (&str, &[(&str, &str)])) -> String {
+        let text = account(&facts(record, nodes));
         let always = |line: &&str| line.starts_with("Forgetting means: ") || line.starts_with("What the nodes hold:");
-        told.lines().filter(|line| !always(line)).map(str::trim).collect::<Vec<_>>().join(" | ")
+        text.lines().filter(|line| !always(line)).map(str::trim).collect::<Vec<_>>().join(" | ")
     }
 
     const HEAD: &str = "The record of pgsqld is about the database with system identifier 7: | timeline 3 from 0/200 on, srv2, \
                         2025-11-22 22:20:00 UTC | timeline 2 from 0/100 on, srv1, 2025-11-22 19:33:20 UTC";
 
-    table! { told;
+    table! { lines;
         pg_upgrade: (RECORD, &[("srv1", "1#512 system=8"), ("srv2", "stopped"), ("srv3", "offline")]) => format!(
             "{HEAD} | srv1: WAL up to 0/200 on timeline 1 of another database, 8 | srv2: its instance is stopped | \
              srv3: it is offline");
         a_restore_of_the_whole_cluster: (RECORD, &[("srv1", "2#384 history=1@0/100,2 system=7"), ("srv2", "silent")]) => format!(
             "{HEAD} | srv1: WAL up to 0/180 on timeline 2; it missed the promotion of srv2 to timeline 3 | \
-             srv2: it has not told");
+             srv2: it has not voted");
         a_restore_that_was_promoted: (RECORD, &[("srv1", "3#900 history=1@0/100,2@0/180,3 system=7")]) => format!(
             "{HEAD} | srv1: WAL up to 0/384 on timeline 3; it diverged from timeline 3 (srv2) at 0/180");
         a_node_has_it_all: (RECORD, &[("srv1", "3#900 history=1@0/100,2@0/200,3 system=7")]) => format!(
@@ -304,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_kept_of_a_resource_that_is_gone_is_told() {
+    fn the_properties_of_a_resource_that_is_gone_are_listed() {
         let facts = Facts {
             is_configured: false,
             promised: Some("srv1: ANY 1 (srv2, srv3)".to_owned()),

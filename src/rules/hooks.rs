@@ -19,12 +19,12 @@ pub enum Event {
     Diverged,
 }
 
-/// Who owns a file.
+/// The owner of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Owner {
     /// Root.
     Root,
-    /// Who runs the hooks.
+    /// The user that runs the hooks.
     HookUser,
     /// Anybody else.
     Other,
@@ -59,17 +59,17 @@ pub enum Skip {
     Name,
     /// It is a link, a directory or something else.
     NoFile,
-    /// Nobody may execute it.
+    /// It is not executable.
     NotExecutable,
-    /// It is neither root's nor that of who would run it.
+    /// It belongs neither to root nor to the user that would run it.
     Owner,
     /// Others could have written it.
     Writable,
 }
 
-/// What the programs are to be told of, when the action that `notification` is about is over for `me`.
+/// The event to run hooks for, when the action that `notification` is about is over for `me`.
 ///
-/// Whoever was demoted hears of it only when the new primary is there, if there is to be one: until then clients wait.
+/// The hooks for a demotion run only when the new primary is there, if there is to be one: until then clients wait.
 pub fn event(notification: &Notification, me: &NodeName) -> Option<Event> {
     let transition = &notification.transition;
     match (notification.moment, notification.around) {
@@ -136,7 +136,7 @@ impl Event {
         }
     }
 
-    /// Its name: that of the directory, and what the program is told.
+    /// Its name: that of the directory, and the value of PGSQLMS_EVENT.
     pub fn as_str(self) -> &'static str {
         match self {
             Event::Promoted => "promoted",
@@ -153,7 +153,7 @@ impl fmt::Display for Skip {
             Skip::Name => "its name is not one of letters, digits, - and _ only, or of those and .sh, .py or .pl",
             Skip::NoFile => "it is a link or of another kind than expected",
             Skip::NotExecutable => "it is not executable",
-            Skip::Owner => "it belongs neither to root nor to the user who runs hooks",
+            Skip::Owner => "it belongs neither to root nor to the user that runs hooks",
             Skip::Writable => "others may write to it: `chmod go-w` it",
         })
     }
@@ -175,7 +175,7 @@ mod tests {
         a_program_of_root: ("10-dns", ROOTS) => Ok(());
         a_script: ("10-dns.sh", ROOTS) => Ok(());
         the_hook_users_own: ("10-dns", Seen { owner: Owner::HookUser, mode: 0o700, ..ROOTS }) => Ok(());
-        somebody_elses: ("10-dns", Seen { owner: Owner::Other, ..ROOTS }) => Err(Skip::Owner);
+        of_another_user: ("10-dns", Seen { owner: Owner::Other, ..ROOTS }) => Err(Skip::Owner);
         writable_by_the_group: ("10-dns", Seen { mode: 0o775, ..ROOTS }) => Err(Skip::Writable);
         writable_by_all: ("10-dns", Seen { mode: 0o757, ..ROOTS }) => Err(Skip::Writable);
         not_executable: ("10-dns", Seen { mode: 0o644, ..ROOTS }) => Err(Skip::NotExecutable);
@@ -198,13 +198,13 @@ mod tests {
     table! { holds;
         a_directory_of_root: DIRECTORY => Ok(());
         a_directory_of_the_hook_user: Seen { owner: Owner::HookUser, ..DIRECTORY } => Ok(());
-        a_directory_of_somebody_else: Seen { owner: Owner::Other, ..DIRECTORY } => Err(Skip::Owner);
+        a_directory_of_another_user: Seen { owner: Owner::Other, ..DIRECTORY } => Err(Skip::Owner);
         a_directory_for_a_group: Seen { mode: 0o775, ..DIRECTORY } => Err(Skip::Writable);
         tmp: Seen { mode: 0o041_777, ..DIRECTORY } => Ok(());
         no_directory: ROOTS => Err(Skip::NoFile);
     }
 
-    /// Moment and action; who is promoted, demoted and started.
+    /// Moment and action; the nodes that are promoted, demoted and started.
     fn heard((what, promote, demote, start): (&str, &str, &str, &str)) -> Option<Event> {
         let (moment, around) = match what {
             "pre-promote" => (Moment::Before, Around::Promote),
@@ -224,7 +224,7 @@ mod tests {
         another_is_promoted: ("promoted", "srv2", "", "") => None;
         srv1_is_not_srv10: ("promoted", "srv10", "", "") => None;
         before_it_has_happened: ("pre-promote", "srv1", "", "") => None;
-        demoted_and_nobody_comes: ("demoted", "", "srv1", "") => Some(Event::Demoted);
+        demoted_without_a_new_primary: ("demoted", "", "srv1", "") => Some(Event::Demoted);
         demoted_while_clients_wait: ("demoted", "srv2", "srv1", "") => None;
         demoted_and_the_new_primary_is_there: ("promoted", "srv2", "srv1", "") => Some(Event::Demoted);
         demoted_and_promoted_again: ("promoted", "srv1", "srv1", "") => Some(Event::Promoted);

@@ -3,7 +3,7 @@
 /// What `postmaster.pid` is for the server that runs.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum LockFile {
-    /// Its own; or nobody knows.
+    /// Its own, or unknown.
     #[default]
     Own,
     /// There is none.
@@ -27,8 +27,8 @@ pub struct Leftovers {
     pub recovery_signal: bool,
 }
 
-/// What a person should know, the worse first.
-pub fn told(left: Leftovers) -> Option<String> {
+/// The reason for the operator, the worse first.
+pub fn reason(left: Leftovers) -> Option<String> {
     // RecheckDataDirLockFile in src/backend/utils/init/miscinit.c: it looks for its number only.
     let ends =
         |what: &str, pid: i32| format!("{what}: PostgreSQL ends itself within a minute unless its first line is {pid}");
@@ -49,11 +49,11 @@ mod tests {
     use crate::rules::table;
 
     fn said((lock_file, recovery_signal): (LockFile, bool)) -> Option<&'static str> {
-        let told = told(Leftovers { lock_file, recovery_signal })?;
-        assert!(told.len() <= LONGEST_REASON, "{told}");
+        let reason = reason(Leftovers { lock_file, recovery_signal })?;
+        assert!(reason.len() <= LONGEST_REASON, "{reason}");
         ["postmaster.pid was removed", "postmaster.pid was overwritten", "recovery.signal"]
             .into_iter()
-            .find(|beginning| told.starts_with(beginning))
+            .find(|beginning| reason.starts_with(beginning))
     }
 
     table! { said;

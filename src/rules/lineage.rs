@@ -1,7 +1,7 @@
 //! Whether a node's WAL belongs to the history that the cluster went on with: the line of the last recorded promotion.
 //!
 //! Only promotions that are on record make history. A timeline that leaves the line without having been announced there is
-//! diverged, whatever its number: somebody has promoted that node by hand, or an old primary went on.
+//! diverged, also with a higher number: an operator has promoted that node by hand, or an old primary went on.
 
 use std::fmt;
 
@@ -22,7 +22,7 @@ pub enum Standing {
     Short {
         /// Where that WAL ended.
         end: Lsn,
-        /// Whose it is.
+        /// Its node.
         node: NodeName,
     },
     /// It has left the line: it can neither be promoted nor follow without being rewound or rebuilt.
@@ -50,8 +50,8 @@ pub fn foreign(vote: &Vote, record: &Record) -> Option<Foreign> {
 }
 
 impl Foreign {
-    /// What a person is told on the node that has it, where another node is the primary or not.
-    pub fn told(&self, resource: &str, has_primary: bool) -> String {
+    /// The exit reason on the node that has it, if another node is the primary or not.
+    pub fn message(&self, resource: &str, has_primary: bool) -> String {
         let Foreign { own, recorded } = self;
         let what = match has_primary {
             true => format!("another database than the cluster's: run `pgsqlms rebuild --resource {resource}` here"),
@@ -141,8 +141,8 @@ fn beside(vote: &Vote, last: &Promotion) -> Place {
     }
 }
 
-/// Where the last whole record ends. When a primary dies, a standby may have received the beginning of one more: whoever is
-/// promoted writes over it, and nobody has replayed it.
+/// Where the last whole record ends. When a primary dies, a standby may have received the beginning of one more: the promoted
+/// node writes over it, and no node has replayed it.
 pub fn end_of_records(vote: &Vote) -> Lsn {
     let Reach { replayed, on_disk, .. } = vote.reach;
     on_disk.map_or(vote.lsn(), |on_disk| replayed.map_or(on_disk, |replayed| replayed.max(on_disk)))
@@ -215,8 +215,8 @@ mod tests {
         for (has_primary, command) in
             [(true, "`pgsqlms rebuild --resource pgsqld` here"), (false, "pgsqlms forget-history")]
         {
-            let told = foreign.told("pgsqld", has_primary);
-            assert!(told.starts_with("another database") && told.find(command).unwrap() < 80, "{told}");
+            let message = foreign.message("pgsqld", has_primary);
+            assert!(message.starts_with("another database") && message.find(command).unwrap() < 80, "{message}");
         }
     }
 
@@ -231,7 +231,7 @@ mod tests {
         }
     }
 
-    // Computed from both histories: who missed two promotions was told that nothing is at stake.
+    // Computed from both histories: a node that had missed two promotions reported that nothing is at stake.
     table! { parts;
         missed_two_and_wrote_on_before_both: ("1#180", "1", "3@0/200 srv2 0 history=1@0/100,2@0/200,3") => Some(0x100);
         left_before_the_last_one: ("3#180", "1@0/100,2@0/150,3", "4@0/200 srv2 0 history=1@0/100,2@0/200,4") => Some(0x150);

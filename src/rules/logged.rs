@@ -1,4 +1,4 @@
-//! When the log is told what a recurring monitor finds: when that begins, when it is something else, when it is over, and once
+//! When the finding of a recurring monitor is logged: when it begins, when it is something else, when it is over, and once
 //! an hour while it lasts. A monitor that says the same every few seconds hides everything else.
 
 use std::fmt;
@@ -19,7 +19,7 @@ pub struct Logged {
     pub kind: String,
 }
 
-/// What the log is told now.
+/// The line to log now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Say {
     /// Nothing.
@@ -30,7 +30,7 @@ pub enum Say {
     Over(String),
 }
 
-/// What the log is told `now` that `code` and `reason` were found, when this was `noted`; and what is noted from now on.
+/// The line to log `now` that `code` and `reason` were found, when this was `noted`; and the new note.
 pub fn due(noted: Option<Logged>, code: u8, reason: Option<&str>, now: u64) -> (Say, Option<Logged>) {
     let found = reason.map(|reason| Logged { at: now, code, kind: shown::kind(reason) });
     match (noted, found) {

@@ -16,7 +16,7 @@ pub struct Slot {
     pub synced: bool,
     /// A subscriber could go on with it: it has all its WAL, and would not vanish in a promotion.
     pub usable: bool,
-    /// Somebody reads from it now.
+    /// A subscriber reads from it now.
     pub active: bool,
 }
 
@@ -31,8 +31,8 @@ pub struct Logical {
     pub slots: Vec<Slot>,
 }
 
-/// What nodes have said in their attributes.
-pub type Told<'a> = BTreeMap<NodeName, &'a str>;
+/// The attributes of the nodes.
+pub type Published<'a> = BTreeMap<NodeName, &'a str>;
 
 /// What stands in a text after the word that a clause of it begins with.
 fn clause(text: &str, word: &str) -> Option<BTreeSet<String>> {
@@ -48,16 +48,16 @@ fn kept(logical: &Logical) -> BTreeSet<String> {
     kept.map(|slot| slot.name.clone()).collect()
 }
 
-/// What each of `nodes` would lose of the slots that the primary `me` keeps; who would lose nothing is left out.
+/// What each of `nodes` would lose of the slots that the primary `me` keeps; a node that would lose nothing is left out.
 pub fn losses(
     me: &NodeName,
     logical: &Logical,
     nodes: &BTreeSet<NodeName>,
-    told: &Told,
+    published: &Published,
 ) -> BTreeMap<NodeName, BTreeSet<String>> {
     let kept = kept(logical);
     let lost = |node: &NodeName| {
-        let has = told.get(node).and_then(|text| clause(text, "has")).unwrap_or_default();
+        let has = published.get(node).and_then(|text| clause(text, "has")).unwrap_or_default();
         kept.difference(&has).cloned().collect::<BTreeSet<_>>()
     };
     let others = nodes.iter().filter(|node| *node != me).map(|node| (node.clone(), lost(node)));
@@ -92,30 +92,30 @@ pub fn is_due(logical: &Logical) -> bool {
 }
 
 /// What a standby says.
-pub fn on_standby(me: &NodeName, logical: &Logical, told: &Told) -> String {
+pub fn on_standby(me: &NodeName, logical: &Logical, published: &Published) -> String {
     let has = logical.slots.iter().filter(|slot| slot.synced && slot.usable).map(|slot| slot.name.clone()).collect();
-    let kept = told.iter().filter(|(node, _)| *node != me).filter_map(|(_, text)| clause(text, "keeps"));
+    let kept = published.iter().filter(|(node, _)| *node != me).filter_map(|(_, text)| clause(text, "keeps"));
     let lacks: BTreeSet<String> = kept.flatten().filter(|name| !BTreeSet::contains(&has, name)).collect();
     let has = if has.is_empty() { "has".to_owned() } else { format!("has {}", listed(&has)) };
     if lacks.is_empty() { has } else { format!("{has}; lacks {}", listed(&lacks)) }
 }
 
 /// The slots that this standby has made itself when it was the primary. As long as they are there, the server
-/// refuses to copy those of the same name, and they hold back WAL for nobody.
+/// refuses to copy those of the same name, and they hold back WAL for no subscriber.
 pub fn of_its_own(logical: &Logical) -> Vec<&str> {
     let own = logical.slots.iter().filter(|slot| logical.syncs && !slot.synced && !slot.active);
     own.map(|slot| slot.name.as_str()).collect()
 }
 
-/// Of its own slots, those that have the primary's in their place: `told` is what that one says.
-pub fn replaced(logical: &Logical, told: &str) -> Vec<String> {
-    let kept = clause(told, "keeps").unwrap_or_default();
+/// Of its own slots, those that have the primary's in their place: `primary` is the primary's attribute.
+pub fn replaced(logical: &Logical, primary: &str) -> Vec<String> {
+    let kept = clause(primary, "keeps").unwrap_or_default();
     of_its_own(logical).into_iter().filter(|name| kept.contains(*name)).map(str::to_owned).collect()
 }
 
-/// What would be lost on a node that has said this; nothing if it lacks nothing.
-pub fn lost(told: &str) -> Option<String> {
-    clause(told, "lacks").filter(|lacks| !lacks.is_empty()).map(|lacks| listed(&lacks))
+/// The slots that would be lost on the node with this attribute; nothing if it lacks nothing.
+pub fn lost(text: &str) -> Option<String> {
+    clause(text, "lacks").filter(|lacks| !lacks.is_empty()).map(|lacks| listed(&lacks))
 }
 
 fn listed(names: &BTreeSet<String>) -> String {
@@ -139,7 +139,7 @@ mod tests {
         Logical { syncs: true, waits_for, slots: slots.split_whitespace().map(slot).collect() }
     }
 
-    fn told<'a>(texts: &[(&str, &'a str)]) -> Told<'a> {
+    fn attributes<'a>(texts: &[(&str, &'a str)]) -> Published<'a> {
         texts.iter().map(|(node, text)| (NodeName::new(*node), *text)).collect()
     }
 
@@ -147,7 +147,7 @@ mod tests {
     fn primary((slots, srv2, srv3, physical): (&str, &str, &str, &str)) -> String {
         let (me, logical) = (NodeName::new("srv1"), logical(slots));
         let nodes = ["srv1", "srv2", "srv3"].map(NodeName::new).into_iter().collect();
-        let losses = losses(&me, &logical, &nodes, &told(&[("srv2", srv2), ("srv3", srv3)]));
+        let losses = losses(&me, &logical, &nodes, &attributes(&[("srv2", srv2), ("srv3", srv3)]));
         on_primary(&logical, &losses, physical.split_whitespace()).unwrap_or_default()
     }
 
@@ -166,7 +166,7 @@ mod tests {
 
     /// The slots of srv2, what srv1 and srv2 have said.
     fn standby((slots, srv1, srv2): (&str, &str, &str)) -> String {
-        on_standby(&NodeName::new("srv2"), &logical(slots), &told(&[("srv1", srv1), ("srv2", srv2)]))
+        on_standby(&NodeName::new("srv2"), &logical(slots), &attributes(&[("srv1", srv1), ("srv2", srv2)]))
     }
 
     table! { standby;
@@ -175,7 +175,7 @@ mod tests {
         one_is_not_ready: ("a+ b~", "keeps a b; lost with srv2: b", "") => "has a; lacks b";
         none_here: ("", "keeps a b", "has a") => "has; lacks a b";
         its_own_are_not_the_primarys: ("a", "keeps a", "keeps a c") => "has; lacks a";
-        nobody_keeps_any: ("a+", "", "has a; lacks b") => "has a";
+        no_primary_keeps_any: ("a+", "", "has a; lacks b") => "has a";
     }
 
     /// The slots of a standby, what the primary says.
@@ -186,7 +186,7 @@ mod tests {
     table! { gone;
         made_here_and_kept_there: ("a b+ c", "keeps a b; lost with srv2: a") => "a";
         in_use: ("a*", "keeps a") => "";
-        not_told_yet: ("a", "") => "";
+        not_published_yet: ("a", "") => "";
         that_was_a_standby: ("a", "has a") => "";
     }
 

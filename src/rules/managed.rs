@@ -64,7 +64,7 @@ pub enum Obstacle {
     CommandLine,
     /// `ALTER SYSTEM`.
     AutoConf,
-    /// Nobody includes our file.
+    /// No line includes our file.
     NotIncluded,
     /// A line after it.
     Beaten {

@@ -16,7 +16,7 @@ pub fn is_nameless(name: &str) -> bool {
     name == NAMELESS
 }
 
-/// The name by which a primary knows a standby with these settings; none where it follows nobody, or that cannot be told.
+/// The name by which a primary knows a standby with these settings; none if it follows no primary, or the name is unknown.
 pub fn known_as(primary_conninfo: &str, cluster_name: &str) -> Option<String> {
     let conninfo: Conninfo = primary_conninfo.parse().ok()?;
     // A service file may say it.
@@ -62,8 +62,8 @@ pub fn check(name: String, me: &NodeName, nodes: &BTreeSet<NodeName>) -> Result<
     }
 }
 
-/// What a person should know about the names of those that stream from the primary on `me`: two of one name cannot be told
-/// apart, and nobody but this node is called like it.
+/// The reason for the operator about the names of the standbys that stream from the primary on `me`: two of one name cannot be
+/// distinguished, and only this node may have its name.
 pub fn confusion(me: &NodeName, members: &BTreeSet<NodeName>, replicas: &[Replica]) -> Option<String> {
     let replicating = replicas.iter().filter(|replica| replica.state != SenderState::NotReplicating);
     let connected: BTreeSet<&str> = replicating.map(|replica| replica.name.as_str()).collect();
@@ -105,7 +105,7 @@ mod tests {
         without_one: ("host=vip user=rep", "") => called("walreceiver");
         an_empty_one: ("host=vip application_name=''", "") => called("walreceiver");
         by_the_clusters: ("host=vip", "srv1") => called("srv1");
-        nobody_is_followed: ("", "srv1") => None;
+        no_primary_is_followed: ("", "srv1") => None;
         a_service_may_say_it: ("service=primary", "srv1") => None;
         it_cannot_be_read: ("host", "srv1") => None;
     }
@@ -126,7 +126,7 @@ mod tests {
         names_compare_whole: "srv20" => "set application_name=srv2 in primary_conninfo: the primary does not know this node as srv20";
     }
 
-    /// Who is connected to srv1, a `!` for a base backup → who is named, and who is missing.
+    /// The receivers connected to srv1, a `!` for a base backup → the named ones, and the missing ones.
     fn confused(connected: &str) -> String {
         let replica = |word: &str| Replica {
             name: word.trim_end_matches('!').to_owned(),
@@ -149,6 +149,6 @@ mod tests {
         both_called_like_the_primary: "srv1 srv1" => "srv1; missing: srv2, srv3";
         copies_are_no_standbys: "srv2 srv2! srv1! srv3" => "";
         strangers_may_be_many: "srv2 srv3 barman barman walreceiver" => "";
-        nobody: "" => "";
+        no_standby: "" => "";
     }
 }

@@ -4,13 +4,13 @@ use std::fmt;
 
 use crate::location::{Lsn, Timeline};
 
-/// Text that is no note.
+/// Text that is not a note.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is nothing that pgsqlms notes")]
 pub struct BadNote(pub String);
 
 /// Reads a note: `set` takes each name and value, and returns nothing for a value that is none. A newer agent may note more:
-/// a name that it does not know is no error.
+/// a name that it does not know is not an error.
 ///
 /// # Errors
 ///

@@ -34,7 +34,7 @@ pub enum Office {
 pub enum Wait {
     /// Quorum.
     Quorum,
-    /// These nodes have not told how far their WAL reaches.
+    /// These nodes have not voted.
     Votes(Vec<NodeName>),
 }
 
@@ -126,10 +126,10 @@ fn without_rivals(me: &NodeName, own: &Vote, facts: &Facts, followers: &BTreeSet
 }
 
 /// Whether the data directory of `me`, in which a primary ran last, has written a recorded timeline of another node by itself:
-/// that primary. Nothing in the histories tells the two apart, so PostgreSQL would follow the other one with WAL that differs.
+/// that primary. The histories do not distinguish the two, so PostgreSQL would follow the other one with WAL that differs.
 ///
-/// A directory that was copied or restored since is no evidence: a snapshot of the primary looks like this, too. Nor is the
-/// record of a node that is no member any more: it was renamed.
+/// A directory that was copied or restored since is not evidence: a snapshot of the primary looks like this, too. Nor is the
+/// record of a node that is not a member any more: it was renamed.
 pub fn wrote_anothers_timeline(
     me: &NodeName,
     vote: &Vote,
@@ -139,7 +139,7 @@ pub fn wrote_anothers_timeline(
     writes_anothers_timeline(me, vote, record, members).filter(|_| !vote.replaced)
 }
 
-/// The same of a server that runs as a primary, or has just been stopped as one: it has written, whatever was copied before.
+/// The same of a server that runs as a primary, or has just been stopped as one: it has written, even if it was copied before.
 pub fn writes_anothers_timeline(
     me: &NodeName,
     vote: &Vote,
@@ -147,11 +147,11 @@ pub fn writes_anothers_timeline(
     members: &BTreeSet<NodeName>,
 ) -> Option<NodeName> {
     let begin = vote.history.begin(vote.timeline());
-    // Of WAL that is not read yet nobody can tell on which timeline it ends.
+    // It is unknown on which timeline WAL ends that is not read yet.
     if vote.extent != Extent::Exact {
         return None;
     }
-    // Also one that is only announced: whether it has happened is seen later, and nothing tells the two apart then.
+    // Also one that is only announced: whether it has happened is seen later, and nothing distinguishes the two then.
     let is_there = |it: &&Promotion| it.timeline == vote.timeline() && begin.is_none_or(|begin| begin == it.switch);
     let begun = record.0.iter().find(is_there)?;
     let is_anothers = begun.node != *me && members.contains(&begun.node) && lineage::foreign(vote, record).is_none();
@@ -165,7 +165,7 @@ fn proven(me: &NodeName, facts: &Facts, followers: &BTreeSet<NodeName>) -> Recor
 }
 
 /// Whether a node says that it has written the recorded timeline of another one by itself, as a primary. Nothing in its history
-/// tells that, and what it holds is of no line that counts.
+/// shows that, and its WAL is of no line that counts.
 pub fn is_namesake(node: &NodeName, ballot: &Ballot, record: &Record, members: &BTreeSet<NodeName>) -> bool {
     ballot.primary && wrote_anothers_timeline(node, &ballot.vote, record, members).is_some()
 }
@@ -185,7 +185,7 @@ pub fn rivals(
 }
 
 /// The question of another node that was asked last. One from before is of a primary that has been made a standby since, or that
-/// gives way to the later one; whoever answered that first would never come to the other.
+/// gives way to the later one; a node that answered that first would never come to the other.
 pub fn asked_last<'a>(me: &NodeName, questions: &'a BTreeMap<NodeName, String>) -> Option<&'a str> {
     let when = |question: &&String| question.rsplit_once('/').and_then(|(_, time)| time.parse::<u64>().ok());
     let others = questions.iter().filter(|(node, _)| *node != me).map(|(_, question)| question);
@@ -218,7 +218,7 @@ impl fmt::Display for Wait {
 }
 
 impl Stray {
-    /// What a person is told on the node of this primary.
+    /// The exit reason on the node of this primary.
     pub fn reason(&self, resource: &str) -> String {
         match self {
             Stray::Beside(primary) => format!(

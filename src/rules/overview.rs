@@ -1,4 +1,4 @@
-//! What `pgsqlms status` tells: the state of a resource on all nodes, what is wrong with it, and which command cures that.
+//! The report of `pgsqlms status`: the state of a resource on all nodes, what is wrong with it, and which command cures that.
 
 mod findings;
 mod metrics;
@@ -47,9 +47,9 @@ pub struct Cluster {
     pub in_maintenance: bool,
     /// The resource's clone.
     pub clone: Option<String>,
-    /// Somebody has switched the resource off.
+    /// The resource is disabled (`target-role=Stopped`).
     pub is_disabled: bool,
-    /// The role that somebody has set for the resource (`target-role`).
+    /// The role that is set for the resource (`target-role`).
     pub target_role: Option<String>,
     /// All resources are to be stopped.
     pub stops_all: bool,
@@ -80,7 +80,7 @@ pub struct Member {
     pub role: Option<Role>,
     /// Pacemaker does not manage what runs there.
     pub is_unmanaged: bool,
-    /// An action failed there that nobody has cleaned up.
+    /// An action failed there that is not cleaned up.
     pub is_failed: bool,
     /// It failed there as often as Pacemaker puts up with (`migration-threshold`).
     pub is_given_up: bool,
@@ -99,13 +99,13 @@ pub struct Member {
 pub struct Local {
     /// What it is doing.
     pub status: Status,
-    /// What it tells in a session; or why it does not.
-    pub told: Result<Told, String>,
+    /// Its report in a session; or why there is none.
+    pub report: Result<Report, String>,
 }
 
-/// What an instance tells in a session.
+/// The report of an instance in a session.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Told {
+pub struct Report {
     /// The server's version.
     pub version: String,
     /// Its timeline.
@@ -122,7 +122,7 @@ pub struct Told {
     pub waiting: Waiting,
     /// How it follows, on a standby.
     pub following: Option<Following>,
-    /// Who replicates from it.
+    /// The standbys that replicate from it.
     pub peers: Vec<Peer>,
     /// Its `synchronous_standby_names`.
     pub synchronous: String,
@@ -152,7 +152,7 @@ pub struct Peer {
 pub enum Level {
     /// All is well.
     Ok = 0,
-    /// Somebody should look.
+    /// An operator should look.
     Warning = 1,
     /// Clients cannot write, or soon may not.
     Critical = 2,
@@ -213,7 +213,7 @@ impl Cluster {
 }
 
 impl Facts {
-    /// Who is a primary: by Pacemaker, and this node's instance by what it says itself.
+    /// The primaries: by Pacemaker, and this node's instance by what it says itself.
     pub fn primaries(&self) -> Vec<NodeName> {
         let members = self.cluster.iter().flat_map(|cluster| &cluster.nodes);
         let mut found: Vec<NodeName> =
@@ -227,8 +227,8 @@ impl Facts {
         found
     }
 
-    /// What the instance of this node tells.
-    pub fn told(&self) -> Option<&Told> {
-        self.local.as_ref().ok()?.told.as_ref().ok()
+    /// The report of this node's instance.
+    pub fn report(&self) -> Option<&Report> {
+        self.local.as_ref().ok()?.report.as_ref().ok()
     }
 }

@@ -13,7 +13,7 @@ use crate::vote::Vote;
 /// For how long a promotion may be without a standby before it counts all the same, in seconds.
 const TRIAL: u64 = 30;
 
-/// A position is noted at most so often, in seconds: each time the whole cluster is told.
+/// A position is noted at most so often, in seconds: each note is sent to the whole cluster.
 const NOTE_EVERY: u64 = 300;
 
 /// And only when the primary has written so much since, in bytes: a default segment of WAL.
@@ -84,7 +84,7 @@ pub fn intention(node: &NodeName, ours: &Vote, known: &Record, taken: Timeline, 
     }
 }
 
-/// Whether the primary is so new that its standbys may not have found it yet. Nobody is promoted to the first timeline.
+/// Whether the primary is so new that its standbys may not have found it yet. No node is promoted to the first timeline.
 pub fn is_new(timeline: Timeline, known: &Record) -> bool {
     timeline > Timeline(1)
         && known
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn the_next_timeline_is_one_that_nobody_has_taken() {
+    fn the_next_timeline_is_one_that_no_node_has_taken() {
         let next = |vote: &str, known: &str, taken: u32| {
             let known = if known.is_empty() { Record::default() } else { known.parse().unwrap() };
             let intention = intention(&NodeName::new("srv1"), &vote.parse().unwrap(), &known, Timeline(taken), 5);
@@ -181,7 +181,7 @@ mod tests {
     table! { claims;
         its_score_is_lost: ("srv2=1000 srv3=990", "2@0/100 srv1 0") => true;
         the_first_primary: ("srv2=1000", "") => true;
-        nobody_has_a_score: ("", "2@0/100 srv1 0") => true;
+        no_node_has_a_score: ("", "2@0/100 srv1 0") => true;
         it_has_a_score: ("srv1=-1 srv2=1000", "2@0/100 srv1 0") => false;
         it_was_promoted_by_hand: ("srv2=1000", "3@0/200 srv1 0") => false;
         another_is_the_primary: ("srv2=1001", "2@0/100 srv1 0") => false;

@@ -1,5 +1,5 @@
 //! Whether the primary still has the WAL that a standby needs next, by what it answers on a replication connection. No line
-//! of a log counts: anybody who can connect can have one written.
+//! of a log counts: any client that can connect can have one written.
 
 use std::fmt;
 
@@ -54,7 +54,7 @@ impl Default for PrimaryWal {
     }
 }
 
-/// For a person who decides.
+/// For the operator, who decides.
 impl fmt::Display for PrimaryWal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

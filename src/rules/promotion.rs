@@ -1,4 +1,4 @@
-//! Who is to be promoted: lineage first, then the most WAL, and never at the cost of an acknowledged commit.
+//! Which node is to be promoted: lineage first, then the most WAL, and never at the cost of an acknowledged commit.
 
 mod counted;
 mod lacking;
@@ -41,7 +41,7 @@ pub struct Facts {
     pub barred: BTreeMap<NodeName, Bar>,
     /// What decides between nodes that hold the same; 0 unless set.
     pub priority: BTreeMap<NodeName, i32>,
-    /// The node that an operator wants to be promoted, whatever is lost.
+    /// The node that an operator wants to be promoted, at the price of losing commits.
     pub ordered: Option<NodeName>,
     /// Nodes that run another database than the record is about, and which: they have no vote.
     pub foreign: BTreeMap<NodeName, SystemId>,
@@ -55,7 +55,7 @@ pub struct Facts {
     pub ahead: BTreeMap<NodeName, Timeline>,
 }
 
-/// Who is to be promoted.
+/// The node that is to be promoted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Choice {
     /// This node.
@@ -67,8 +67,8 @@ pub enum Choice {
         /// What a person should know about it.
         warnings: Vec<Warning>,
     },
-    /// Nobody, for now.
-    Nobody(Refusal),
+    /// No node, for now.
+    NoNode(Refusal),
 }
 
 /// Something that does not stand against a promotion, and that a person should know.
@@ -95,10 +95,10 @@ pub enum Warning {
     Ordered(String),
 }
 
-/// Why nobody is to be promoted.
+/// Why no node is to be promoted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Refusal {
-    /// Nobody has voted.
+    /// No node has voted.
     NoVotes,
     /// This node knows of promotions up to this timeline, which are not on record.
     OlderRecord(NodeName, Timeline),
@@ -106,7 +106,7 @@ pub enum Refusal {
     OtherDatabase(SystemId, BTreeMap<NodeName, SystemId>),
     /// There is no record, and the nodes hold several databases.
     SeveralDatabases(BTreeMap<NodeName, SystemId>),
-    /// This node runs as a primary, and whoever were promoted beside it would be a second one.
+    /// This node runs as a primary, and a node promoted beside it would be a second one.
     RunningPrimary(NodeName),
     /// There is no record, and these nodes have each begun a timeline of this number.
     Namesakes(Timeline, Vec<NodeName>),
@@ -114,7 +114,7 @@ pub enum Refusal {
     Unfinished(NodeName, Lsn),
     /// This node cannot read its WAL, for this reason, and may hold acknowledged commits.
     Unreadable(NodeName, String),
-    /// Nobody who voted holds the history that the cluster went on with.
+    /// No node that voted holds the history that the cluster went on with.
     History(Lacking),
     /// All that hold enough are barred.
     AllBarred(BTreeMap<NodeName, Bar>),
@@ -124,7 +124,7 @@ pub enum Refusal {
     Synchronous(Box<synchronous::Refusal>),
 }
 
-/// Chooses who is to be promoted; of nodes that hold the same, `preferred`, then priority, then the first by name.
+/// Chooses the node to promote; of nodes that hold the same, `preferred`, then priority, then the first by name.
 ///
 /// A node that has diverged from the cluster's history is never chosen. One that has missed the last promotion is chosen
 /// only while that promotion's history does not count yet ([`Stage::Kept`]). Synchronous commits are
@@ -133,21 +133,21 @@ pub fn choose(facts: &Facts, preferred: Option<&NodeName>) -> Choice {
     if let Some(ordered) = facts.ordered.as_ref().filter(|ordered| facts.votes.contains_key(*ordered)) {
         return match facts.barred.get(ordered) {
             // It would not become the primary, and others with less would be next.
-            Some(bar) if bar.is_final() => Choice::Nobody(Refusal::AllBarred([(ordered.clone(), *bar)].into())),
+            Some(bar) if bar.is_final() => Choice::NoNode(Refusal::AllBarred([(ordered.clone(), *bar)].into())),
             _ => match facts.primaries.iter().find(|primary| *primary != ordered) {
                 // An order accepts what is lost, and not two writers: Pacemaker demotes that one first.
-                Some(primary) => Choice::Nobody(Refusal::RunningPrimary(primary.clone())),
+                Some(primary) => Choice::NoNode(Refusal::RunningPrimary(primary.clone())),
                 None => order::by_order(facts, ordered),
             },
         };
     }
     if let Some((node, timeline)) = facts.ahead.iter().max_by_key(|(_, timeline)| **timeline) {
-        return Choice::Nobody(Refusal::OlderRecord(node.clone(), *timeline));
+        return Choice::NoNode(Refusal::OlderRecord(node.clone(), *timeline));
     }
     let voted: Vec<Voter> = facts.votes.iter().filter_map(|(node, vote)| Some((node, vote.as_ref()?))).collect();
     let line = match line::settled(facts, &voted) {
         Ok(line) => line,
-        Err(refusal) => return Choice::Nobody(refusal),
+        Err(refusal) => return Choice::NoNode(refusal),
     };
     let (fit, standings) = fit(&voted, &line.record);
     let order = |a: &Voter, b: &Voter| order(facts, preferred, a, b);
@@ -155,13 +155,13 @@ pub fn choose(facts: &Facts, preferred: Option<&NodeName>) -> Choice {
     let winner = free.max_by(order);
     let unread = match unread(facts, &voted, &standings, winner.map(|(node, _)| node)) {
         Ok(unread) => unread,
-        Err(refusal) => return Choice::Nobody(refusal),
+        Err(refusal) => return Choice::NoNode(refusal),
     };
     if let Some(primary) = facts.primaries.iter().find(|primary| winner.is_none_or(|(node, _)| node != *primary)) {
-        return Choice::Nobody(Refusal::RunningPrimary(primary.clone()));
+        return Choice::NoNode(Refusal::RunningPrimary(primary.clone()));
     }
     let Some((node, vote)) = winner else {
-        return Choice::Nobody(match fit.is_empty() {
+        return Choice::NoNode(match fit.is_empty() {
             true => Refusal::History(Lacking::new(facts, standings)),
             false => Refusal::AllBarred(facts.barred.clone()),
         });
@@ -169,7 +169,7 @@ pub fn choose(facts: &Facts, preferred: Option<&NodeName>) -> Choice {
     let barred = fit.iter().filter(|(other, _)| facts.barred.contains_key(*other)).copied().max_by(order);
     let ahead = barred.filter(|(_, theirs)| theirs.position() > vote.position());
     if let Err(refusal) = promises::kept(facts, &line.record, node, ahead) {
-        return Choice::Nobody(refusal);
+        return Choice::NoNode(refusal);
     }
     let silent: Vec<NodeName> =
         facts.votes.iter().filter(|(_, vote)| vote.is_none()).map(|(node, _)| node.clone()).collect();
@@ -184,7 +184,7 @@ pub fn choose(facts: &Facts, preferred: Option<&NodeName>) -> Choice {
 }
 
 /// Chooses for a node that Pacemaker wants to promote: among those that hold the most itself, else `former`, the primary
-/// that has just been demoted for it. Everybody who can follow it still does.
+/// that has just been demoted for it. All standbys that can follow it still do.
 pub fn choose_for(facts: &Facts, candidate: &NodeName, former: Option<&NodeName>) -> Choice {
     match choose(facts, Some(candidate)) {
         Choice::Node { node, .. } if node != *candidate => choose(facts, former),
@@ -202,7 +202,7 @@ fn fit<'a>(voted: &[Voter<'a>], record: &Record) -> (Vec<Voter<'a>>, Vec<(NodeNa
         standings.iter().filter(|(_, standing)| wanted(standing)).map(|(voter, _)| *voter).collect()
     };
     let mut fit = with(|standing| *standing == Standing::Current);
-    // Who has come short of the end of that promotion's WAL has joined it. Otherwise it counts for nothing as long as it is
+    // A node that has come short of the end of that promotion's WAL has joined it. Otherwise it counts for nothing as long as it is
     // not kept, and the one before it decides.
     let is_kept = record.last().is_none_or(|last| last.stage == Stage::Kept);
     if fit.is_empty() && !is_kept && with(|standing| matches!(standing, Standing::Short { .. })).is_empty() {
@@ -237,7 +237,7 @@ pub fn may_lose(facts: &Facts, line: &Record, node: &NodeName) -> bool {
 }
 
 /// What speaks against `winner` because other nodes have not read all their WAL: what they hold besides is not known. Where
-/// replication is synchronous that is a reason to promote nobody. Otherwise a reader that goes on is waited for, but not for
+/// replication is synchronous no node may be promoted then. Otherwise a reader that goes on is waited for, but not for
 /// ever, and one that has failed is not.
 fn unread(
     facts: &Facts,

@@ -1,7 +1,7 @@
 //! A node whose data directory is replaced by a copy of the primary's.
 //!
 //! The copy is made beside the data directory. Then two renames, which start carries out: the old data aside, the copy in its
-//! place. What is there tells how far that has come.
+//! place. The directories that exist show how far that has come.
 
 mod evidence;
 mod order;
@@ -22,13 +22,13 @@ pub const MOST_RESTARTS: u32 = 3;
 /// What decides whether a node is rebuilt.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Facts {
-    /// This instance is the primary, or nobody can tell what it is.
+    /// This instance is the primary, or its role is unknown.
     pub is_primary: bool,
     /// It receives WAL from the primary.
     pub streams: bool,
     /// The primary.
     pub primary: Option<NodeName>,
-    /// Somebody copies into the place for the copy.
+    /// A process copies into the place for the copy.
     pub copying: Option<i32>,
     /// What is wrong with the place.
     pub obstacle: Option<String>,
@@ -267,7 +267,7 @@ mod tests {
         first_the_old_goes: ("dc", Standing::Valid) => Step::Aside;
         then_the_copy_comes: ("co", Standing::Valid) => Step::Into;
         that_is_it: ("do", Standing::Valid) => Step::Done;
-        whatever_has_happened_meanwhile: ("do", VOID) => Step::Done;
+        also_after_another_promotion: ("do", VOID) => Step::Done;
         and_whether_there_is_a_primary: ("do", Standing::NotNow) => Step::Done;
         not_yet: ("dc", Standing::NotNow) => Step::AsItIs;
         not_yet_and_half_way: ("co", Standing::NotNow) => Step::Back;
@@ -275,13 +275,13 @@ mod tests {
         not_any_more_and_half_way: ("co", VOID) => Step::Back;
         without_old_data: ("c", Standing::Valid) => Step::Into;
         without_old_data_and_no_primary: ("c", Standing::NotNow) => Step::AsItIs;
-        somebody_took_the_copy: ("d", Standing::Valid) => Step::Forget("the copy of the primary is gone");
-        somebody_took_the_copy_half_way: ("o", Standing::Valid) => Step::Back;
+        the_copy_was_taken: ("d", Standing::Valid) => Step::Forget("the copy of the primary is gone");
+        the_copy_was_taken_half_way: ("o", Standing::Valid) => Step::Back;
         old_data_is_never_replaced: ("dco", Standing::Valid) => Step::Forget("old data is in the way: move it elsewhere");
     }
 
     #[test]
-    fn what_nobody_ordered_is_not_done() {
+    fn without_an_order_nothing_is_done() {
         let sites = Sites { data: true, copy: true, old: false };
         for stage in ["", "stage=rebuilt\nabout=2@0/100"] {
             assert_eq!(step(&stage.parse().unwrap(), sites, Standing::Valid), Step::AsItIs);
@@ -303,7 +303,7 @@ mod tests {
         it_lags_behind: (0x100, true, Some(0x17f)) => "valid";
         it_holds_as_much: (0x100, true, Some(0x180)) => "valid";
         it_holds_more: (0x100, true, Some(0x181)) => "void";
-        nobody_to_follow: (0x100, false, None) => "not now";
+        no_primary_to_follow: (0x100, false, None) => "not now";
         another_promotion: (0x101, true, None) => "void";
     }
 

@@ -23,7 +23,7 @@ pub struct Divergence {
     pub timeline: Timeline,
     /// Where that timeline begins.
     pub switch: Lsn,
-    /// Who began it.
+    /// The node that began it.
     pub node: NodeName,
     /// Where the ways part, as far as known.
     pub at: Option<Lsn>,
@@ -88,7 +88,7 @@ pub enum BeforeLaunch {
 /// Why an instance that is half rewound stays so.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Half {
-    /// There is nobody to go on with.
+    /// There is no primary to go on with.
     NoPrimary,
     /// It has been tried often enough; this is what went wrong the last time.
     GaveUp(String),
@@ -96,7 +96,7 @@ pub enum Half {
 
 /// What is to be done before this instance is launched as a standby.
 ///
-/// A rewind that has begun is finished whatever the policy says by now, and whatever the data directory looks like: nothing
+/// A rewind that has begun is finished under any policy, and in any state of the data directory: nothing
 /// else makes a database of it again.
 pub fn before_launch(
     policy: Rejoin,
@@ -122,7 +122,7 @@ pub fn before_launch(
 /// What the monitor makes of a standby that has diverged.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Diverged {
-    /// A person is told.
+    /// This is reported.
     Report(String),
     /// It is restarted, so that start rewinds it.
     Restart(String),
@@ -196,8 +196,8 @@ fn readiness(policy: Rejoin, notes: &Notes, divergence: &Divergence) -> Readines
 }
 
 impl Half {
-    /// What a person is told about it.
-    pub fn told(&self, resource: &str) -> String {
+    /// The exit reason about it.
+    pub fn message(&self, resource: &str) -> String {
         let half = "it is half rewound";
         match self {
             Half::NoPrimary => format!("{half} and there is no primary to go on with: clean up when there is one"),

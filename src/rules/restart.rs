@@ -29,7 +29,7 @@ pub const AT_LEAST: [&str; 5] = [
 pub struct Pending {
     /// Its name.
     pub name: String,
-    /// Its value now, and the one that it will have, where the node could tell.
+    /// Its value now, and the one that it will have, where the node could say.
     pub values: Option<(String, String)>,
 }
 
@@ -38,7 +38,7 @@ pub struct Pending {
 pub struct Facts {
     /// What also decides about a switchover.
     pub switchover: switchover::Facts,
-    /// What waits for a restart on each node that could tell.
+    /// What waits for a restart on each node that could be asked.
     pub pending: BTreeMap<NodeName, Vec<Pending>>,
     /// Only instances for which something waits are restarted.
     pub only_pending: bool,
@@ -93,7 +93,7 @@ pub fn plan(facts: &Facts) -> Verdict {
     }
     for node in &due {
         if let Some(pending) = facts.pending.get(node).filter(|pending| !pending.is_empty()) {
-            let text = format!("{node}: {}", pending.iter().map(told).collect::<Vec<_>>().join(", "));
+            let text = format!("{node}: {}", pending.iter().map(described).collect::<Vec<_>>().join(", "));
             lines.insert(0, Line { weight: Weight::Ok, text });
         }
     }
@@ -105,7 +105,7 @@ fn refused(text: String) -> Line {
     Line { weight: Weight::Refusal, text }
 }
 
-fn told(pending: &Pending) -> String {
+fn described(pending: &Pending) -> String {
     match &pending.values {
         Some((now, then)) => format!("{} {now} -> {then}", pending.name),
         None => pending.name.clone(),
@@ -147,7 +147,7 @@ fn lowered(facts: &Facts) -> Vec<Line> {
         pending.iter().filter(is_lowered).map(move |pending| {
             refused(format!(
                 "{node}: {} is lowered: restart the primary in place first, in maintenance mode; then the standbys",
-                told(pending)
+                described(pending)
             ))
         })
     });
@@ -221,7 +221,7 @@ mod tests {
     use crate::rules::table;
 
     /// srv1 is the primary, srv2 and srv3 stream. What waits on each: `srv1=max_connections:100:200 srv2=`; no word for a node that
-    /// could not tell.
+    /// could not be asked.
     fn facts(pending: &str) -> Facts {
         let nodes = [("srv1", Role::Primary, "1001"), ("srv2", Role::Standby, "1000"), ("srv3", Role::Standby, "990")];
         let member = |role, score: &str| Member {
@@ -295,7 +295,7 @@ mod tests {
     table! { only;
         a_standby: "srv3" => "srv3 then -";
         the_primary: "srv1" => "srv1 is the primary: pgsqlms switchover restarts it, as a standby";
-        nobody: "srv9" => "PostgreSQL does not run on srv9: see pgsqlms status";
+        unknown_node: "srv9" => "PostgreSQL does not run on srv9: see pgsqlms status";
     }
 
     #[test]
@@ -306,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn what_waits_is_told_with_its_values() {
+    fn what_waits_is_listed_with_its_values() {
         let Verdict::Planned(plan) = plan(&facts("srv2=max_connections:100:200,b")) else { panic!() };
         assert_eq!(plan.lines[0].text, "srv2: max_connections 100 -> 200, b");
     }
@@ -335,6 +335,6 @@ mod tests {
         ranked_as_it_was_before: "r1/1 - r1/9" => "runs again and does not follow the primary yet";
         back: "r1/1 - u1/9 r1/11 r9/20" => "runs again and follows the primary";
         down_again: "r1/1 - u1/9 -" => "is stopped";
-        nobody_is_reached: "r - u r" => "runs again and follows the primary";
+        no_node_is_reached: "r - u r" => "runs again and follows the primary";
     }
 }

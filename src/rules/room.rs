@@ -1,4 +1,4 @@
-//! Whether there is room for a promotion: it begins a timeline, and with it a new WAL file, whatever else could be reused.
+//! Whether there is room for a promotion: it begins a timeline, and with it a new WAL file, even if another file could be reused.
 //! A server that cannot write that file ends.
 
 /// What there is.

@@ -1,4 +1,4 @@
-//! How much each node is worth as the next primary: what the primary's monitor tells Pacemaker.
+//! How much each node is worth as the next primary: the scores that the primary's monitor sets.
 //!
 //! Scores are a hint that lets Pacemaker choose well at once; the election in promote decides ([`super::promotion`]).
 
@@ -30,13 +30,13 @@ pub enum SenderState {
 /// One row of `pg_stat_replication`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Replica {
-    /// `application_name`: whatever the client chose to call itself.
+    /// `application_name`: a name that the client chooses.
     pub name: String,
     /// What the walsender does.
     pub state: SenderState,
     /// Up to where the standby has made WAL durable; nothing until it first reports, nor where it follows another history.
     pub flushed: Option<Lsn>,
-    /// Whether it says how much it has made durable, whatever that is: PostgreSQL may let commits wait for it.
+    /// Whether it reports a flush position at all: PostgreSQL may let commits wait for it.
     pub reports: bool,
     /// Whether commits wait, or may wait, for this standby.
     pub synchronous: bool,
@@ -55,7 +55,7 @@ pub struct Standing<'a> {
     pub me: &'a NodeName,
     /// The nodes of the cluster that may run an instance.
     pub members: &'a BTreeSet<NodeName>,
-    /// Who is connected for replication, cluster nodes and strangers alike.
+    /// The receivers that are connected for replication, cluster nodes and strangers alike.
     pub replicas: &'a [Replica],
     /// Where the primary writes now.
     pub current: Lsn,
@@ -86,10 +86,10 @@ pub struct Standing<'a> {
 /// the replication network must not leave the cluster without any (PAF #26, #220). While the primary is new, those that
 /// have not connected yet keep their scores.
 ///
-/// Where a constraint prefers some node, a score below zero does not keep Pacemaker from promoting that node: whoever may not
-/// be promoted gets -INFINITY, and who returns until it has caught up.
+/// Where a constraint prefers some node, a score below zero does not keep Pacemaker from promoting that node: a node that may not
+/// be promoted gets -INFINITY, and one that returns until it has caught up.
 pub fn scores(standing: &Standing) -> BTreeMap<NodeName, Score> {
-    // Who has yielded in an election, or has diverged, stays out until it follows: a constraint may prefer it to everybody.
+    // A node that has yielded in an election, or has diverged, stays out until it follows: a constraint may prefer it to all others.
     let unconnected = |node: &NodeName| match standing.scores.get(node) {
         Some(&Score::NEVER) => Score::NEVER,
         _ => Score::DISCONNECTED,

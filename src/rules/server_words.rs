@@ -1,6 +1,6 @@
 //! What a server's log says, and what helps.
 
-/// Marks of the lines that tell why a server ended, in each language that PostgreSQL speaks (`lc_messages`).
+/// Marks of the lines that say why a server ended, in each language that PostgreSQL speaks (`lc_messages`).
 const FATAL: [&str; 16] = [
     "FATAL:",
     "PANIC:",
@@ -41,7 +41,7 @@ const OTHERS: [&str; 17] = [
     "ჟურნალი:",
 ];
 
-/// Marks of the line that tells more of the message before it, such as which setting it is about.
+/// Marks of the line with the detail of the message before it, such as which setting it is about.
 const DETAIL: [&str; 11] = [
     "DETAIL:",
     "DETALLE:",
@@ -59,12 +59,12 @@ const DETAIL: [&str; 11] = [
 /// The last that a server says on its standard error, with `log_destination = 'syslog'`.
 const TO_SYSLOG: &str = "Future log output will go to log destination \"syslog\"";
 
-/// What a client is told that comes too early or too late: the server does not end for it.
+/// The message to a client that comes too early or too late: the server does not end for it.
 const TO_CLIENT: &str = "the database system is ";
 
-/// What tells most of what a server said in these logs: its first fatal message with its detail, or else its last one; without
+/// The most informative message of a server in these logs: its first fatal message with its detail, or else its last one; without
 /// what `log_line_prefix` puts before it.
-pub fn most_telling(logs: &[String]) -> Option<String> {
+pub fn main_message(logs: &[String]) -> Option<String> {
     let lines: Vec<&str> = logs.iter().flat_map(|log| log.lines()).collect();
     let is_fatal = |line: &&str| FATAL.iter().any(|mark| line.contains(mark)) && !message(line).starts_with(TO_CLIENT);
     let Some(at) = lines.iter().position(is_fatal) else {
@@ -77,8 +77,8 @@ pub fn most_telling(logs: &[String]) -> Option<String> {
     };
     // "configuration file … contains errors": the line before says which.
     let vague = lines[at].ends_with("contains errors");
-    if let Some(told) = lines[..at].iter().rev().find(|line| vague && line.contains("LOG:")) {
-        return Some(message(told).to_owned());
+    if let Some(cause) = lines[..at].iter().rev().find(|line| vague && line.contains("LOG:")) {
+        return Some(message(cause).to_owned());
     }
     let detail_in = |line: &&str| DETAIL.iter().find_map(|mark| Some(line.split_once(mark)?.1.trim().to_owned()));
     let detail = lines.get(at + 1).and_then(detail_in);
@@ -152,25 +152,25 @@ mod tests {
     use super::*;
     use crate::rules::table;
 
-    fn telling(log: &str) -> Option<String> {
-        most_telling(&[log.to_owned()])
+    fn main(log: &str) -> Option<String> {
+        main_message(&[log.to_owned()])
     }
 
     fn said(text: &str) -> Option<String> {
         Some(text.to_owned())
     }
 
-    table! { telling;
+    table! { main;
         nothing: "" => None;
         prefixes_are_left_out: "2026-11-23 02:11:44.765 UTC [26553] FATAL:  could not bind\nLOG:  shut down" => said("could not bind");
         the_first_fatal_counts: "LOG:  a\nPANIC:  b\nFATAL:  c" => said("b");
-        what_a_client_is_told_does_not_count:
+        a_message_to_a_client_does_not_count:
             "x FATAL:  the database system is starting up\nx FATAL:  requested timeline 3 is not a child" => said("requested timeline 3 is not a child");
-        its_detail_is_told_too:
+        its_detail_belongs_to_it:
             "p FATAL:  recovery aborted\np DETAIL:  max_connections = 100 is a lower setting.\np HINT:  h\np LOG:  DETAIL: x"
             => said("recovery aborted: max_connections = 100 is a lower setting.");
         none_is_fatal: "x LOG:  a\ny LOG:  b" => said("b");
-        of_a_broken_configuration_the_line_is_told:
+        of_a_broken_configuration_the_line_counts:
             "LOG:  syntax error in file \"p.conf\" line 8\nFATAL:  configuration file \"p.conf\" contains errors"
             => said("syntax error in file \"p.conf\" line 8");
         run_by_root: "\"root\" execution is not permitted.\nSee the documentation." => said("\"root\" execution is not permitted.");

@@ -1,4 +1,4 @@
-//! Whether a node is set up as the agent needs it: what start and `validate-all` look at, and nobody else.
+//! Whether a node is set up as the agent needs it: the checks of start and `validate-all`, and of no other action.
 
 use std::path::PathBuf;
 
@@ -12,12 +12,12 @@ pub const OLDEST_POSTGRESQL: u32 = 12;
 /// The oldest supported Pacemaker, 2.0.0, by the feature set that it passes.
 const OLDEST_FEATURE_SET: (u32, u32, u32) = (3, 1, 0);
 
-/// How Pacemaker runs the resource, as far as it told.
+/// How Pacemaker runs the resource, as far as it has passed that.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Meta {
     /// `crm_feature_set`; only Pacemaker passes one.
     pub feature_set: Option<String>,
-    /// `notify`: whether instances are told about each other's actions.
+    /// `notify`: whether instances are notified of each other's actions.
     pub notify: Option<bool>,
     /// `promoted-max`: how many primaries there may be.
     pub promoted_max: Option<String>,
@@ -66,7 +66,7 @@ pub enum Unfit {
 }
 
 impl Unfit {
-    /// What Pacemaker is told. Never "not configured", which would stop the resource on every node.
+    /// The exit code for Pacemaker. Never "not configured", which would stop the resource on every node.
     pub fn exit_code(&self) -> OcfExitCode {
         match self {
             Unfit::Pacemaker(_) | Unfit::Postgres(_) => OcfExitCode::NotInstalled,
@@ -80,7 +80,7 @@ impl Unfit {
     }
 }
 
-/// Whether the resource is run as the agent needs it. What nobody told is not held against it: tools validate
+/// Whether the resource is run as the agent needs it. A value that was not passed counts as right: tools validate
 /// resources that are not in a cluster yet.
 ///
 /// # Errors
@@ -117,7 +117,7 @@ pub fn check_node(node: &Node) -> Result<(), Unfit> {
     if node.minimal_wal { Err(Unfit::WalLevel) } else { Ok(()) }
 }
 
-/// Whether its PostgreSQL can be told whom to follow, and by which slot, while it runs, if that is wanted.
+/// Whether its PostgreSQL can be set to follow another node, and by which slot, while it runs, if that is wanted.
 ///
 /// # Errors
 ///
@@ -180,7 +180,7 @@ mod tests {
 
     table! { meta;
         as_it_should_be: ("3.19.0", Some(true), "1") => Ok(());
-        nothing_told: ("", None, "") => Ok(());
+        nothing_passed: ("", None, "") => Ok(());
         feature_sets_compare_as_numbers: ("3.10.0", Some(true), "1") => Ok(());
         oldest: ("3.1.0", Some(true), "1") => Ok(());
         too_old: ("3.0.14", Some(true), "1") => Err(Unfit::Pacemaker("3.0.14".into()));

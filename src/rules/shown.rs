@@ -18,9 +18,9 @@ pub enum Note {
     Due(u8, String),
 }
 
-/// What a monitor tells Pacemaker.
+/// The result that a monitor reports to Pacemaker.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Told {
+pub struct Reported {
     /// The code.
     pub code: OcfExitCode,
     /// The reason.
@@ -29,21 +29,21 @@ pub struct Told {
     pub note: Option<Note>,
 }
 
-/// What a recurring monitor tells Pacemaker that has found `code` and `reason`, when this was `noted`. Nothing but a reason to
-/// look at is ever held back, and never twice in a row.
-pub fn told(code: OcfExitCode, reason: Option<&str>, noted: Option<&Note>) -> Told {
-    let as_found = |note| Told { code, reason: reason.map(str::to_owned), note };
+/// The result that a recurring monitor reports to Pacemaker if it has found `code` and `reason`, when this was `noted`. Nothing but
+/// a reason to look at is ever held back, and never twice in a row.
+pub fn reported(code: OcfExitCode, reason: Option<&str>, noted: Option<&Note>) -> Reported {
+    let as_found = |note| Reported { code, reason: reason.map(str::to_owned), note };
     let (Some(reason), Some(well)) = (reason, without_reason(code)) else { return as_found(None) };
     let (number, kind) = (code as u8, kind(reason));
     match noted {
         Some(Note::Shown(of, kinds)) if *of == number && kinds.contains(&kind) => as_found(noted.cloned()),
         Some(Note::Shown(of, _)) if *of == number => {
-            Told { code: well, reason: None, note: Some(Note::Due(number, shortened(reason))) }
+            Reported { code: well, reason: None, note: Some(Note::Due(number, shortened(reason))) }
         }
         // What was held back is gone again: both are shown, so that two in turn hide neither, and do so in peace.
         Some(Note::Due(of, due)) if *of == number && self::kind(due) != kind => {
             let reason = Some(format!("{reason}; before: {due}"));
-            Told { code, reason, note: Some(Note::Shown(number, vec![kind, self::kind(due)])) }
+            Reported { code, reason, note: Some(Note::Shown(number, vec![kind, self::kind(due)])) }
         }
         _ => as_found(Some(Note::Shown(number, vec![kind]))),
     }
@@ -119,9 +119,9 @@ mod tests {
     use super::*;
     use crate::rules::table;
 
-    /// What a series of monitors tells: `190 A` found becomes `190 A` or `0` told.
+    /// The results of a series of monitors: `190 A` found is reported as `190 A` or `0`.
     fn series(found: &str) -> String {
-        let (mut note, mut told_all): (Option<String>, Vec<String>) = (None, Vec::new());
+        let (mut note, mut results): (Option<String>, Vec<String>) = (None, Vec::new());
         for found in found.split(", ") {
             let (code, reason) = found.split_once(' ').unwrap_or((found, ""));
             let code = match code {
@@ -133,12 +133,12 @@ mod tests {
                 _ => OcfExitCode::DegradedPromoted,
             };
             let noted = note.as_deref().and_then(Note::read);
-            let Told { code, reason, note: new } =
-                told(code, Some(reason).filter(|reason| !reason.is_empty()), noted.as_ref());
+            let Reported { code, reason, note: new } =
+                reported(code, Some(reason).filter(|reason| !reason.is_empty()), noted.as_ref());
             note = new.map(|note| note.to_string());
-            told_all.push(format!("{} {}", code as u8, reason.unwrap_or_default()).trim().to_owned());
+            results.push(format!("{} {}", code as u8, reason.unwrap_or_default()).trim().to_owned());
         }
-        told_all.join(", ")
+        results.join(", ")
     }
 
     table! { series;
@@ -180,9 +180,9 @@ mod tests {
 
     #[test]
     fn a_note_has_as_many_lines_as_it_is_meant_to_have() {
-        let first = told(OcfExitCode::Degraded, Some("a\nb"), None).note.unwrap();
+        let first = reported(OcfExitCode::Degraded, Some("a\nb"), None).note.unwrap();
         assert_eq!(first, Note::Shown(190, vec!["a b".to_owned()]));
-        let due = told(OcfExitCode::Degraded, Some(&"c\n".repeat(500)), Some(&first)).note.unwrap();
+        let due = reported(OcfExitCode::Degraded, Some(&"c\n".repeat(500)), Some(&first)).note.unwrap();
         assert_eq!(due.to_string().lines().count(), 2);
         assert_eq!(read_again(&due.to_string()), Some(due.to_string()));
     }

@@ -4,22 +4,22 @@
 /// (`PostmasterStateMachine`, `src/backend/postmaster/postmaster.c`).
 const AWAITED: [&str; 3] = ["checkpointer", "walsender", "archiver"];
 
-/// The most that is told of.
+/// The most processes that are listed.
 const MOST: usize = 5;
 
 /// What a server is waiting for that shuts down and whose processes have these titles, in one line.
 pub fn waits_for(titles: &[String]) -> String {
     let is_awaited = |title: &&String| title.split(' ').any(|word| AWAITED.contains(&word));
     let awaited: Vec<&String> = titles.iter().filter(is_awaited).collect();
-    let told: Vec<&str> = if awaited.is_empty() {
+    let listed: Vec<&str> = if awaited.is_empty() {
         titles.iter().map(String::as_str).collect()
     } else {
         awaited.iter().map(|title| title.as_str()).collect()
     };
-    match told.len() {
+    match listed.len() {
         0 => "no process says what it is doing".to_owned(),
-        all if all > MOST => format!("waits for {} and {} more", told[..MOST].join(", "), all - MOST),
-        _ => format!("waits for {}", told.join(", ")),
+        all if all > MOST => format!("waits for {} and {} more", listed[..MOST].join(", "), all - MOST),
+        _ => format!("waits for {}", listed.join(", ")),
     }
 }
 

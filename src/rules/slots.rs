@@ -1,7 +1,7 @@
-//! Physical replication slots: one for each other node, on every node, so that whoever is promoted still has the WAL that
+//! Physical replication slots: one for each other node, on every node, so that the promoted node still has the WAL that
 //! its standbys need.
 //!
-//! The primary decides who has a slot, from what the nodes say of themselves ([`Wish`]), and publishes how far each has come
+//! The primary decides which node has a slot, from what the nodes say of themselves ([`Wish`]), and publishes how far each has come
 //! ([`Positions`]). A standby keeps the same slots and moves them on, so that they hold back no more WAL than the primary's.
 
 mod name;
@@ -20,7 +20,7 @@ use crate::parameters::Slots;
 pub use name::{is_ours, name_of};
 pub use positions::Positions;
 
-/// Who is not further behind than this is not behind, and what has moved by less has not moved: a default segment of WAL.
+/// Differences below one default WAL segment are ignored, so that attributes do not change with every transaction.
 const CLOSE: u64 = 16 << 20;
 
 /// A physical slot of ours.
@@ -30,7 +30,7 @@ pub struct Slot {
     pub name: String,
     /// The WAL from here on is kept.
     pub restart: Option<Lsn>,
-    /// Somebody streams from it now.
+    /// A standby streams from it now.
     pub active: bool,
     /// The WAL is gone, and with it the use of the slot.
     pub lost: bool,
@@ -69,7 +69,7 @@ impl Wish {
         }
     }
 
-    /// What an attribute says; anything else is no wish.
+    /// What an attribute says; anything else is not a wish.
     pub fn read(text: &str) -> Option<Self> {
         [Wish::Slot, Wish::NoSlot].into_iter().find(|wish| wish.as_str() == text)
     }

@@ -1,6 +1,6 @@
 //! Whether a primary's WAL stands still: sessions get in and read, and no commit goes through.
 //!
-//! WAL that waits for the disk is nothing strange: a transaction that does not end has some. Only storage itself can tell whether it
+//! WAL that waits for the disk is nothing strange: a transaction that does not end has some. Only storage itself can show whether it
 //! answers, and that is asked for rarely.
 
 use std::fmt;

@@ -38,14 +38,14 @@ pub enum Phase {
 /// How the instance reacted to an attempt to connect.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answer {
-    /// It let us in and told its role.
+    /// It admitted a session, and reported its role.
     Role(Role),
     /// It is there and not accepting connections: SQLSTATE 57P03.
     NotYet,
     /// It is there and refuses us: too many connections, authentication, anything else a live server says.
     Refused(String),
     /// Nothing listens where we looked.
-    NobodyListens(String),
+    NoListener(String),
     /// The name of the host where we should look was not resolved.
     Unresolved {
         /// The name.
@@ -55,16 +55,16 @@ pub enum Answer {
     },
     /// It answers at its socket, and a session got no answer.
     Hangs(Hang),
-    /// It lets nobody in, or no commit goes through, and its storage has not answered for this long.
+    /// It admits no session, or completes no commit, and its storage has not answered for this long.
     StorageHangs(Duration),
     /// The connection was taken, or not even that, and no answer came, neither to a session nor at the socket.
     Silent(Duration),
 }
 
-/// What keeps a server from being told apart from none.
+/// The reason why it is unknown whether a server runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unclear {
-    /// Somebody runs a server without a postmaster, which is nobody's primary.
+    /// A server runs without a postmaster, and not as a primary.
     SingleUser {
         /// Its process.
         pid: i32,
@@ -97,7 +97,7 @@ pub enum Evidence {
         /// A `standby.signal` is there.
         standby_signal: bool,
     },
-    /// Something uses the data directory, or may, that is no server of Pacemaker's.
+    /// Something uses the data directory, or may, that is not Pacemaker's server.
     Unclear(Unclear),
     /// A postmaster uses the data directory.
     Postmaster {
@@ -109,7 +109,7 @@ pub enum Evidence {
         phase: Phase,
         /// How it reacted to us.
         answer: Answer,
-        /// What pg_control says; not read when the answer told the role.
+        /// What pg_control says; not read when the answer was the role.
         control: Option<DbState>,
         /// A `standby.signal` is there.
         standby_signal: bool,
@@ -130,7 +130,7 @@ pub enum Trouble {
     /// The server refuses the agent's connection.
     Refused(String),
     /// The server runs, and nothing listens where the agent looks.
-    NobodyListens(String),
+    NoListener(String),
     /// The name of the host where the agent looks is not resolved.
     Unresolved {
         /// The name.
@@ -160,7 +160,7 @@ pub enum Status {
         /// As what it ran, where pg_control can be read.
         role: Option<Role>,
     },
-    /// Nobody can tell whether it runs.
+    /// It is unknown whether it runs.
     Unclear(Unclear),
     /// It is on its way up.
     Starting(Role),
@@ -238,7 +238,7 @@ fn alive(pid: i32, phase: Phase, answer: &Answer, role: Option<Role>) -> Status 
         }
         // The postmaster got as far as "ready" once: it restarts its children after one of them crashed.
         (Answer::NotYet, Phase::Ready) => running(Trouble::Restarting),
-        (Answer::NobodyListens(whence), Phase::Ready) => running(Trouble::NobodyListens(whence.clone())),
+        (Answer::NoListener(whence), Phase::Ready) => running(Trouble::NoListener(whence.clone())),
     }
 }
 
@@ -254,23 +254,23 @@ fn role_of(control: DbState, standby_signal: bool) -> Role {
     }
 }
 
-/// Who asks for the status.
+/// The caller that asks for the status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Asked {
     /// Pacemaker wants to know what is there, having no expectation.
     Probe,
     /// Pacemaker makes sure that the instance still runs.
     Recurring,
-    /// A person, who names no resource: what is there is told, and nothing is written anywhere.
+    /// An operator, who names no resource: the state is reported, and nothing is written anywhere.
     ByHand,
 }
 
 impl Status {
     /// Whether it runs and cannot be asked.
-    pub fn lets_nobody_in(&self) -> bool {
-        use Trouble::{Hangs, NobodyListens, Refused, Unresolved};
+    pub fn admits_no_session(&self) -> bool {
+        use Trouble::{Hangs, NoListener, Refused, Unresolved};
         let Status::Running { trouble: Some(trouble), .. } = self else { return false };
-        matches!(trouble, Refused(_) | NobodyListens(_) | Unresolved { .. } | Hangs(_))
+        matches!(trouble, Refused(_) | NoListener(_) | Unresolved { .. } | Hangs(_))
     }
 
     /// What a monitor answers.

@@ -106,7 +106,7 @@ pub fn promote(status: &Status) -> Promote {
 pub enum Part {
     /// Nothing.
     None,
-    /// Publish how far its WAL reaches: somebody is about to be promoted.
+    /// Publish how far its WAL reaches: a node is about to be promoted.
     Vote,
     /// Withdraw its vote: the promotion is over.
     Forget,

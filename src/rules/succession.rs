@@ -1,4 +1,4 @@
-//! Who could follow the primary if it failed now: the election without it, on what it knows. A primary that no node could
+//! Which node could follow the primary if it failed now: the election without it, on what it knows. A primary that no node could
 //! follow says so before that matters.
 
 mod words;
@@ -14,7 +14,7 @@ use crate::rules::promotion::{self, Bar, Choice, Facts};
 use crate::rules::scores::{Replica, SenderState};
 use crate::vote::{Ballot, Vote};
 
-/// So long it may be so before a person is told: standbys are restarted, and connections break.
+/// How long this may last before it is reported: standbys are restarted, and connections break.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What the primary knows.
@@ -26,7 +26,7 @@ pub struct Situation<'a> {
     pub own: &'a Vote,
     /// What an election depends on, without any votes.
     pub facts: &'a Facts,
-    /// Who is connected for replication.
+    /// The receivers that are connected for replication.
     pub replicas: &'a [Replica],
     /// Where the primary writes now.
     pub current: Lsn,
@@ -46,7 +46,7 @@ pub fn hindrance(now: &Situation) -> Option<String> {
     let facts = without_primary(now);
     match promotion::choose(&facts, None) {
         Choice::Node { .. } => None,
-        Choice::Nobody(refusal) => Some(words::reason(now, &facts, &refusal)),
+        Choice::NoNode(refusal) => Some(words::reason(now, &facts, &refusal)),
     }
 }
 

@@ -121,7 +121,7 @@ pub struct Plan {
     pub from: NodeName,
     /// The standby that is to be promoted.
     pub to: NodeName,
-    /// Who is to follow it.
+    /// The standbys that are to follow it.
     pub followers: BTreeSet<NodeName>,
     /// The present timeline, if it is known.
     pub timeline: Option<u32>,

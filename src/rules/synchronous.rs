@@ -1,16 +1,16 @@
-//! Synchronous replication: what the primary promised, and whom that lets us promote.
+//! Synchronous replication: what the primary promised, and which nodes may be promoted by that.
 //!
 //! A commit under `synchronous_standby_names` is acknowledged once `k` of the standbys it names have flushed it. After
 //! the primary is gone, a commit can only be on some `k` of those `n` names, and we cannot know which: a sampled
 //! `sync_state` is out of date the moment it is read. So the votes in an election must include a member of *every* set
 //! of `k` names, that is, at least `n - k + 1` of them; the winner, having the most WAL among the voters, then holds
-//! every acknowledged commit. `FIRST k` is treated as `ANY k`, because a change of connections changes who is first.
+//! every acknowledged commit. `FIRST k` is treated as `ANY k`, because a change of connections changes which one is first.
 //!
 //! Its parts, all pure:
 //!
 //! * [`setting`] reads `synchronous_standby_names` exactly as PostgreSQL does;
-//! * [`published`] is what a primary tells the others about its promises, as one line of text;
-//! * [`receivers`] says who confirms commits;
+//! * [`published`] is the text in which a primary publishes its promises, in one line;
+//! * [`receivers`] says which receivers confirm commits;
 //! * [`verdict`](mod@verdict) decides from that and the votes whether a candidate may be promoted;
 //! * [`steps`] says what the primary does next: publish, apply a setting, or nothing;
 //! * [`weak`] says where a commit is acknowledged before it is as safe as that, and what the loss of one node would stop;
@@ -24,10 +24,10 @@
 //! * A name stands for one node. PostgreSQL counts connections, not names: two walsenders called `srv2` satisfy
 //!   `ANY 2 (srv2, srv3)`, and an old connection that has not timed out yet counts for as long as it is listed.
 //! * Only what reports a flush position is eligible: `pg_receivewal` and a base backup do so with a slot or
-//!   `--synchronous`, otherwise they stay `async` even under `*` ([`receivers`]). Whoever has left is forgotten once nodes
+//!   `--synchronous`, otherwise they stay `async` even under `*` ([`receivers`]). A node that has left is forgotten once nodes
 //!   hold what it may have confirmed.
 //! * `synchronous_commit` is `on` or `remote_apply`. With `remote_write` a standby acknowledges what its own operating
-//!   system may still lose, with `local` and `off` nobody was promised anything.
+//!   system may still lose, with `local` and `off` no client was promised anything.
 //! * A list that is too long is safe, one that is too short is not: an extra name only raises the number of votes
 //!   needed. Names outside the cluster are therefore counted, although they never vote.
 

@@ -1,5 +1,5 @@
 //! What `pgsqlms why` explains: why no node is promoted, or what would happen if the primary died now. Each cause is one of a
-//! list, and the first that is true is given. What cannot be seen is no cause.
+//! list, and the first that is true is given. A fact that cannot be seen is not a cause.
 
 mod cluster;
 mod election;
@@ -17,7 +17,7 @@ use crate::rules::overview::{self, Cluster, Cure, Level, Local};
 use crate::rules::promotion;
 use crate::rules::status::Status;
 
-pub use forecast::{Forecast, Loss, Nobody};
+pub use forecast::{Forecast, Loss, NoWinner};
 pub use text::report;
 
 /// What was seen.
@@ -214,7 +214,7 @@ fn unseen(facts: &Facts) -> Vec<String> {
             }
             match &facts.seen.local {
                 Err(why) => unseen.push(format!("PostgreSQL on {}: {why}", facts.seen.me)),
-                Ok(Local { told: Err(why), status }) if !matches!(status, Status::Stopped) => {
+                Ok(Local { report: Err(why), status }) if !matches!(status, Status::Stopped) => {
                     unseen.push(format!("PostgreSQL on {}: {why}", facts.seen.me));
                 }
                 Ok(_) => {}

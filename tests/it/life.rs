@@ -107,7 +107,7 @@ fn sessions_that_hang_do_not_fill_the_server() {
     let Some(instance) = Instance::new() else { return };
     instance.promote();
     let _holder = Holder::locking(&instance, "pg_class");
-    let crowded = "lets nobody in: sessions wait for a lock on a system catalog";
+    let crowded = "admits no session: sessions wait for a lock on a system catalog";
     // On a busy machine one that is given up before it has begun to wait is none.
     eventually("enough sessions that wait", || monitor(&instance, DegradedPromoted).contains(crowded));
     let told = monitor(&instance, DegradedPromoted);

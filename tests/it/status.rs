@@ -10,7 +10,7 @@ use pgsqlms::location::Lsn;
 use pgsqlms::node::NodeName;
 use pgsqlms::rules::check::{Following, Source};
 use pgsqlms::rules::fitness::TooLow;
-use pgsqlms::rules::overview::{Cluster, Facts, Level, Local, Member, Peer, Told, judge, report};
+use pgsqlms::rules::overview::{Cluster, Facts, Level, Local, Member, Peer, Report, judge, report};
 use pgsqlms::rules::status::{Role, Status};
 use pgsqlms::rules::synchronous::waiting::Waiting;
 
@@ -25,8 +25,8 @@ pub(crate) fn member<'a>(facts: &'a mut Facts, node: &str) -> &'a mut Member {
     facts.cluster.as_mut().unwrap().nodes.get_mut(&NodeName::new(node)).unwrap()
 }
 
-pub(crate) fn told(facts: &mut Facts) -> &mut Told {
-    facts.local.as_mut().unwrap().told.as_mut().unwrap()
+pub(crate) fn told(facts: &mut Facts) -> &mut Report {
+    facts.local.as_mut().unwrap().report.as_mut().unwrap()
 }
 
 fn peer(name: &str) -> Peer {
@@ -48,20 +48,20 @@ pub(crate) fn healthy() -> Facts {
         nodes: all_nodes(),
         ..Cluster::default()
     };
-    let told = Told {
+    let told = Report {
         version: "17.12".to_owned(),
         timeline: Some(8),
         lsn: Some(Lsn(0x600_0168)),
         peers: vec![peer("srv2"), peer("srv3")],
         synchronous: "ANY 1 (srv1, srv2, srv3)".to_owned(),
-        ..Told::default()
+        ..Report::default()
     };
     let status = Status::Running { role: Role::Primary, trouble: None };
     Facts {
         resource: "pgsqld".to_owned(),
         me: NodeName::new("srv1"),
         cluster: Ok(cluster),
-        local: Ok(Local { status, told: Ok(told) }),
+        local: Ok(Local { status, report: Ok(told) }),
     }
 }
 
@@ -79,7 +79,7 @@ pub(crate) fn from_standby() -> Facts {
 pub(crate) fn stopped(facts: &mut Facts, node: &str) {
     let member = member(facts, node);
     (member.role, member.score) = (None, None);
-    if let Ok(Local { told: Ok(told), .. }) = &mut facts.local {
+    if let Ok(Local { report: Ok(told), .. }) = &mut facts.local {
         told.peers.retain(|peer| peer.name != node);
     }
 }
@@ -139,7 +139,7 @@ reports! {
     };
     a_standby_is_frozen: Warning, from_standby(), |facts| {
         let status = Status::Unresponsive { pid: 4711, waited: None };
-        facts.local = Ok(Local { told: Err(status.to_string()), status });
+        facts.local = Ok(Local { report: Err(status.to_string()), status });
     };
     a_standby_has_diverged: Warning, healthy(), |facts| {
         told(facts).peers.retain(|peer| peer.name != "srv3");
@@ -181,7 +181,7 @@ reports! {
         facts.cluster.as_mut().unwrap().has_quorum = false;
         ["srv1", "srv2", "srv3"].into_iter().for_each(|node| stopped(facts, node));
         ["srv1", "srv2"].into_iter().for_each(|node| member(facts, node).is_online = false);
-        facts.local = Ok(Local { status: Status::Stopped, told: Err(Status::Stopped.to_string()) });
+        facts.local = Ok(Local { status: Status::Stopped, report: Err(Status::Stopped.to_string()) });
     };
     maintenance_mode_is_on: Warning, healthy(), |facts| {
         facts.cluster.as_mut().unwrap().in_maintenance = true;

@@ -36,7 +36,7 @@ fn without_primary() -> Facts {
     member(&mut facts, "srv1").is_online = false;
     facts.local = Ok(Local {
         status: Status::Running { role: Role::Standby, trouble: None },
-        told: Ok(facts.told().unwrap().clone()),
+        report: Ok(facts.report().unwrap().clone()),
     });
     let mut facts = seen(facts);
     for node in ["srv2", "srv3"] {

@@ -60,7 +60,7 @@ pub fn answer(health: &Health, head_only: bool) -> String {
     response(status, health.reason(), head_only)
 }
 
-/// The answer to what is no question.
+/// The answer to an invalid request.
 pub fn refusal(refused: Refused) -> String {
     response(refused, "ask for /primary or /replica", false)
 }

@@ -1,6 +1,6 @@
-//! What is lost by replacing a node's data: it is told, and kept.
+//! The loss by replacing a node's data: it is printed, and kept.
 
-use super::{Rebuild, tell};
+use super::{Rebuild, print_line};
 use crate::actions::rejoin;
 use crate::agent::Agent;
 use crate::failure::Failure;
@@ -38,40 +38,40 @@ pub(super) fn keep(
     let Some(divergence) = divergence else { return Ok(matches!(at_stake, AtStake::Nothing | AtStake::Kept)) };
     match agent.postgres.keep(divergence) {
         Ok(place) => {
-            command.tell(&format!("What is dropped is kept in {}.", place.display()));
+            command.report(&format!("What is dropped is kept in {}.", place.display()));
             Ok(true)
         }
         Err(error) => {
             if let Some(why) = unkept(&AtStake::Diverged(Some(error.to_string())), command.wish()) {
                 return Err(Failure::NotRebuilt(why));
             }
-            command.tell(&format!("What is dropped is not kept: {error}"));
+            command.report(&format!("What is dropped is not kept: {error}"));
             Ok(false)
         }
     }
 }
 
-/// Tells what would be lost, and what speaks against that.
+/// Prints the loss, and the objections.
 pub(super) fn describe(agent: &mut Agent, at_stake: &AtStake, divergence: Option<&Divergence>) {
     let me = agent.request.me.clone();
     match (at_stake, divergence) {
         (AtStake::Nothing, _) => {
-            tell(&format!("{me} is on the cluster's history: it holds nothing that the primary lacks."));
+            print_line(&format!("{me} is on the cluster's history: it holds nothing that the primary lacks."));
             let unknown = |error: PostgresError| PrimaryWal::Unknown(error.to_string());
-            tell(&agent.postgres.primary_wal().unwrap_or_else(unknown).to_string());
+            print_line(&agent.postgres.primary_wal().unwrap_or_else(unknown).to_string());
         }
-        (AtStake::Kept, _) => tell(&format!("{me} is half rewound: what it alone held is kept in evidence_dir.")),
+        (AtStake::Kept, _) => print_line(&format!("{me} is half rewound: what it alone held is kept in evidence_dir.")),
         (_, Some(divergence)) => {
-            tell(&format!("{me} has {divergence}. That would be dropped:"));
+            print_line(&format!("{me} has {divergence}. That would be dropped:"));
             match agent.postgres.at_stake(divergence) {
-                Ok(transactions) => tell(transactions.trim_end()),
-                Err(error) => tell(&format!("Its transactions cannot be listed: {error}")),
+                Ok(transactions) => print_line(transactions.trim_end()),
+                Err(error) => print_line(&format!("Its transactions cannot be listed: {error}")),
             }
         }
         (AtStake::Unknown(why), _) => {
-            tell(&format!("What {me} holds that the primary lacks cannot be told, and would be lost: {why}"))
+            print_line(&format!("The loss cannot be determined: {me} may hold WAL that the primary lacks: {why}"))
         }
-        (AtStake::Everything | AtStake::Diverged(_), None) => tell(&format!(
+        (AtStake::Everything | AtStake::Diverged(_), None) => print_line(&format!(
             "{me} has another database than the primary. All of it would be dropped; --keep-old keeps it."
         )),
     }

@@ -9,14 +9,14 @@ use crate::node::NodeName;
 use crate::operator::interruption::Interruptions;
 use crate::operator::switchover::carry::{MARGIN, remove};
 use crate::operator::switchover::look::World;
-use crate::operator::switchover::tell;
+use crate::operator::switchover::print_line;
 use crate::pacemaker::moves;
 use crate::rules::restart::{Course, Seen};
 
 /// How often Pacemaker is asked, which starts a program.
 const PAUSE: Duration = Duration::from_millis(300);
 
-/// Restarts it; the exit code. Whatever happens, the ban is removed; and if this process is killed, it ends by itself.
+/// Restarts it; the exit code. The ban is removed in any case; and if this process is killed, it ends by itself.
 pub(super) fn restart(
     world: &mut World,
     node: &NodeName,
@@ -24,7 +24,7 @@ pub(super) fn restart(
     interruptions: &Interruptions,
 ) -> CommandExitCode {
     if interruptions.came().is_some() {
-        tell(&format!("interrupted before the restart of {node} has begun."));
+        print_line(&format!("interrupted before the restart of {node} has begun."));
         return CommandExitCode::Interrupted;
     }
     let clone = match world.cluster().map(|cluster| cluster.clone) {
@@ -34,7 +34,7 @@ pub(super) fn restart(
     let ban = moves::ban_of(&clone, node);
     // One that has ended may be left by a command that was killed.
     let begun = world.tools().withdraw(&ban).and_then(|()| world.tools().ban(&clone, node, wait + MARGIN));
-    tell(&format!("stop    {node}, by the constraint {ban}"));
+    print_line(&format!("stop    {node}, by the constraint {ban}"));
     let until = Deadline::within(wait * 2 + world.clock.now()).or_after(world.clock.as_ref(), wait);
     let mut course = Course::default();
     let stopped = begun
@@ -52,7 +52,7 @@ pub(super) fn restart(
         Err(failure) => (format!("{failure}: {node} {course}"), CommandExitCode::Unfinished),
     };
     let left = is_removed.as_ref().err().map_or(String::new(), |why| format!(" The constraint {ban} is left: {why}."));
-    tell(&format!("{text}.{left}"));
+    print_line(&format!("{text}.{left}"));
     if is_removed.is_err() { CommandExitCode::Unfinished } else { code }
 }
 

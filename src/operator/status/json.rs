@@ -17,9 +17,9 @@ pub(super) fn report(facts: &Facts, verdict: &Verdict) -> String {
         "quorum": cluster.map(|cluster| cluster.has_quorum),
         "fencing": cluster.map(|cluster| cluster.has_fencing),
         "maintenance": cluster.map(|cluster| cluster.in_maintenance),
-        "commits_waiting": facts.told().map(|told| json!({
-            "sessions": told.waiting.sessions,
-            "longest_seconds": told.waiting.longest.as_secs(),
+        "commits_waiting": facts.report().map(|report| json!({
+            "sessions": report.waiting.sessions,
+            "longest_seconds": report.waiting.longest.as_secs(),
         })),
         "not_seen": verdict.unseen,
     });

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::look::World;
-use super::{complain, tell};
+use super::{complain, print_line};
 use crate::clock::Deadline;
 use crate::exit::CommandExitCode;
 use crate::failure::Failure;
@@ -31,7 +31,7 @@ enum Watched {
     Interrupted,
 }
 
-/// Carries it out; the exit code. Whatever happens, the constraint is removed; and if this process is killed, it ends by itself.
+/// Carries it out; the exit code. The constraint is removed in any case; and if this process is killed, it ends by itself.
 pub(in crate::operator) fn out(
     mut world: World,
     plan: Plan,
@@ -39,7 +39,7 @@ pub(in crate::operator) fn out(
     interruptions: &Interruptions,
 ) -> CommandExitCode {
     if interruptions.came().is_some() {
-        tell("interrupted before the switchover has begun.");
+        print_line("interrupted before the switchover has begun.");
         return CommandExitCode::Interrupted;
     }
     let Some((cluster, clone)) = begin(&world) else { return CommandExitCode::Unseen };
@@ -50,7 +50,7 @@ pub(in crate::operator) fn out(
     let cleared = world.tools().withdraw(&constraint);
     let watched = match cleared.and_then(|()| world.tools().prefer(&clone, &plan.to, wait + MARGIN)) {
         Ok(()) => {
-            told(&world, began, &format!("{} is preferred as the primary by {constraint}", plan.to));
+            print_step(&world, began, &format!("{} is preferred as the primary by {constraint}", plan.to));
             follow(&mut world, &plan, &mut watch, cluster, (began, wait), interruptions)
         }
         Err(error) => Err(Failure::from(error)),
@@ -63,7 +63,7 @@ pub(in crate::operator) fn out(
         Err(why) => format!("The constraint {constraint} is left and ends by itself soon: {why}."),
     };
     let (text, code) = account(&world, &watch, watched, wait);
-    tell(&format!("{text}. {removed}"));
+    print_line(&format!("{text}. {removed}"));
     log::warn!("the switchover to {} has ended ({code:?}): {text}. {removed}", plan.to);
     if is_removed.is_err() { CommandExitCode::Unfinished } else { code }
 }
@@ -102,9 +102,9 @@ fn begin(world: &World) -> Option<(Cluster, String)> {
     Some((cluster, clone))
 }
 
-fn told(world: &World, began: Duration, line: &str) {
+fn print_step(world: &World, began: Duration, line: &str) {
     let since = (world.clock.now().saturating_sub(began)).as_millis();
-    tell(&format!("{:>4}.{} s  {line}", since / 1000, since % 1000 / 100));
+    print_line(&format!("{:>4}.{} s  {line}", since / 1000, since % 1000 / 100));
 }
 
 /// Looks at the nodes until it has ended.
@@ -131,7 +131,7 @@ fn follow(
         let (moment, timeline) = world.moment(nodes.iter(), &plan.to, &cluster);
         let now = world.clock.now();
         for line in watch.see(now, &moment, timeline) {
-            told(world, began, &line);
+            print_step(world, began, &line);
         }
         if let Some(end) = watch.end(&moment) {
             return Ok(Watched::Ended(end));
@@ -157,7 +157,7 @@ pub(in crate::operator) fn remove(world: &World, constraint: &str) -> Result<(),
     Err(last)
 }
 
-/// What Pacemaker shows of a node, for a person who wants to know why.
+/// Pacemaker's entry for a node, which shows the operator why.
 fn reason(world: &World, node: &NodeName) -> String {
     let cluster = world.cluster().ok();
     let reason = cluster.and_then(|cluster| cluster.nodes.get(node)?.reason.clone());

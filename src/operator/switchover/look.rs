@@ -139,8 +139,8 @@ impl World {
             let Identity { timeline, lsn, synchronous, .. } = self.ask(node)?;
             return Some(switchover::Instance { timeline: timeline.map(|it| it.0), lsn, synchronous });
         }
-        let told = self.instance.overview().told.map_err(|why| log::debug!("{why}")).ok()?;
-        Some(switchover::Instance { timeline: told.timeline, lsn: told.lsn, synchronous: Some(told.synchronous) })
+        let report = self.instance.overview().report.map_err(|why| log::debug!("{why}")).ok()?;
+        Some(switchover::Instance { timeline: report.timeline, lsn: report.lsn, synchronous: Some(report.synchronous) })
     }
 
     fn ask(&self, node: &NodeName) -> Option<Identity> {

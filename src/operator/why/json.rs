@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::rules::overview::Cure;
-use crate::rules::why::{Answer, Cause, Facts, Forecast, Found, Loss, Nobody};
+use crate::rules::why::{Answer, Cause, Facts, Forecast, Found, Loss, NoWinner};
 
 /// The explanation, as one object.
 pub(super) fn report(facts: &Facts, answer: &Answer) -> String {
@@ -44,10 +44,10 @@ fn cause(Cause { number, id, text, cures }: &Cause) -> Value {
 }
 
 fn forecast(it: &Forecast) -> Value {
-    let (winner, nobody, unseen) = match &it.winner {
+    let (winner, no_winner, unseen) = match &it.winner {
         Ok(winner) => (Some(winner.as_str()), None, None),
-        Err(Nobody::Cause(it)) => (None, Some(cause(it)), None),
-        Err(Nobody::Unseen(why)) => (None, None, Some(why)),
+        Err(NoWinner::Cause(it)) => (None, Some(cause(it)), None),
+        Err(NoWinner::Unseen(why)) => (None, None, Some(why)),
     };
     let loss = it.loss.as_ref().map(|loss| match loss {
         Loss::Nothing(why) => json!({ "bytes": 0, "text": why }),
@@ -58,7 +58,7 @@ fn forecast(it: &Forecast) -> Value {
     json!({
         "primary": it.primary.as_str(),
         "promoted": winner,
-        "nobody": nobody,
+        "not_promoted": no_winner,
         "not_seen": unseen,
         "next": it.next.iter().map(|node| node.as_str()).collect::<Vec<_>>(),
         "loss": loss,

@@ -68,8 +68,8 @@ mod tests {
             r#"<xpath-query><clone id="pgsqld-clone"><primitive id="pgsqld"/></clone>{constraint}</xpath-query>"#
         );
         let found = locations(&xml).unwrap().by_command;
-        let told = |it: &ByCommand| format!("{}{}", it.id, if it.is_over(1_795_878_000) { " over" } else { "" });
-        found.get("pgsqld").into_iter().flatten().map(told).collect::<Vec<_>>().join(", ")
+        let shown = |it: &ByCommand| format!("{}{}", it.id, if it.is_over(1_795_878_000) { " over" } else { "" });
+        found.get("pgsqld").into_iter().flatten().map(shown).collect::<Vec<_>>().join(", ")
     }
 
     table! { left;

@@ -90,7 +90,7 @@ fn every_value_comes_back() {
 }
 
 #[test]
-fn whatever_is_read_is_read_again_after_printing() {
+fn each_conninfo_is_read_again_after_printing() {
     let texts = texts_of(&['a', ' ', '\'', '\\', '='], 7);
     let read = texts.iter().filter_map(|text| text.parse::<Conninfo>().ok());
     let count = read.inspect(|conninfo| assert_eq!(conninfo.text().parse().as_ref(), Ok(conninfo))).count();

@@ -17,8 +17,8 @@ pub(super) fn parse(rest: &str) -> Result<Conninfo, BadConninfo> {
         Ok(())
     };
     let at = rest.find(['@', '/']).filter(|at| rest[*at..].starts_with('@'));
-    let (who, rest) = at.map_or(("", rest), |at| (&rest[..at], &rest[at + 1..]));
-    let (user, password) = who.split_once(':').unwrap_or((who, ""));
+    let (account, rest) = at.map_or(("", rest), |at| (&rest[..at], &rest[at + 1..]));
+    let (user, password) = account.split_once(':').unwrap_or((account, ""));
     store("user", user)?;
     store("password", password)?;
     let (hosts, ports, rest) = addresses(rest)?;

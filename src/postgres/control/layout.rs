@@ -21,7 +21,7 @@ const FORMATS: [Format; 4] = [
     Format { version: 1800, crc_at: 292 },
 ];
 
-/// `floatFormat` holds this, to tell machines with other floating point apart.
+/// `floatFormat` holds this, to recognize machines with another floating-point format.
 const FLOAT_FORMAT: f64 = 1_234_567.0;
 
 /// Reads the bytes, once they are known to be whole.

@@ -51,7 +51,7 @@ fn bytes_and_pg_controldata_agree() {
 }
 
 #[test]
-fn each_major_version_is_told_by_its_catalog() {
+fn each_major_version_is_recognized_by_its_catalog() {
     for (major, (bytes, _)) in STANDBYS {
         let data = ControlData::parse(bytes).unwrap();
         assert_eq!(data.major_version(), Some(major));
@@ -117,7 +117,7 @@ fn every_short_file_is_too_short() {
 }
 
 #[test]
-fn unknown_and_foreign_formats_are_told_apart() {
+fn unknown_and_foreign_formats_are_distinguished() {
     let mut bytes = fifteen();
     bytes[8..12].copy_from_slice(&1900_u32.to_ne_bytes());
     assert_eq!(ControlData::parse(&bytes), Err(ControlError::UnknownVersion(1900)));

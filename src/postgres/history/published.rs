@@ -13,7 +13,7 @@ pub const MAX_PUBLISHED: usize = 16;
 
 const SHORTENED: &str = "..,";
 
-/// Text that is no published history.
+/// Text that is not a published history.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is not a timeline history such as 1@0/3000060,2")]
 pub struct BadPublished(pub String);

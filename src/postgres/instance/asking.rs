@@ -19,7 +19,7 @@ const ROLE: &str = "SELECT standby, CASE WHEN NOT standby THEN pg_catalog.pg_cur
      CASE WHEN NOT standby THEN pg_catalog.pg_current_wal_insert_lsn() END \
      FROM (SELECT pg_catalog.pg_is_in_recovery() AS standby) one";
 
-/// A session gets this share of the time to tell the role, but never less than this.
+/// A session gets this share of the time to report the role, but never less than this.
 const SESSION: f64 = 0.35;
 const SHORTEST: Duration = Duration::from_millis(600);
 
@@ -51,7 +51,7 @@ impl Instance {
         session::PATIENCE.min(self.deadline.left(self.clock.as_ref()))
     }
 
-    /// How long a session may take to tell the role: the step below gets more than half of the time.
+    /// How long a session may take to report the role: the step below gets more than half of the time.
     fn patience_for_role(&self) -> Duration {
         let left = self.deadline.left(self.clock.as_ref());
         session::PATIENCE.min(left.mul_f64(SESSION).max(SHORTEST))
@@ -119,7 +119,7 @@ impl Instance {
             // More connect than it can take: one that is frozen does not run in between.
             Ok(Reaction::FullQueue) if processes::switches(postmaster) != before => Answer::Hangs(self.hang(waited)),
             Ok(Reaction::FullQueue | Reaction::Silence) => Answer::Silent(waited + patience),
-            Ok(Reaction::Nobody) => Answer::NobodyListens(at.to_string()),
+            Ok(Reaction::NoListener) => Answer::NoListener(at.to_string()),
             Err(error) => Answer::Refused(error.to_string()),
         }
     }

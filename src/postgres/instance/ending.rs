@@ -9,8 +9,8 @@ use crate::rules::rejoin::Stage;
 use crate::rules::status::Unclear;
 
 impl Instance {
-    /// Notes that a pg_rewind is about to be ended that the agent has not begun: what it leaves is no database, and nothing in the
-    /// data directory tells. Where that cannot be noted it is ended all the same: stop tells whether processes are left.
+    /// Notes that a pg_rewind is about to be ended that the agent has not begun: it leaves an inconsistent data directory, and
+    /// no file there shows that. If the note cannot be written it is ended all the same: stop must end all processes.
     fn note_rewind(&mut self, pid: i32) {
         let noted = self.notes().and_then(|notes| {
             if notes.stage == Stage::Rewinding {
@@ -34,10 +34,10 @@ impl Instance {
         if let Some(rewind) = orphans.iter().find(|process| process.rewrites()) {
             self.note_rewind(rewind.pid);
         }
-        let told =
+        let checked =
             |pid: i32, sent: Result<(), nix::Error>| sent.map_err(|source| PostgresError::Signal { pid, source });
-        let one = |process: &ServerProcess, signal: Signal| told(process.pid, process.signal(signal));
-        let all = |process: &ServerProcess, signal: Signal| told(process.pid, process.signal_group(signal));
+        let one = |process: &ServerProcess, signal: Signal| checked(process.pid, process.signal(signal));
+        let all = |process: &ServerProcess, signal: Signal| checked(process.pid, process.signal_group(signal));
         match (how, &postmaster) {
             (End::Kill, _) => {
                 postmaster.iter().try_for_each(|process| one(process, Signal::SIGKILL))?;

@@ -11,7 +11,7 @@ use crate::rules::check::{Following, Source};
 use crate::rules::cut_off::{Break, CutOff};
 use crate::rules::follow;
 
-/// The receiver calls itself streaming from its first attempt on. That somebody streams shows by a message, which sets the
+/// The receiver calls itself streaming from its first attempt on. That a WAL sender streams shows by a message, which sets the
 /// two times apart, or by its waiting for one. Before it knows where the primary's WAL ends, what it has received counts.
 const FOLLOWING: &str = "SELECT streaming, pg_catalog.current_setting('primary_conninfo') = '', \
      pg_catalog.pg_wal_lsn_diff(known, replayed)::bigint, \
@@ -43,14 +43,14 @@ impl Instance {
             source: match (column(0), column(1)) {
                 (Some("t"), _) => Source::Stream,
                 (_, Some("t")) => Source::Archive,
-                _ => Source::Nobody,
+                _ => Source::None,
             },
             bytes: bytes.map(|bytes| u64::try_from(bytes).unwrap_or(0)),
             time: seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds.max(0.0)).ok()),
         })
     }
 
-    /// Ends the wait of the startup process: it tries once more when it is told to read its configuration
+    /// Ends the wait of the startup process: it tries once more when it gets the signal to read its configuration
     /// (`WaitForWALToBecomeAvailable`, `src/backend/access/transam/xlogrecovery.c`). Only that process reads it.
     pub(super) fn wake_recovery(&mut self) -> Result<bool, PostgresError> {
         let (processes, titles): (Vec<_>, Vec<_>) =
@@ -64,7 +64,7 @@ impl Instance {
 
     /// Whether one that `streams` or not has received nothing for long, which is noted.
     pub(super) fn see_break(&mut self, streams: bool) -> Option<CutOff> {
-        // One that replays what it has, or waits as it is told to (recovery_min_apply_delay), asks nobody for more: PostgreSQL
+        // One that replays what it has, or waits as configured (recovery_min_apply_delay), asks no server for more: PostgreSQL
         // starts a WAL receiver only when all of that is replayed.
         if streams
             || self.ask(WAITS_FOR_WAL).is_ok_and(|row| row.first().is_some_and(|waits| waits.as_deref() == Some("f")))

@@ -61,7 +61,7 @@ impl Instance {
         ended.signal().map(|signal| format!("signal {signal} has ended it"))
     }
 
-    /// What tells most of what it has said since it was started or promoted here.
+    /// The most informative message of the server since it was started or promoted here.
     pub(super) fn what_it_said(&mut self) -> Option<String> {
         let log = self.log.clone()?;
         self.as_user(|_| Ok(log.last_words())).ok().flatten()

@@ -29,7 +29,7 @@ const PENDING: &str = "SELECT now.name, now.setting, coalesce((SELECT f.setting 
          WHERE pg_catalog.lower(f.name) = pg_catalog.lower(now.name) ORDER BY f.seqno DESC LIMIT 1), now.boot_val) \
      FROM pg_catalog.pg_settings now WHERE now.pending_restart ORDER BY now.name";
 
-/// The role and the timeline. A standby that has received nothing yet tells that of its last restart point.
+/// The role and the timeline. A standby that has received nothing yet reports that of its last restart point.
 const GLANCE: &str = "SELECT standby, CASE WHEN standby THEN coalesce(\
          (SELECT received_tli FROM pg_catalog.pg_stat_wal_receiver WHERE status = 'streaming'), \
          (SELECT timeline_id FROM pg_catalog.pg_control_checkpoint())) \
@@ -79,7 +79,7 @@ impl Instance {
         Ok(self.ask_all(PENDING)?.iter().map(pending).collect())
     }
 
-    /// How this node connects to the others: by what its configuration says of the primary, whoever that is now.
+    /// How this node connects to the others: by what its configuration says of the primary, whichever node that is now.
     ///
     /// # Errors
     ///
@@ -88,7 +88,7 @@ impl Instance {
         let until = self.deadline.or_after(self.clock.as_ref(), PATIENCE);
         let name = Setting::PrimaryConninfo.name();
         let text = self.with_rewind(until, |rewind| rewind.setting(name)).map_err(|error| error.to_string())?;
-        // A node that follows by name, and has nobody to follow, has the setting emptied.
+        // A node that follows by name, and has no primary to follow, has the setting emptied.
         let text = match text.is_empty() {
             true => self.in_force(Setting::PrimaryConninfo).ok().and_then(|it| it.theirs).unwrap_or_default(),
             false => text,

@@ -28,7 +28,7 @@ impl Instance {
             _ => LockFile::Own,
         };
         if let LockFile::Missing { pid } = self.leftovers.lock_file {
-            // Nothing else tells where it listens.
+            // No other source says where it listens.
             self.pid_file = self.look(|_, _| processes::socket(pid)).map(PidFile::from_socket);
         }
         found

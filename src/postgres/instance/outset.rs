@@ -1,4 +1,4 @@
-//! What it is and what it is run with, as far as its files and programs tell.
+//! What it is and what it is run with, as far as its files and programs show.
 
 use std::rc::Rc;
 

@@ -1,14 +1,14 @@
-//! What an instance tells a person: three questions at most.
+//! The report of an instance for the operator: three queries at most.
 
 mod examined;
 
 use super::Instance;
 use crate::postgres::session::Row;
 use crate::postgres::{Postgres, PostgresError};
-use crate::rules::overview::{Local, Peer, Told};
+use crate::rules::overview::{Local, Peer, Report};
 use crate::rules::status::{self, Role};
 
-/// A standby that has received nothing yet tells the timeline of its last restart point.
+/// A standby that has received nothing yet reports the timeline of its last restart point.
 const ITSELF: &str = "SELECT pg_catalog.current_setting('server_version'), \
      CASE WHEN standby THEN coalesce((SELECT received_tli FROM pg_catalog.pg_stat_wal_receiver), \
          (SELECT timeline_id FROM pg_catalog.pg_control_checkpoint())) \
@@ -25,42 +25,42 @@ const PEERS: &str = "SELECT application_name, state, sync_state, replay_lsn, \
      ORDER BY (state = 'streaming') DESC, application_name";
 
 impl Instance {
-    /// What it is doing, and what it tells in a session if it runs.
+    /// Its status, and its report in a session if it runs.
     pub fn overview(&mut self) -> Local {
         let status = status::status(&self.evidence());
         let role = [Role::Primary, Role::Standby].into_iter().find(|role| status.runs_as(*role));
-        let told = match role {
-            Some(role) => self.tell(role).map_err(|error| error.to_string()),
+        let report = match role {
+            Some(role) => self.report(role).map_err(|error| error.to_string()),
             None => Err(status.to_string()),
         };
-        Local { status, told }
+        Local { status, report }
     }
 
-    fn tell(&mut self, role: Role) -> Result<Told, PostgresError> {
+    fn report(&mut self, role: Role) -> Result<Report, PostgresError> {
         let row = self.ask(ITSELF)?;
         let column = |number: usize| row.get(number).and_then(Option::as_deref);
-        let mut told = Told {
+        let mut report = Report {
             version: column(0).unwrap_or_default().split(' ').next().unwrap_or_default().to_owned(),
             timeline: column(1).and_then(|timeline| timeline.parse().ok()),
             lsn: column(2).and_then(|lsn| lsn.parse().ok()),
             is_paused: column(3) == Some("t"),
             pending: column(4).unwrap_or_default().split_whitespace().map(str::to_owned).collect(),
             synchronous: column(5).unwrap_or_default().to_owned(),
-            ..Told::default()
+            ..Report::default()
         };
         match role {
             Role::Primary => {
-                told.peers = self.ask_all(PEERS)?.iter().map(peer).collect();
-                told.waiting = self.waiting()?;
+                report.peers = self.ask_all(PEERS)?.iter().map(peer).collect();
+                report.waiting = self.waiting()?;
             }
             Role::Standby => {
-                told.following = Some(self.following()?);
-                if told.is_paused {
-                    told.too_low = self.see_settings_too_low()?;
+                report.following = Some(self.following()?);
+                if report.is_paused {
+                    report.too_low = self.see_settings_too_low()?;
                 }
             }
         }
-        Ok(told)
+        Ok(report)
     }
 }
 

@@ -5,7 +5,7 @@ use crate::postgres::processes::{self, Processes};
 
 impl Instance {
     /// Removes what a dead postmaster has written to `postmaster.pid`. PostgreSQL, which sees the number only, would not start
-    /// ("lock file already exists") where that is taken: by a dead process that nobody has reaped yet, or by another one since.
+    /// ("lock file already exists") where that is taken: by a dead process that is not reaped yet, or by another one since.
     /// And where the new postmaster happens to get that number, as it may after a power cut, what is there would be taken for
     /// its own word.
     pub(super) fn forget_dead_postmaster(&mut self) {
@@ -19,8 +19,8 @@ impl Instance {
         removed.unwrap_or_else(|error| log::warn!("{error}"));
     }
 
-    /// Removes `postmaster.pid` and its like of an instance that does not run. A rewind removes only the former, and then
-    /// nobody could tell any more whose the latter was.
+    /// Removes stale `postmaster.pid` and socket lock files of an instance that does not run. A rewind removes only the former,
+    /// and then the owner of the lock file could not be determined any more.
     pub(super) fn forget_pid_files(&mut self) {
         if self.is_in_use() {
             return;

@@ -1,4 +1,4 @@
-//! Who replicates, in the words of both sides.
+//! The standbys that replicate, as both sides see it.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ const REPLICATION: &str = "SELECT pg_catalog.pg_current_wal_lsn(), \
          WHERE pg_catalog.strpos(setconfig::text, 'synchronous_commit=') > 0) \
      FROM (SELECT 1) one LEFT JOIN pg_catalog.pg_stat_replication ON true";
 
-/// A role that cannot log in has no sessions: whoever is its member does not get its settings.
+/// A role that cannot log in has no sessions: its members do not get its settings.
 const OVERRIDES: &str = "SELECT r.rolname, d.datname, pg_catalog.split_part(setting, '=', 2), \
      (s.setrole = 0 OR r.rolname = current_user) AND (s.setdatabase = 0 OR d.datname = pg_catalog.current_database()) \
      FROM pg_catalog.pg_db_role_setting s CROSS JOIN pg_catalog.unnest(s.setconfig) setting \
@@ -28,7 +28,7 @@ const OVERRIDES: &str = "SELECT r.rolname, d.datname, pg_catalog.split_part(sett
      LEFT JOIN pg_catalog.pg_database d ON d.oid = s.setdatabase \
      WHERE pg_catalog.starts_with(setting, 'synchronous_commit=') AND COALESCE(r.rolcanlogin, true)";
 
-/// PostgreSQL does not tell how long a commit has waited. The age of its statement is an upper bound.
+/// PostgreSQL does not report how long a commit has waited. The age of its statement is an upper bound.
 const WAITING: &str = "SELECT pg_catalog.count(*), \
      pg_catalog.floor(extract(epoch FROM pg_catalog.max(pg_catalog.clock_timestamp() - query_start)))::bigint \
      FROM pg_catalog.pg_stat_activity WHERE wait_event = 'SyncRep'";
@@ -42,7 +42,7 @@ const LIMITS: &str = "SELECT pg_catalog.current_setting('max_connections'), \
      pg_catalog.current_setting('max_prepared_transactions'), pg_catalog.current_setting('max_locks_per_transaction')";
 
 impl Instance {
-    /// Who replicates from it. One question.
+    /// The standbys that replicate from it. One query.
     pub(super) fn see_replication(&mut self) -> Result<Replication, PostgresError> {
         let rows = self.ask_all(REPLICATION)?;
         let missing = || PostgresError::Sql { what: REPLICATION, why: "no current position".to_owned() };
@@ -79,7 +79,7 @@ impl Instance {
     /// Its settings that are below what pg_control says of the primary's, as last replayed. One question.
     pub(super) fn see_settings_too_low(&mut self) -> Result<Vec<TooLow>, PostgresError> {
         let row = self.ask(LIMITS)?;
-        let missing = || PostgresError::Sql { what: LIMITS, why: "it is no number".to_owned() };
+        let missing = || PostgresError::Sql { what: LIMITS, why: "it is not a number".to_owned() };
         let value = |number: usize| row.get(number).and_then(Option::as_deref)?.parse().ok();
         let value = |number: usize| value(number).ok_or_else(missing);
         let own = Limits {

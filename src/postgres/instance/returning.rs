@@ -22,10 +22,10 @@ const SHARE_OF_ASKING: f64 = 0.3;
 /// The primary may take so long to answer.
 const PRIMARY_PATIENCE: Duration = Duration::from_secs(4);
 
-/// How long one waits to be the only one who rebuilds.
+/// How long a process waits for the lock of the rebuild.
 const CLAIM_PATIENCE: Duration = Duration::from_secs(1);
 
-/// Looking for the end of the WAL gets this share of the time that is left, where what is at stake is to be told.
+/// Looking for the end of the WAL gets this share of the time that is left, when the WAL at stake is to be described.
 const SHARE_OF_READING: f64 = 0.3;
 
 /// How soon that is tried again.
@@ -105,13 +105,13 @@ impl Returning for Instance {
         Ok(Outlook { source, beside: places.beside, old: places.old, free, size, copying, obstacle })
     }
 
-    fn copy(&mut self, tell: &mut dyn FnMut(&str)) -> Result<Vote, PostgresError> {
+    fn copy(&mut self, on_line: &mut dyn FnMut(&str)) -> Result<Vote, PostgresError> {
         let (places, evidence) = (self.places(), self.evidence.clone());
         self.claim_job()?;
         // What an earlier order says does not hold for the copy that is made now.
         let order = self.as_user(|_| evidence.order())?.anew();
         self.put_order(&order)?;
-        let copied = self.with_rewind(self.deadline, |rewind| Ok(rewind.copy(&places, tell)))?;
+        let copied = self.with_rewind(self.deadline, |rewind| Ok(rewind.copy(&places, on_line)))?;
         copied.map_err(|why| {
             if let Err(error) = self.as_user(|_| places.remove_beside()) {
                 log::warn!("{error}");
@@ -128,8 +128,8 @@ impl Returning for Instance {
         })
     }
 
-    // Until this process ends: whoever has copied goes on to say that the copy is whole. Who only looks holds it for a
-    // moment.
+    // Until this process ends: the process that has copied goes on to mark the copy as complete. A process that only looks holds
+    // it for a moment.
     fn claim_job(&mut self) -> Result<(), PostgresError> {
         if self.rebuilds.is_some() {
             return Ok(());

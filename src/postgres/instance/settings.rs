@@ -25,7 +25,7 @@ const SETTING: &str = "WITH lines AS MATERIALIZED (\
 const PATIENCE: Duration = Duration::from_secs(5);
 
 impl Instance {
-    /// By which name a primary would know it; none where that cannot be told.
+    /// By which name a primary would know it; none if that is unknown.
     pub(super) fn look_at_name(&mut self) -> Option<String> {
         let until = self.deadline.or_after(self.clock.as_ref(), PATIENCE);
         let read = self

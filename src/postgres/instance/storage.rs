@@ -1,4 +1,4 @@
-//! Whether storage that hangs is why the server lets nobody in, or why no commit goes through.
+//! Whether hanging storage is the reason why the server admits no session, or completes no commit.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -17,7 +17,7 @@ use crate::rules::status::{self, Answer, Role};
 const PATIENCE: Duration = Duration::from_secs(3);
 const SHARE: f64 = 0.5;
 
-/// In less time than this nothing can be told.
+/// A shorter time proves nothing.
 const SHORTEST: Duration = Duration::from_millis(500);
 
 impl Instance {
@@ -73,7 +73,7 @@ impl Instance {
         };
     }
 
-    /// Whether it answers in time, whatever that is.
+    /// Whether it answers in time, with success or an error.
     fn storage_answers(&mut self, how: &str) -> bool {
         let patience = PATIENCE.min(self.deadline.left(self.clock.as_ref()).mul_f64(SHARE));
         if patience < SHORTEST {

@@ -1,4 +1,4 @@
-//! A data directory as the kernel knows it, and who works in it.
+//! A data directory as the kernel knows it, and the processes that work in it.
 
 use std::cell::OnceCell;
 use std::fs;
@@ -14,13 +14,13 @@ use crate::postgres::mounts;
 pub(super) struct Directory {
     path: PathBuf,
     inode: Option<(u64, u64)>,
-    /// Whose it is: PostgreSQL refuses a directory that is not its user's.
+    /// Its owner: PostgreSQL refuses a directory that is not its user's.
     owner: Option<u32>,
     /// What the server may have been started with.
     names: [PathBuf; 2],
     /// The number in its `postmaster.pid`.
     hint: Option<i32>,
-    /// The file system that it lies on; nothing where only its path tells.
+    /// The file system that it lies on; nothing where only its path is known.
     device: OnceCell<Option<Vec<u8>>>,
 }
 
@@ -86,7 +86,7 @@ impl Directory {
         (is_child || process::is_called_postgres(process) && serves()).then_some(Kind::Server)
     }
 
-    /// Whether a server works in it, whatever its PID namespace.
+    /// Whether a server works in it, in any PID namespace.
     pub(super) fn is_cwd_of_server(&self, pid: i32) -> bool {
         let process = process::path(pid);
         let is_server =

@@ -1,4 +1,4 @@
-//! One process: what /proc tells of it, and how it is signalled.
+//! One process: its entry in /proc, and how it is signalled.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use rustix::process::{PidfdFlags, pidfd_open, pidfd_send_signal};
 pub enum Kind {
     /// A postmaster or one of its children.
     Server,
-    /// A server without a postmaster, which somebody runs at a terminal: `postgres --single`.
+    /// A server without a postmaster, which is run at a terminal: `postgres --single`.
     SingleUser,
     /// A `pg_rewind` that rewrites the data directory.
     Rewind,
@@ -41,7 +41,7 @@ impl ServerProcess {
         (state != 'Z' && state != 'X').then_some(Self { pid, parent, began: began(&stat)?, frozen, kind })
     }
 
-    /// Sends a signal to it; one that is already gone is no error. Another process that has got its number since is not hit: a
+    /// Sends a signal to it; it is not an error if it is already gone. Another process that has got its number since is not hit: a
     /// descriptor holds on to the process while it is looked at once more.
     ///
     /// # Errors
@@ -64,8 +64,8 @@ impl ServerProcess {
         gone_is_fine(sent)
     }
 
-    /// Sends a signal to it and to whatever it has started, such as an `archive_command` that runs in the data directory: every
-    /// child of a postmaster leads a process group (`InitPostmasterChild`).
+    /// Sends a signal to it and to all processes that it has started, such as an `archive_command` that runs in the data
+    /// directory: every child of a postmaster leads a process group (`InitPostmasterChild`).
     ///
     /// # Errors
     ///
@@ -90,7 +90,7 @@ fn gone_is_fine(sent: Result<(), nix::Error>) -> Result<(), nix::Error> {
     }
 }
 
-/// Where the kernel tells of a process.
+/// The directory of a process in /proc.
 pub(super) fn path(pid: i32) -> PathBuf {
     PathBuf::from(format!("/proc/{pid}"))
 }
@@ -148,7 +148,7 @@ pub fn shares_our_namespace(process: &Path) -> bool {
 }
 
 /// Whether the process is in a PID namespace below ours, such as a container's: it has a number in each (`NSpid` in
-/// `/proc/PID/status`). Unlike the namespace itself, everybody may see that.
+/// `/proc/PID/status`). Unlike the namespace itself, all users may see that.
 pub(super) fn is_nested(pid: i32) -> bool {
     let status = std::fs::read(path(pid).join("status")).unwrap_or_default();
     has_several_numbers(&String::from_utf8_lossy(&status))

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::super::history::TimelineHistory;
-use super::super::wal_end::{self, Told};
+use super::super::wal_end::{self, Positions};
 use super::super::{PostgresError, layout};
 use super::Rewind;
 use crate::command::{Invocation, Printed};
@@ -16,7 +16,7 @@ use crate::rules::rejoin::Divergence;
 /// How long describing what is dropped may take; the WAL itself is kept anyway.
 const DESCRIPTION_PATIENCE: Duration = Duration::from_secs(10);
 
-/// The file that tells it.
+/// The file with the description.
 const SUMMARY: &str = "summary.txt";
 
 /// So many of a transaction's relations are named.
@@ -41,7 +41,7 @@ impl Rewind<'_> {
     ) -> Result<(), PostgresError> {
         let control = self.control()?;
         let mut keep_going = || !self.until.has_passed(self.clock);
-        let end = wal_end::on_disk(self.data, &control, Told::default(), None, &mut keep_going);
+        let end = wal_end::on_disk(self.data, &control, Positions::default(), None, &mut keep_going);
         let mut text = format!(
             "What this node held and the cluster went on without: {fork} to {}, {} bytes of WAL.\n",
             end.lsn,
@@ -55,8 +55,8 @@ impl Rewind<'_> {
         layout::replace(&place.join(SUMMARY), &text)
     }
 
-    /// The transactions between these positions. Those that ended are looked for first, so that they are told even where
-    /// there is too much WAL to tell all of it.
+    /// The transactions between these positions. Those that ended are looked for first, so that they are listed even where
+    /// there is too much WAL to read all of it.
     pub(in crate::postgres) fn transactions(
         &self,
         history: &TimelineHistory,
@@ -77,7 +77,7 @@ impl Rewind<'_> {
                 .arg(segment(Lsn(to.0 - 1)));
             let patience = DESCRIPTION_PATIENCE.min(self.left().mul_f64(0.2));
             let said = |dump: &Invocation| match dump.listen(self.runtime, patience) {
-                Ok(printed) => told(printed),
+                Ok(printed) => readable(printed),
                 Err(error) => Err(error.to_string()),
             };
             text += &format!("Timeline {timeline}, {from} to {to}: ");
@@ -91,7 +91,7 @@ impl Rewind<'_> {
 }
 
 /// What pg_waldump has printed, if it could read anything: it also complains about what comes after the last record.
-fn told(printed: Printed) -> Result<String, String> {
+fn readable(printed: Printed) -> Result<String, String> {
     let complaint = || printed.stderr.lines().next().unwrap_or("pg_waldump said nothing").to_owned();
     if printed.status.success() || printed.stdout.contains("rmgr: ") { Ok(printed.stdout) } else { Err(complaint()) }
 }
@@ -106,7 +106,7 @@ fn stretches(history: &TimelineHistory, from: Lsn, to: Lsn) -> Vec<(Timeline, Ls
     history.timelines().filter_map(stretch).collect()
 }
 
-/// All of them, one a line: from how they ended, and from as many of all their records as are told.
+/// All of them, one a line: with their end, and with those of their records that were read.
 fn summary(ends: &str, records: &str) -> String {
     let mut transactions: BTreeMap<u64, Transaction> = BTreeMap::new();
     for (number, line) in ends.lines().filter_map(|line| Some((number(line)?, line))) {
@@ -158,7 +158,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn transactions_are_told_with_their_end_and_relations() {
+    fn transactions_are_listed_with_their_end_and_relations() {
         let waldump = "\
 rmgr: Standby     len (rec/tot):     42/    42, tx:          0, lsn: 0/03027AC0, prev 0/03027928, desc: RUNNING_XACTS
 rmgr: Heap        len (rec/tot):     59/    59, tx:        725, lsn: 0/0303BE40, prev 0/0303BE00, desc: INSERT off 90 flags 0x00, blkref #0: rel 1663/5/16387 blk 4
@@ -183,10 +183,10 @@ pg_waldump: error: error in WAL record at 0/303C2A0: invalid record length
             stderr: stderr.to_owned(),
         };
         let gone = "pg_waldump: error: could not find file";
-        assert_eq!(told(printed(1, "", gone)), Err(gone.to_owned()));
-        assert_eq!(told(printed(0, "", "")), Ok(String::new()));
+        assert_eq!(readable(printed(1, "", gone)), Err(gone.to_owned()));
+        assert_eq!(readable(printed(0, "", "")), Ok(String::new()));
         let some = "rmgr: Heap len";
-        assert_eq!(told(printed(1, some, "pg_waldump: error: invalid record length")), Ok(some.to_owned()));
+        assert_eq!(readable(printed(1, some, "pg_waldump: error: invalid record length")), Ok(some.to_owned()));
     }
 
     #[test]

@@ -12,7 +12,7 @@ pub(super) const SPARE: u64 = 64 << 20;
 pub(super) enum Hindered {
     /// It may be over soon.
     Passing(String),
-    /// It will not be, unless somebody helps.
+    /// It will not be, unless an operator helps.
     Lasting(String),
     /// It never will be.
     Hopeless(String),
@@ -61,7 +61,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_disk_without_room_is_told() {
+    fn a_disk_without_room_is_reported() {
         assert!(has_room(Path::new("/"), 0, "").is_ok());
         let Err(Hindered::Lasting(why)) = has_room(Path::new("/"), u64::MAX - SPARE, "to test") else { panic!() };
         assert!(why.starts_with("/ has ") && why.ends_with(" are needed to test"), "{why}");

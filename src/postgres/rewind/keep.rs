@@ -78,7 +78,7 @@ impl Kept<'_> {
         Ok((!same).then_some("it is another data directory than the one whose rewind was interrupted"))
     }
 
-    /// The WAL files that have to be kept: segments from this one on, whatever their timeline, and all histories.
+    /// The WAL files that have to be kept: segments from this one on, of any timeline, and all histories.
     pub(super) fn wal_from(&self, first_segment: &str) -> Result<Vec<PathBuf>, PostgresError> {
         let needed = |path: &PathBuf| {
             let name = path.file_name().and_then(OsStr::to_str).unwrap_or_default();
@@ -141,7 +141,7 @@ impl Kept<'_> {
     }
 }
 
-/// What tells a data directory from a copy of it: the file `PG_VERSION`, which pg_rewind writes anew in its place.
+/// The mark that distinguishes a data directory from a copy of it: the file `PG_VERSION`, which pg_rewind writes anew in its place.
 fn identity(data: &DataDirectory) -> Result<String, PostgresError> {
     let path = data.file("PG_VERSION");
     let found = fs::metadata(&path).map_err(failed("look at", &path))?;
@@ -149,7 +149,7 @@ fn identity(data: &DataDirectory) -> Result<String, PostgresError> {
     Ok(format!("{} {}\n", found.ino(), born.map_or(0, |born| born.as_nanos())))
 }
 
-/// A file or directory that pg_rewind could not replace, because it belongs to somebody else.
+/// A file or directory that pg_rewind could not replace, because it belongs to another user.
 pub(super) fn foreign(data: &DataDirectory) -> Result<Option<PathBuf>, PostgresError> {
     let me = nix::unistd::geteuid().as_raw();
     let mut directories = vec![data.path().to_owned()];

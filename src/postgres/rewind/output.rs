@@ -28,9 +28,9 @@ pub(super) struct Hindrance {
 pub(super) enum Lasts {
     /// It may be over soon.
     Shortly,
-    /// Until somebody helps.
+    /// Until an operator helps.
     UntilMended,
-    /// For ever: nobody can rewind this.
+    /// For ever: this cannot be rewound.
     ForEver,
 }
 
@@ -40,7 +40,7 @@ const PASSING: [&str; 5] = ["connection to server", "could not connect", "starti
 /// What it says when WAL, or a common past, is missing.
 const LOST: [&str; 3] = ["could not find previous WAL record", "could not find common ancestor", "different systems"];
 
-/// What pg_rewind, told to change nothing, would do.
+/// The result of pg_rewind with `--dry-run`.
 pub(super) fn plan(printed: &Printed) -> Result<Plan, Hindrance> {
     let all = format!("{}\n{}", printed.stderr, printed.stdout);
     if !printed.status.success() {

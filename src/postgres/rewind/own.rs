@@ -1,4 +1,4 @@
-//! The files in a data directory that PostgreSQL does not make: configuration, keys, passwords, whatever people keep there. They
+//! The files in a data directory that PostgreSQL does not make: configuration, keys, passwords, and other files of the operator. They
 //! are this node's own. A rewind, or a copy, neither takes them away nor brings the primary's.
 
 use std::fs::{self, OpenOptions};
@@ -12,7 +12,7 @@ use crate::postgres::PostgresError;
 use crate::postgres::evidence::sync;
 use crate::postgres::layout::DataDirectory;
 
-/// What PostgreSQL makes in a data directory, its log among it. Whatever else is there is not its own.
+/// What PostgreSQL makes in a data directory, its log among it. All other files are not its own.
 const POSTGRESQL: [&str; 38] = [
     "PG_VERSION",
     "backup_label",

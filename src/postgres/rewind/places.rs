@@ -1,7 +1,7 @@
 //! The directories of a rebuild, and what becomes of them. The caller acts as the PostgreSQL user.
 //!
-//! The copy is made in a directory beside the data directory, with a file in it that says whose it is: only such a one is
-//! ever removed. What is in its place, and what is not, tells how far the renames have come.
+//! The copy is made in a directory beside the data directory, with a file in it that names its owner: only such a one is
+//! ever removed. The directories that exist, and those that do not, show how far the renames have come.
 
 use std::fs::{self, DirBuilder};
 use std::io::ErrorKind;
@@ -76,7 +76,7 @@ impl Places {
     pub(crate) fn obstacle(&self, user: &str) -> Option<String> {
         let (data, parent) = (self.data.display(), self.data.parent()?);
         if !is_directory(&self.data) {
-            return Some(format!("{data} is no directory, or a link to one: set pgdata to the directory itself"));
+            return Some(format!("{data} is not a directory, or a link to one: set pgdata to the directory itself"));
         }
         if is_mount_point(&self.data, parent) {
             return Some(format!("{data} is a mount point, which cannot be renamed: rebuild by pg_basebackup by hand"));
@@ -172,7 +172,7 @@ impl Places {
     /// Removes the old data.
     pub(crate) fn remove_old(&self) -> Result<(), PostgresError> {
         if is_directory(&self.old) {
-            // First: then what is left tells where it was.
+            // First: then the rest still shows where it was.
             mounts::check("remove", &self.old)?;
             waldir::remove_of(&self.old, &self.data)?;
             mounts::remove_tree(&self.old)
@@ -214,7 +214,7 @@ pub(super) fn is_empty(directory: &Path) -> bool {
     is_directory(directory) && fs::read_dir(directory).is_ok_and(|mut entries| entries.next().is_none())
 }
 
-/// Also where the same file system is mounted once more. What cannot be told may be one.
+/// Also where the same file system is mounted once more. If that cannot be determined, it may be one.
 pub(super) fn is_mount_point(data: &Path, parent: &Path) -> bool {
     let device = |path: &Path| path.metadata().map(|found| found.dev()).ok();
     device(data) != device(parent) || mounts::is_point(data).unwrap_or(true)
@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_replaced_is_told() {
+    fn an_obstacle_to_the_exchange_is_reported() {
         let (here, places) = places();
         fs::remove_dir(places.data.join("pg_wal")).unwrap();
         std::os::unix::fs::symlink(here.path().join("nowhere"), places.data.join("pg_wal")).unwrap();

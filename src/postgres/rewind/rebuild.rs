@@ -15,7 +15,7 @@ use crate::postgres::PostgresError;
 use crate::postgres::conninfo::{Conninfo, Password};
 use crate::postgres::evidence::sync;
 use crate::postgres::layout::{self, DataDirectory};
-use crate::postgres::wal_end::{self, Told};
+use crate::postgres::wal_end::{self, Positions};
 use crate::rules::rebuild::Copying;
 use crate::rules::rejoin::Stage;
 use crate::vote::{Extent, Reach, Vote};
@@ -36,8 +36,8 @@ impl Rewind<'_> {
         Ok((source, password))
     }
 
-    /// Copies whoever this node replicates from, with this node's own configuration; how far the copy reaches.
-    pub(crate) fn copy(&self, places: &Places, tell: &mut dyn FnMut(&str)) -> Result<Vote, String> {
+    /// Copies the server that this node replicates from, with this node's own configuration; returns how far the copy reaches.
+    pub(crate) fn copy(&self, places: &Places, on_line: &mut dyn FnMut(&str)) -> Result<Vote, String> {
         let said = |error: PostgresError| error.to_string();
         let notes = self.evidence.notes().map_err(said)?;
         if notes.stage == Stage::Rewinding && !notes.evidence.is_empty() {
@@ -73,7 +73,7 @@ impl Rewind<'_> {
             .relay(self.runtime, SILENCE, &mut |line| {
                 let copying = Copying::read(line);
                 if copying.is_none() || copying.map(|copying| copying.percent) != percent {
-                    tell(line);
+                    on_line(line);
                 }
                 let is_first = percent.is_none();
                 if let Some(copying) = copying.filter(|copying| Some(copying.percent) != percent) {
@@ -87,7 +87,7 @@ impl Rewind<'_> {
         let copy = DataDirectory::new(&places.copy);
         let path = copy.file("global/pg_control");
         let control = copy.control().map_err(said)?.map_err(|error| format!("{}: {error}", path.display()))?;
-        let end = wal_end::on_disk(&copy, &control, Told::default(), None, &mut || true);
+        let end = wal_end::on_disk(&copy, &control, Positions::default(), None, &mut || true);
         if let Extent::Unread(why) = end.extent {
             return Err(format!("the copy's WAL cannot be read: {why}"));
         }

@@ -1,4 +1,4 @@
-//! Whom this node replicates from: the source of a rewind and of a copy, and who is asked before.
+//! The server that this node replicates from: the source of a rewind and of a copy, and the one that is asked before.
 
 use super::hindered::Hindered;
 use super::{Geometry, Rewind};
@@ -17,7 +17,7 @@ impl Rewind<'_> {
         Ok(server.arg("-C").arg(name).run(self.runtime, self.left())?.trim_end_matches('\n').to_owned())
     }
 
-    /// Where to rewind from: whoever this node replicates from, and the password, which goes another way.
+    /// The server to rewind from: the one that this node replicates from; and the password, which goes another way.
     pub(super) fn source(&self) -> Result<(Conninfo, Option<Password>), Hindered> {
         let (mut source, password) = self.upstream("pg_rewind")?;
         source.set("dbname", "postgres");
@@ -27,14 +27,14 @@ impl Rewind<'_> {
         Ok((source, password))
     }
 
-    /// How `program` connects to whoever this node replicates from, and the password, which goes another way.
+    /// How `program` connects to the server that this node replicates from, and the password, which goes another way.
     pub(super) fn upstream(&self, program: &str) -> Result<(Conninfo, Option<Password>), Hindered> {
         let conninfo: Conninfo = self
             .setting("primary_conninfo")?
             .parse()
             .map_err(|error| Hindered::Lasting(format!("primary_conninfo: {error}")))?;
         if conninfo.iter().next().is_none() {
-            return Err(Hindered::Lasting("primary_conninfo is not set: there is nobody to copy from".to_owned()));
+            return Err(Hindered::Lasting("primary_conninfo is not set: there is no server to copy from".to_owned()));
         }
         let (mut source, password) = conninfo.split();
         source.remove("replication");
@@ -45,7 +45,7 @@ impl Rewind<'_> {
         Ok((source, password))
     }
 
-    /// Whether whoever this node replicates from still has what comes after the end of this node's WAL, which is `vote`'s. It is
+    /// Whether the server that this node replicates from still has the WAL after the end of this node's WAL, which is `vote`'s. It is
     /// asked as the WAL receiver asks: from the beginning of the segment on.
     pub(in crate::postgres) fn ask_for_wal(&self, vote: &Vote, user: &SystemUser) -> Result<PrimaryWal, PostgresError> {
         let (conninfo, password) = match self.upstream("pgsqlms") {

@@ -39,7 +39,7 @@ fn shared(data: &DataDirectory) -> Result<Option<String>, PostgresError> {
 }
 
 impl Rewind<'_> {
-    /// What keeps this data directory from being rewound until somebody helps: what is not its own, and files that pg_rewind may
+    /// What keeps this data directory from being rewound until an operator helps: what is not its own, and files that pg_rewind may
     /// not replace, at which it would stop half-way.
     pub(super) fn check_surroundings(&self) -> Result<(), Hindered> {
         if let Some(why) = mounted(self.data)?.map_or_else(|| shared(self.data), |why| Ok(Some(why)))? {
@@ -50,7 +50,7 @@ impl Rewind<'_> {
         foreign.map_or(Ok(()), |path| Err(Hindered::Lasting(format!("{path} does not belong to {user}"))))
     }
 
-    /// The same, and whether there is room to keep what is dropped: all that can be told before pg_rewind is asked.
+    /// The same, and whether there is room to keep what is dropped: all that can be determined before pg_rewind is asked.
     pub(in crate::postgres) fn hindrance(&self, divergence: &Divergence) -> Option<String> {
         let why = |hindered: Hindered| Some(hindered.why());
         self.check_surroundings().map_or_else(why, |()| self.lacks_room(divergence))
@@ -90,7 +90,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_tablespace_directory_that_another_instance_uses_is_told() {
+    fn a_tablespace_directory_that_another_instance_uses_is_reported() {
         let here = tempfile::tempdir().unwrap();
         let (pgdata, place) = (here.path().join("data"), here.path().join("space"));
         fs::create_dir_all(pgdata.join("pg_tblspc")).unwrap();
@@ -101,7 +101,10 @@ mod tests {
         let data = DataDirectory::new(&pgdata);
         assert_eq!(shared(&data).unwrap(), None);
         fs::create_dir(place.join("PG_17_202406281")).unwrap();
-        let told = shared(&data).unwrap().unwrap();
-        assert!(told.ends_with("holds PG_17_202406281 besides: move that") && told.contains("/space"), "{told}");
+        let obstacle = shared(&data).unwrap().unwrap();
+        assert!(
+            obstacle.ends_with("holds PG_17_202406281 besides: move that") && obstacle.contains("/space"),
+            "{obstacle}"
+        );
     }
 }

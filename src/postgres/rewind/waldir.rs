@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use super::places::{is_directory, is_empty, is_mount_point, is_there, mounted_below};
 use crate::postgres::{PostgresError, mounts};
 
-/// What tells the two names of a WAL directory apart, of which one is in use and the other is free.
+/// The suffix of one of the two names of a WAL directory, of which one is in use and the other is free.
 const SUFFIX: &str = ".pgsqlms";
 
 /// Where the WAL of an instance is, and where that of its copy goes.

@@ -1,4 +1,4 @@
-//! Whether somebody answers at the socket: the step below a session.
+//! Whether the server answers at the socket: the step below a session.
 //!
 //! A postmaster forks a child for every connection, and that answers a request for encryption before it looks at any catalog
 //! (`ProcessStartupPacket` in `backend_startup.c`): also where connections are exhausted, logins are slow or catalogs locked.
@@ -23,14 +23,14 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// How a socket reacted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reaction {
-    /// Somebody took the connection and answered, whatever that was.
+    /// A process took the connection and answered anything.
     Answer,
     /// Its queue was full all the time.
     FullQueue,
     /// The connection waits, and no answer came.
     Silence,
-    /// There is no socket, or nobody listens there.
-    Nobody,
+    /// There is no socket, or no process listens there.
+    NoListener,
 }
 
 /// Tries the socket for at most `patience`. Only an address is tried: a name would have to be looked up.
@@ -39,12 +39,12 @@ pub fn knock(runtime: &Runtime, at: &Address, patience: Duration) -> Reaction {
     let tries = async {
         loop {
             match exchange(at).await {
-                // Fewer than one byte: the child has ended without an answer, but somebody forked it.
+                // Fewer than one byte: the child has ended without an answer, but a postmaster forked it.
                 Ok(()) => return Reaction::Answer,
                 Err(error) => match error.kind() {
                     ErrorKind::WouldBlock => last = Reaction::FullQueue,
                     ErrorKind::ConnectionReset | ErrorKind::BrokenPipe => return Reaction::Answer,
-                    _ => return Reaction::Nobody,
+                    _ => return Reaction::NoListener,
                 },
             }
             tokio::time::sleep(PAUSE).await;
@@ -89,11 +89,11 @@ mod tests {
     }
 
     #[test]
-    fn no_socket_and_a_socket_that_nobody_serves() {
+    fn no_socket_and_a_socket_without_a_listener() {
         let directory = tempfile::tempdir().unwrap();
-        assert_eq!(knocked(directory.path()), Reaction::Nobody);
+        assert_eq!(knocked(directory.path()), Reaction::NoListener);
         drop(UnixListener::bind(directory.path().join(".s.PGSQL.1")).unwrap());
-        assert_eq!(knocked(directory.path()), Reaction::Nobody);
+        assert_eq!(knocked(directory.path()), Reaction::NoListener);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Writes valid WAL into memory, for tests: small pages, small segments, and whatever damage a test wants.
+//! Writes valid WAL into memory, for tests: small pages, small segments, and any damage that a test needs.
 
 use std::collections::BTreeMap;
 use std::io::{self, Cursor};

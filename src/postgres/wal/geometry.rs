@@ -3,7 +3,7 @@
 use crate::location::{Lsn, Timeline};
 use crate::postgres::control::ControlData;
 
-/// The sizes that one cluster's WAL has, and whose it is.
+/// The sizes of one cluster's WAL, and its system identifier.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Geometry {
     segment_size: u32,

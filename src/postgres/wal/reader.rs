@@ -121,7 +121,7 @@ impl<'a> WalReader<'a> {
     ///
     /// # Errors
     ///
-    /// [`WalError`]: it cannot be told.
+    /// [`WalError`]: it cannot be determined.
     pub fn next_record(&mut self) -> Result<Next, WalError> {
         let next = match self.ended {
             Some(why) => Err(Halt::End(why)),
@@ -141,7 +141,7 @@ impl<'a> WalReader<'a> {
     ///
     /// # Errors
     ///
-    /// [`WalError`]: it cannot be told.
+    /// [`WalError`]: it cannot be determined.
     pub(super) fn holds(&mut self, at: Lsn) -> Result<bool, WalError> {
         let Some(byte) = at.0.checked_sub(1).map(Lsn) else { return Ok(false) };
         // After a switch the rest of a segment is zeros.
@@ -258,7 +258,7 @@ impl<'a> WalReader<'a> {
         let number = self.geometry.segment_of(at);
         if self.segment.as_ref().is_none_or(|segment| segment.number != number) {
             self.open(number)?;
-            // The first page tells whether the file is what its name says.
+            // The first page shows whether the file is the segment of its name.
             self.read(self.geometry.segment_start(at))?;
         }
         if self.page.at != at || self.page.head.is_none() {
@@ -318,7 +318,7 @@ impl<'a> WalReader<'a> {
         Ok(())
     }
 
-    /// Judges the head of the page that was just read. The first of all tells the version.
+    /// Judges the head of the page that was just read. The first of all holds the version.
     fn judge(&mut self, at: Lsn) -> Result<Head, Halt> {
         let magic = Head::magic(&self.page.bytes);
         let format = match self.format.or(Format::of_magic(magic)) {

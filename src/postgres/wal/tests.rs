@@ -248,7 +248,7 @@ fn switch_that_ends_with_its_segment_skips_nothing() {
 }
 
 #[test]
-fn reading_can_be_interrupted_and_then_tells_a_lower_bound() {
+fn reading_can_be_interrupted_and_then_returns_a_lower_bound() {
     let (wal, records) = mixed();
     let history = TimelineHistory::first(Timeline(1));
     let mut asked = 0;

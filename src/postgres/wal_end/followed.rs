@@ -28,17 +28,17 @@ impl Histories {
     /// Those in a data directory.
     ///
     /// PostgreSQL follows none that does not lead through its last checkpoint and its minimum recovery point: it refuses to
-    /// start along it. A standby that has diverged has such a history, once the new primary has told it.
+    /// start along it. A standby that has diverged has such a history, once the new primary has sent it.
     pub(super) fn of(data: &DataDirectory, control: &ControlData) -> Histories {
         let mut trouble = None;
         let mut read = |timeline| {
             let read = data.history(timeline);
-            read.map_err(|error| trouble = Some(told(&error, &history::file_name(timeline)))).ok()
+            read.map_err(|error| trouble = Some(in_short(&error, &history::file_name(timeline)))).ok()
         };
         let checkpoint = read(control.timeline).unwrap_or_else(|| TimelineHistory::forgotten(control.timeline));
         let (timelines, unlisted) = match newer(data, control.timeline) {
             Ok(timelines) => (timelines, None),
-            Err(error) => (Vec::new(), Some(told(&error, "pg_wal"))),
+            Err(error) => (Vec::new(), Some(in_short(&error, "pg_wal"))),
         };
         let newer: Vec<TimelineHistory> = timelines.into_iter().filter_map(read).collect();
         let newer = newer.into_iter().filter(|history| leads_on(history, control)).collect();
@@ -75,7 +75,7 @@ fn leads_on(history: &TimelineHistory, control: &ControlData) -> bool {
 }
 
 /// An error about the file of this name, in few words.
-pub(super) fn told(error: &PostgresError, name: &str) -> String {
+pub(super) fn in_short(error: &PostgresError, name: &str) -> String {
     match error {
         PostgresError::File { source, .. } => format!("{name}: {source}"),
         PostgresError::Content { why, .. } => format!("{name}: {why}"),

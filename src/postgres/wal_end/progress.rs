@@ -1,4 +1,4 @@
-//! How far WAL was read, for the next one who reads it.
+//! How far WAL was read, for the next reader.
 
 use std::fmt;
 use std::str::FromStr;

@@ -4,7 +4,7 @@ use super::super::control::ControlData;
 use super::super::history::TimelineHistory;
 use super::super::wal::{self, Geometry, Record, Segments, WalError};
 use super::followed::Histories;
-use super::{End, Progress, Told};
+use super::{End, Positions, Progress};
 use crate::location::Lsn;
 use crate::vote::Extent;
 
@@ -38,12 +38,12 @@ impl OnDisk<'_> {
     pub(super) fn end(
         &self,
         histories: &Histories,
-        told: Told,
+        positions: Positions,
         noted: Option<&Progress>,
         keep_going: &mut dyn FnMut() -> bool,
     ) -> End {
-        let (history, doubt) = self.followed(histories, told.replayed);
-        let known = told.replayed.unwrap_or_default().max(self.control.redo);
+        let (history, doubt) = self.followed(histories, positions.replayed);
+        let known = positions.replayed.unwrap_or_default().max(self.control.redo);
         let from = self.from(history, known, noted);
         let start = match from {
             Ok(From::Record(at) | From::End(at)) => at,
@@ -58,9 +58,9 @@ impl OnDisk<'_> {
             Some(why) => Extent::Unread(why),
             None => found.extent,
         };
-        // pg_control tells of that checkpoint, whether it was read or not.
+        // pg_control has that checkpoint, whether it was read or not.
         let lsn = if extent == Extent::Exact { found.end } else { found.end.max(self.control.checkpoint) };
-        let received = told.received.filter(|received| match self.lies_on(history, *received) {
+        let received = positions.received.filter(|received| match self.lies_on(history, *received) {
             Ok(is_on_it) => *received <= lsn || is_on_it,
             Err(error) => {
                 extent = Extent::Unread(error.to_string());

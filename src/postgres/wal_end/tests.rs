@@ -24,8 +24,8 @@ fn control(redo: Lsn, timeline: u32) -> ControlData {
     }
 }
 
-fn replayed(lsn: Lsn) -> Told {
-    Told { received: None, replayed: Some(lsn) }
+fn replayed(lsn: Lsn) -> Positions {
+    Positions { received: None, replayed: Some(lsn) }
 }
 
 /// Newest first, the checkpoint's own last.
@@ -39,12 +39,17 @@ fn histories(published: &[&str]) -> Histories {
 fn read(
     segments: &dyn Segments,
     published: &[&str],
-    told: Told,
+    positions: Positions,
     noted: Option<&Progress>,
     keep_going: &mut dyn FnMut() -> bool,
 ) -> End {
     let control = control(first_record(), 1);
-    OnDisk { segments, geometry: geometry(), control: &control }.end(&histories(published), told, noted, keep_going)
+    OnDisk { segments, geometry: geometry(), control: &control }.end(
+        &histories(published),
+        positions,
+        noted,
+        keep_going,
+    )
 }
 
 /// The first record is behind the head of the first page.
@@ -88,7 +93,7 @@ fn taken_timelines_are_skipped_and_forgotten() {
     let data = DataDirectory::new(here.path());
     let files = || fs::read_dir(&wal).unwrap().count();
     take_timelines(&data, Timeline(2), Timeline(3)).unwrap();
-    assert_eq!(files(), 0, "nobody has taken the next");
+    assert_eq!(files(), 0, "no node has taken the next");
     take_timelines(&data, Timeline(2), Timeline(5)).unwrap();
     assert_eq!(files(), 2);
     assert!(!data.history(Timeline(4)).unwrap().contains(Timeline(2), Lsn(0)));

@@ -15,7 +15,7 @@ const LONGEST: usize = 1 << 24;
 /// The name by which a server says whether it is a standby.
 const IN_HOT_STANDBY: &[u8] = b"in_hot_standby\0";
 
-/// With whom, and as whom, one speaks.
+/// The server, and the account of the conversation.
 pub(super) struct Login<'a> {
     /// Besides `replication`.
     pub(super) parameters: &'a [(&'a str, &'a str)],
@@ -81,7 +81,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
         }
     }
 
-    /// Answers a request to prove who we are.
+    /// Answers a request to authenticate.
     async fn prove(&mut self, login: &Login<'_>, mut body: Bytes) -> Result<(), Sent> {
         let missing = || broken("the primary asks for a password, and there is none");
         let password = || login.password.ok_or_else(missing);

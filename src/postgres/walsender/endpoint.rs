@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn a_password_comes_from_a_file_that_nobody_else_can_read() {
+    fn a_password_comes_from_a_file_that_only_its_owner_can_read() {
         let home = tempfile::tempdir().unwrap();
         let file = home.path().join(".pgpass");
         fs::write(&file, "srv2:5432:replication:rep:secret\nlocalhost:*:*:*:local\n").unwrap();

@@ -13,7 +13,7 @@ fn message(kind: u8, body: &[u8]) -> Vec<u8> {
 }
 
 fn error(sqlstate: &str) -> Vec<u8> {
-    message(b'E', format!("SERROR\0C{sqlstate}\0Mit is told\0\0").as_bytes())
+    message(b'E', format!("SERROR\0C{sqlstate}\0Mit says so\0\0").as_bytes())
 }
 
 fn row(value: &str) -> Vec<u8> {
@@ -141,7 +141,7 @@ fn where_tls_is_wanted_nothing_is_sent_without_it() {
     assert!(!needs_tls(&"sslmode=prefer".parse().unwrap()));
 }
 
-/// What comes of a server that answers so when it is asked who it is.
+/// The result with a server that answers so to IDENTIFY_SYSTEM.
 fn identified(replies: Vec<Vec<u8>>) -> Result<Identity, String> {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let conninfo = format!("host=127.0.0.1 port={} user=rep", listener.local_addr().unwrap().port()).parse().unwrap();
@@ -174,5 +174,5 @@ fn an_instance_says_who_it_is() {
         synchronous: Some("ANY 1 (srv1, srv2)".to_owned()),
     };
     assert_eq!(identified(vec![welcome("on"), identity, names]), Ok(expected));
-    assert_eq!(identified(vec![error("57P03")]), Err("it is told".to_owned()));
+    assert_eq!(identified(vec![error("57P03")]), Err("it says so".to_owned()));
 }

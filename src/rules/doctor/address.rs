@@ -87,7 +87,7 @@ fn no_colocation(it: &Configuration) -> Vec<Found> {
         let (id, handle) = (address.id, it.handle());
         found_if(colocations(it, address).next().is_none(), || {
             found(
-                format!("nothing keeps {id} where the primary is: clients that use it meet a standby, or nobody"),
+                format!("nothing keeps {id} where the primary is: clients that use it reach a standby, or no server"),
                 format!("pcs constraint colocation add {id} with Promoted {handle}"),
                 "moves the address to the primary",
             )
@@ -126,7 +126,7 @@ fn no_promote_order(it: &Configuration) -> Vec<Found> {
 fn mandatory_order(it: &Configuration) -> Vec<Found> {
     of_each(it, |address| {
         let all = orders(it, address, "demote", "stop").chain(orders(it, address, "stop", "stop"));
-        let tell = |order: &Order| {
+        let describe = |order: &Order| {
             let (id, handle, action) = (address.id, it.handle(), &order.first.1);
             found(
                 format!(
@@ -137,14 +137,14 @@ fn mandatory_order(it: &Configuration) -> Vec<Found> {
                 format!("after `pcs constraint remove {}`", order.id),
             )
         };
-        all.filter(|order| order.is_mandatory).map(tell).collect()
+        all.filter(|order| order.is_mandatory).map(describe).collect()
     })
 }
 
 fn symmetrical(it: &Configuration) -> Vec<Found> {
     of_each(it, |address| {
         let (id, handle) = (address.id, it.handle());
-        let tell = |order: &Order| {
+        let describe = |order: &Order| {
             found(
                 format!(
                     "{} is symmetrical: {id} leaves before the demotion, and standbys miss the end of the WAL",
@@ -154,7 +154,7 @@ fn symmetrical(it: &Configuration) -> Vec<Found> {
                 format!("after `pcs constraint remove {}`", order.id),
             )
         };
-        orders(it, address, "promote", "start").filter(|order| order.is_symmetrical).map(tell).collect()
+        orders(it, address, "promote", "start").filter(|order| order.is_symmetrical).map(describe).collect()
     })
 }
 

@@ -1,4 +1,4 @@
-//! Who is let in to replicate and to rewind: pg_hba.conf, and what the role of replication may do.
+//! Which roles may connect to replicate and to rewind: pg_hba.conf, and what the role of replication may do.
 
 use super::Severity::{Failure, Warning};
 use super::{Check, Facts, Found, HbaLine, Server, found, found_if, served};
@@ -51,7 +51,7 @@ fn may_mean(line: &HbaLine, role: Option<&str>) -> bool {
     is_vague || role.is_none_or(|role| has(&line.users, role))
 }
 
-/// Who rewinds: the parameter says it, or it is the role of replication.
+/// The role that rewinds: that of the parameter, or the role of replication.
 fn rewinding_role(facts: &Facts, it: &Server) -> Option<String> {
     let named = facts.configuration.as_ref().ok().and_then(|it| it.parameter("rejoin_user"));
     named.map(str::to_owned).or_else(|| role(it))
@@ -62,7 +62,7 @@ fn wants_rewind(facts: &Facts) -> bool {
 }
 
 fn hba_error(_: &Facts, it: &Server) -> Vec<Found> {
-    let tell = |line: &HbaLine| {
+    let describe = |line: &HbaLine| {
         let error = line.error.as_deref().unwrap_or_default();
         found(
             format!("line {} of pg_hba.conf: {error}: the server does not start with it", line.number),
@@ -70,10 +70,10 @@ fn hba_error(_: &Facts, it: &Server) -> Vec<Found> {
             "correct the line",
         )
     };
-    it.hba.iter().filter(|line| line.error.is_some()).map(tell).collect()
+    it.hba.iter().filter(|line| line.error.is_some()).map(describe).collect()
 }
 
-/// The lines that let somebody replicate over the network.
+/// The lines that allow replication over the network.
 fn replicating(it: &Server) -> impl Iterator<Item = (usize, &HbaLine)> {
     let role = role(it);
     let lines =
@@ -85,7 +85,7 @@ fn hba_replication(_: &Facts, it: &Server) -> Vec<Found> {
     found_if(!it.hba.is_empty() && replicating(it).next().is_none(), || {
         let role = role(it).unwrap_or_else(|| "replicator".to_owned());
         found(
-            "pg_hba.conf lets nobody in to replicate over the network: no standby can follow this node",
+            "pg_hba.conf allows no replication over the network: no standby can follow this node",
             format!("host replication {role} NETWORK scram-sha-256"),
             format!("in pg_hba.conf; {RELOAD}"),
         )
@@ -136,14 +136,14 @@ fn hba_rewind(facts: &Facts, it: &Server) -> Vec<Found> {
 
 fn rewind_grants(facts: &Facts, it: &Server) -> Vec<Found> {
     let Some(role) = rewinding_role(facts, it).filter(|_| wants_rewind(facts)) else { return Vec::new() };
-    let tell = |function: &String| {
+    let describe = |function: &String| {
         found(
             format!("rejoin=rewind, and {role} may not call {function}: no rewind works"),
             format!("GRANT EXECUTE ON FUNCTION pg_catalog.{function} TO {role}"),
             "in the database postgres, on the primary",
         )
     };
-    it.not_granted.iter().map(tell).collect()
+    it.not_granted.iter().map(describe).collect()
 }
 
 fn passfile_mode(_: &Facts, it: &Server) -> Vec<Found> {

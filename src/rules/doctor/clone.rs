@@ -73,19 +73,19 @@ fn refused(it: &Configuration, meta: Meta) -> Option<Unfit> {
 
 fn notify(it: &Configuration) -> Vec<Found> {
     let meta = Meta { notify: Some(it.meta("notify").is_some_and(is_yes)), ..Meta::default() };
-    let tell = |_| {
+    let describe = |_| {
         found(
             "the clone lacks notify=true: the agent refuses to start, since instances would not vote",
             set_meta(it, "notify=true"),
             "restarts nothing",
         )
     };
-    refused(it, meta).map(tell).into_iter().collect()
+    refused(it, meta).map(describe).into_iter().collect()
 }
 
 fn promoted_max(it: &Configuration) -> Vec<Found> {
     let most = promoted(it, "promoted-max", "master-max").map(str::to_owned);
-    let tell = |_| {
+    let describe = |_| {
         let most = most.clone().unwrap_or_default();
         found(
             format!("promoted-max is {most}: the agent refuses to start, since there could be several primaries"),
@@ -93,7 +93,7 @@ fn promoted_max(it: &Configuration) -> Vec<Found> {
             "demotes all but one",
         )
     };
-    refused(it, Meta { promoted_max: most.clone(), ..Meta::default() }).map(tell).into_iter().collect()
+    refused(it, Meta { promoted_max: most.clone(), ..Meta::default() }).map(describe).into_iter().collect()
 }
 
 fn clone_node_max(it: &Configuration) -> Vec<Found> {
@@ -101,14 +101,14 @@ fn clone_node_max(it: &Configuration) -> Vec<Found> {
     let wrong = names
         .into_iter()
         .filter_map(|(new, old)| promoted(it, new, old).filter(|most| *most != "1").map(|most| (new, most)));
-    let tell = |(name, most): (&str, &str)| {
+    let describe = |(name, most): (&str, &str)| {
         found(
             format!("{name} is {most}: a node has one data directory, and runs one instance"),
             set_meta(it, &format!("{name}=1")),
             "stops what is too many",
         )
     };
-    wrong.map(tell).collect()
+    wrong.map(describe).collect()
 }
 
 fn globally_unique(it: &Configuration) -> Vec<Found> {
@@ -124,7 +124,7 @@ fn globally_unique(it: &Configuration) -> Vec<Found> {
 fn clone_max(it: &Configuration) -> Vec<Found> {
     let homes = it.homes().len();
     let most = it.meta("clone-max").and_then(|most| most.parse::<usize>().ok());
-    let tell = |most: usize| {
+    let describe = |most: usize| {
         found(
             format!(
                 "clone-max is {most}, and {homes} nodes may run it: one without an instance has no vote and no data"
@@ -133,7 +133,7 @@ fn clone_max(it: &Configuration) -> Vec<Found> {
             "or ban it from nodes without PostgreSQL",
         )
     };
-    most.filter(|most| *most < homes).map(tell).into_iter().collect()
+    most.filter(|most| *most < homes).map(describe).into_iter().collect()
 }
 
 fn interleave(it: &Configuration) -> Vec<Found> {
@@ -147,7 +147,7 @@ fn interleave(it: &Configuration) -> Vec<Found> {
     let other = after_ours.chain(with_ours).find(|name| is_other(name));
     let is_set =
         |name: &String| it.clones.get(name).and_then(|meta| meta.get("interleave")).is_some_and(|it| is_yes(it));
-    let tell = |name: &String| {
+    let describe = |name: &String| {
         found(
             format!(
                 "{name} depends on {} and is not interleaved: it stops everywhere when one instance does",
@@ -157,7 +157,7 @@ fn interleave(it: &Configuration) -> Vec<Found> {
             "restarts nothing",
         )
     };
-    other.filter(|name| !is_set(name)).map(tell).into_iter().collect()
+    other.filter(|name| !is_set(name)).map(describe).into_iter().collect()
 }
 
 fn same_data(it: &Configuration) -> Vec<Found> {
@@ -169,28 +169,28 @@ fn same_data(it: &Configuration) -> Vec<Found> {
         named.into_iter().any(|path| own.contains(&path.trim_end_matches('/')))
     };
     let others = it.resources.iter().filter(|other| other.id != ours.id && uses(&other.parameters));
-    let tell = |other: &super::Resource| {
+    let describe = |other: &super::Resource| {
         found(
             format!("{} ({}) manages the data directory of {}, too", other.id, other.kind, ours.id),
             format!("pcs resource delete {}", other.id),
             "in maintenance mode; it stops PostgreSQL otherwise",
         )
     };
-    others.map(tell).collect()
+    others.map(describe).collect()
 }
 
 fn unknown_parameter(it: &Configuration) -> Vec<Found> {
     let Some(ours) = it.ours() else { return Vec::new() };
     let is_known = |name: &str| PARAMETERS.iter().any(|parameter| parameter.name == name);
     let unknown = ours.parameters.keys().filter(|name| !is_known(name));
-    let tell = |name: &String| {
+    let describe = |name: &String| {
         found(
-            format!("{name} is no parameter of the agent: it has no effect"),
+            format!("{name} is not a parameter of the agent: it has no effect"),
             format!("pcs resource update {} {name}=", ours.id),
             "`pcs resource describe ocf:rust:pgsqlms` lists them",
         )
     };
-    unknown.map(tell).collect()
+    unknown.map(describe).collect()
 }
 
 fn migration_threshold(it: &Configuration) -> Vec<Found> {
@@ -208,7 +208,7 @@ fn failure_timeout(it: &Configuration) -> Vec<Found> {
     let is_endless = it.meta("failure-timeout").is_none_or(|time| super::milliseconds(time) == Some(0));
     found_if(is_endless, || {
         found(
-            "failure-timeout is not set: failures add up until somebody cleans up, and the node is given up then",
+            "failure-timeout is not set: failures add up until an operator cleans up, and the node is given up then",
             "pcs resource defaults update failure-timeout=10min",
             "takes effect at once",
         )

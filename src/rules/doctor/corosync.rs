@@ -7,7 +7,7 @@ pub(super) const CHECKS: [Check; 4] = [
     check(
         "two-nodes-no-third-vote",
         Warning,
-        "Two nodes have no third vote: who is right is decided by a race.",
+        "Two nodes have no third vote: a race decides which one survives.",
         no_third_vote,
     ),
     check("two-nodes-no-wait", Failure, "A node that starts alone does not wait for the other one.", no_wait),
@@ -66,12 +66,12 @@ fn short_consensus(_: &Facts, it: &Corosync) -> Vec<Found> {
 
 fn long_token(_: &Facts, it: &Corosync) -> Vec<Found> {
     let long = it.token.filter(|token| *token > LONGEST_TOKEN);
-    let tell = |token| {
+    let describe = |token| {
         found(
             format!("token is {token} ms: so long a lost primary is not noticed"),
             "pcs cluster config update totem token=3000",
             "restarts nothing",
         )
     };
-    long.map(tell).into_iter().collect()
+    long.map(describe).into_iter().collect()
 }

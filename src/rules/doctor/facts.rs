@@ -228,7 +228,7 @@ pub struct HbaLine {
 pub struct Slot {
     /// Its name.
     pub name: String,
-    /// Somebody uses it.
+    /// A client uses it.
     pub is_active: bool,
     /// It is for physical replication.
     pub is_physical: bool,

@@ -80,26 +80,26 @@ fn no_device(it: &Configuration) -> Vec<Found> {
     let fenced: Vec<Option<BTreeSet<&str>>> = devices(it).map(targets).collect();
     let is_fenced = |node: &str| fenced.iter().any(|nodes| nodes.as_ref().is_none_or(|nodes| nodes.contains(node)));
     let without = it.nodes.iter().filter(|node| !is_fenced(node.as_str()));
-    let tell = |node| {
+    let describe = |node| {
         found(
             format!("no device fences {node}: if {node} is lost, the others wait for its fencing for ever"),
             format!("pcs stonith create fence-{node} AGENT pcmk_host_list={node} ..."),
             "`pcs stonith list` shows the agents",
         )
     };
-    without.map(tell).collect()
+    without.map(describe).collect()
 }
 
 fn device_disabled(it: &Configuration) -> Vec<Found> {
     let is_disabled = |device: &&Resource| device.meta.get("target-role").is_some_and(|role| role == "Stopped");
-    let tell = |device: &Resource| {
+    let describe = |device: &Resource| {
         found(
             format!("{} is disabled: Pacemaker does not use it to fence", device.id),
             format!("pcs stonith enable {}", device.id),
             "starts its monitor",
         )
     };
-    devices(it).filter(is_disabled).map(tell).collect()
+    devices(it).filter(is_disabled).map(describe).collect()
 }
 
 fn runs_on_its_target(it: &Configuration) -> Vec<Found> {
@@ -160,9 +160,9 @@ fn ignores_quorum(it: &Configuration) -> Vec<Found> {
 fn load_threshold(it: &Configuration) -> Vec<Found> {
     let percent =
         it.property("load-threshold").map_or(Some(80), |value| value.trim_end_matches('%').trim().parse().ok());
-    // Zero is no limit.
+    // Zero means no limit.
     let is_low = percent.is_some_and(|percent: u64| percent > 0 && percent < 300);
-    let tell = |percent: u64| {
+    let describe = |percent: u64| {
         found(
             format!(
                 "load-threshold is {percent}%: under load Pacemaker does one thing at a time, and a failover is slow"
@@ -171,7 +171,7 @@ fn load_threshold(it: &Configuration) -> Vec<Found> {
             "takes effect at once",
         )
     };
-    percent.filter(|_| is_low).map(tell).into_iter().collect()
+    percent.filter(|_| is_low).map(describe).into_iter().collect()
 }
 
 fn probes_off(it: &Configuration) -> Vec<Found> {

@@ -1,4 +1,4 @@
-//! What somebody has left behind: constraints of a move, PAF's scores, orders and properties that nobody uses any more.
+//! Remains: constraints of a move, PAF's scores, orders and properties that are not used any more.
 
 use super::Severity::{Hint, Warning};
 use super::{Check, Configuration, Found, Location, configured, found};
@@ -15,7 +15,7 @@ fn cli_constraint(it: &Configuration) -> Vec<Found> {
         let is_of_command = location.id.starts_with("cli-prefer-") || location.id.starts_with("cli-ban-");
         is_of_command && !location.expires && it.is_ours(&location.resource)
     };
-    let tell = |location: &Location| {
+    let describe = |location: &Location| {
         let (id, node) = (&location.id, location.node.as_deref().unwrap_or("a node"));
         let does = if location.forbids { "keeps it away from" } else { "draws it to" };
         found(
@@ -24,20 +24,20 @@ fn cli_constraint(it: &Configuration) -> Vec<Found> {
             "the primary may move",
         )
     };
-    it.locations.iter().filter(is_left).map(tell).collect()
+    it.locations.iter().filter(is_left).map(describe).collect()
 }
 
 fn permanent_score(it: &Configuration) -> Vec<Found> {
     let name = format!("master-{}", it.resource);
     let with_score = it.attributes.iter().filter_map(|(node, values)| Some((node, values.get(&name)?)));
-    let tell = |(node, score)| {
+    let describe = |(node, score)| {
         found(
             format!("{node} has the permanent score {score}, as PAF leaves it: it counts when the agent has set none"),
             format!("crm_attribute --node {node} --name {name} --delete"),
             "the agent removes it, too, when it starts there",
         )
     };
-    with_score.map(tell).collect()
+    with_score.map(describe).collect()
 }
 
 fn property_left(it: &Configuration) -> Vec<Found> {
@@ -48,12 +48,12 @@ fn property_left(it: &Configuration) -> Vec<Found> {
     };
     let is_known = |name: &str| it.resources.iter().any(|resource| is_of(name, &resource.id));
     let left = it.properties.keys().filter(|name| name.starts_with("pgsqlms-") && !is_known(name));
-    let tell = |name: &String| {
+    let describe = |name: &String| {
         found(
             format!("the property {name} is of a resource that is gone"),
             format!("crm_attribute --type crm_config --name {name} --delete"),
             "loses nothing",
         )
     };
-    left.map(tell).collect()
+    left.map(describe).collect()
 }

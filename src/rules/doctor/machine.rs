@@ -40,21 +40,21 @@ pub(super) const CHECKS: [Check; 7] = [
     on_machine("start-refuses", Failure, "The agent refuses to start PostgreSQL here.", start_refuses),
 ];
 
-/// The first number of an account that is no system account, for systemd.
+/// The first number of an account that is not a system account, for systemd.
 const FIRST_PERSON: u32 = 1000;
 
 /// Other programs that start, stop and promote PostgreSQL.
 const MANAGERS: [&str; 4] = ["patroni", "repmgrd", "pgautofailover", "stolon-keeper"];
 
 fn oom_policy(_: &Facts, it: &Machine) -> Vec<Found> {
-    let tell = |_| {
+    let describe = |_| {
         found(
             "pacemaker.service stops when a backend is killed for its memory, and PostgreSQL with it",
             "systemctl edit pacemaker.service",
             "add `[Service]` and `OOMPolicy=continue`; restarts nothing",
         )
     };
-    setup::oom_warning(it.oom_policy.as_deref()).map(tell).into_iter().collect()
+    setup::oom_warning(it.oom_policy.as_deref()).map(describe).into_iter().collect()
 }
 
 fn unit_enabled(_: &Facts, it: &Machine) -> Vec<Found> {
@@ -62,14 +62,14 @@ fn unit_enabled(_: &Facts, it: &Machine) -> Vec<Found> {
         let name = unit.trim_end_matches(".service");
         name == "postgresql" || name.starts_with("postgresql@") || name.starts_with("postgresql-")
     };
-    let tell = |unit: &String| {
+    let describe = |unit: &String| {
         found(
             format!("{unit} is enabled: systemd starts PostgreSQL at boot, and a former primary then accepts writes"),
             format!("systemctl disable {unit}"),
             "stops nothing: Pacemaker alone starts PostgreSQL",
         )
     };
-    it.enabled.iter().filter(is_server).map(tell).collect()
+    it.enabled.iter().filter(is_server).map(describe).collect()
 }
 
 fn other_manager(_: &Facts, it: &Machine) -> Vec<Found> {
@@ -77,20 +77,20 @@ fn other_manager(_: &Facts, it: &Machine) -> Vec<Found> {
     let mut units: Vec<&String> = it.enabled.iter().chain(&it.active).filter(is_manager).collect();
     units.sort();
     units.dedup();
-    let tell = |unit: &String| {
+    let describe = |unit: &String| {
         found(
             format!("{unit} runs here, or is enabled: it starts, stops and promotes PostgreSQL, too"),
             format!("systemctl disable --now {unit}"),
             "in maintenance mode: it may stop PostgreSQL",
         )
     };
-    units.into_iter().map(tell).collect()
+    units.into_iter().map(describe).collect()
 }
 
 fn remove_ipc(_: &Facts, it: &Machine) -> Vec<Found> {
     found_if(it.removes_ipc && it.uid >= FIRST_PERSON, || {
         found(
-            "RemoveIPC is on and the account of PostgreSQL is no system account: its shared memory ends with a login",
+            "RemoveIPC is on and the account of PostgreSQL is not a system account: its shared memory ends with a login",
             "echo 'RemoveIPC=no' >>/etc/systemd/logind.conf",
             "then `systemctl restart systemd-logind`",
         )
@@ -108,26 +108,26 @@ fn socket_directory(facts: &Facts, it: &Machine) -> Vec<Found> {
     let directories = server.setting("unix_socket_directories").split(',').map(plain);
     let made: Vec<String> = it.tmpfiles.iter().map(|path| plain(path)).collect();
     let gone = directories.filter(|path| path.starts_with("/run/") && !made.contains(path));
-    let tell = |path: String| {
+    let describe = |path: String| {
         found(
             format!("nothing makes {path} when the machine starts: PostgreSQL does not start without it"),
             format!("echo 'd {path} 2775 postgres postgres -' >/etc/tmpfiles.d/pgsqlms.conf"),
             "then `systemd-tmpfiles --create`",
         )
     };
-    gone.map(tell).collect()
+    gone.map(describe).collect()
 }
 
 fn bad_parameter(facts: &Facts, it: &Machine) -> Vec<Found> {
     let resource = &facts.seen.resource;
-    let tell = |bad: &String| {
+    let describe = |bad: &String| {
         found(
             bad.clone(),
             format!("pcs resource update {resource} NAME=VALUE"),
             "see `pcs resource describe ocf:rust:pgsqlms`",
         )
     };
-    it.bad_parameters.iter().map(tell).collect()
+    it.bad_parameters.iter().map(describe).collect()
 }
 
 /// What start would refuse, by its own rules.
@@ -137,7 +137,7 @@ fn start_refuses(facts: &Facts, it: &Machine) -> Vec<Found> {
     let follow = if parameter("follow") == Some("node") { Follow::Node } else { Follow::None };
     let slots = if parameter("slots") == Some("on") { Slots::On } else { Slots::Auto };
     let refused = setup::check_node(node).and_then(|()| setup::check_follow(node, follow, slots));
-    let tell = |unfit: Unfit| {
+    let describe = |unfit: Unfit| {
         let command = match &unfit {
             Unfit::RecoveryTemplate(path) => format!("rm {}", path.display()),
             Unfit::WalLevel => "ALTER SYSTEM SET wal_level = 'replica'".to_owned(),
@@ -149,5 +149,5 @@ fn start_refuses(facts: &Facts, it: &Machine) -> Vec<Found> {
         };
         found(unfit.to_string(), command, "start refuses until then")
     };
-    refused.err().map(tell).into_iter().collect()
+    refused.err().map(describe).into_iter().collect()
 }

@@ -71,21 +71,21 @@ fn is_for(monitor: &Pairs, names: [&str; 2]) -> bool {
 }
 
 fn timeout(it: &Configuration, operation: Option<&Pairs>) -> Option<u64> {
-    let told = operation.and_then(|operation| operation.get("timeout"));
-    told.or_else(|| it.operation_defaults.get("timeout")).map_or(Some(DEFAULT_TIMEOUT), |text| milliseconds(text))
+    let given = operation.and_then(|operation| operation.get("timeout"));
+    given.or_else(|| it.operation_defaults.get("timeout")).map_or(Some(DEFAULT_TIMEOUT), |text| milliseconds(text))
 }
 
 fn monitor_missing(it: &Configuration) -> Vec<Found> {
     let missing = ROLES.into_iter().filter(|names| !monitors(it).any(|(monitor, _)| is_for(monitor, *names)));
-    let tell = |[name, _]: [&str; 2]| {
+    let describe = |[name, _]: [&str; 2]| {
         let interval = if name == "Promoted" { 2 } else { 3 };
         found(
-            format!("no monitor for the role {name}: nobody notices when PostgreSQL fails there"),
+            format!("no monitor for the role {name}: a failure of PostgreSQL there is not noticed"),
             format!("pcs resource op add {} monitor role={name} interval={interval}s timeout=10s", it.resource),
             "restarts nothing",
         )
     };
-    missing.filter(|_| it.ours().is_some()).map(tell).collect()
+    missing.filter(|_| it.ours().is_some()).map(describe).collect()
 }
 
 fn same_interval(it: &Configuration) -> Vec<Found> {
@@ -106,7 +106,7 @@ fn monitor_timeout(it: &Configuration) -> Vec<Found> {
         let timeout = timeout(it, Some(monitor)).filter(|timeout| *timeout < least * 1000)?;
         Some((monitor, timeout))
     });
-    let tell = |(monitor, timeout): (&Pairs, u64)| {
+    let describe = |(monitor, timeout): (&Pairs, u64)| {
         let interval = monitor.get("interval").map_or("", String::as_str);
         let (role, words) = match role(monitor) {
             "" => (String::new(), "the monitor".to_owned()),
@@ -118,24 +118,22 @@ fn monitor_timeout(it: &Configuration) -> Vec<Found> {
             "restarts nothing",
         )
     };
-    short.map(tell).collect()
+    short.map(describe).collect()
 }
 
 fn monitor_interval(it: &Configuration) -> Vec<Found> {
     let seldom =
         monitors(it).filter_map(|(monitor, interval)| Some((monitor, interval.filter(|it| *it > LONGEST_INTERVAL)?)));
-    let tell = |(monitor, interval): (&Pairs, u64)| {
+    let describe = |(monitor, interval): (&Pairs, u64)| {
         let role = role(monitor);
         let seconds = interval / 1000;
         found(
-            format!(
-                "the monitor of {role} comes every {seconds} s: so long may PostgreSQL be down before anybody notices"
-            ),
+            format!("the monitor of {role} comes every {seconds} s: so long may PostgreSQL be down unnoticed"),
             format!("pcs resource update {} op monitor interval=2s role={role} timeout=10s", it.resource),
             "another interval for each role",
         )
     };
-    seldom.map(tell).collect()
+    seldom.map(describe).collect()
 }
 
 fn operation_timeout(it: &Configuration) -> Vec<Found> {
@@ -151,7 +149,7 @@ fn operation_timeout(it: &Configuration) -> Vec<Found> {
         let given = timeout(it, operations(it, name).next()).filter(|given| *given < least * 1000)?;
         Some((name, given, least))
     });
-    let tell = |(name, given, least): (&str, u64, u64)| {
+    let describe = |(name, given, least): (&str, u64, u64)| {
         let given = given / 1000;
         found(
             format!(
@@ -161,13 +159,13 @@ fn operation_timeout(it: &Configuration) -> Vec<Found> {
             "restarts nothing",
         )
     };
-    short.filter(|_| it.ours().is_some()).map(tell).collect()
+    short.filter(|_| it.ours().is_some()).map(describe).collect()
 }
 
 fn on_fail(it: &Configuration) -> Vec<Found> {
     let is_ignored = |operation: &&Pairs| operation.get("on-fail").is_some_and(|on_fail| on_fail == "ignore");
     let ignored = it.ours().into_iter().flat_map(|ours| &ours.operations).filter(is_ignored);
-    let tell = |operation: &Pairs| {
+    let describe = |operation: &Pairs| {
         let name = operation.get("name").map_or("", String::as_str);
         found(
             format!("{name} has on-fail=ignore: Pacemaker does nothing when it fails"),
@@ -175,5 +173,5 @@ fn on_fail(it: &Configuration) -> Vec<Found> {
             "then the default holds: restart, or fence where a stop fails",
         )
     };
-    ignored.map(tell).collect()
+    ignored.map(describe).collect()
 }

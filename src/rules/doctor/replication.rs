@@ -1,4 +1,4 @@
-//! Whom a standby follows, and by which name.
+//! The server that a standby follows, and the name of the standby.
 
 use super::Severity::{Failure, Hint, Warning};
 use super::{Check, Configuration, Facts, Found, Server, found, found_if, served};
@@ -43,19 +43,19 @@ fn application_name(facts: &Facts, it: &Server) -> Vec<Found> {
     let me = &facts.seen.me;
     let name = names::known_as(it.setting("primary_conninfo"), it.setting("cluster_name"));
     let wrong = name.and_then(|name| names::check(name, me, &configuration.nodes).err());
-    let tell = |wrong: names::WrongName| {
+    let describe = |wrong: names::WrongName| {
         found(wrong.to_string(), format!("application_name={me} in primary_conninfo"), format!("on {me}, then reload"))
     };
-    wrong.map(tell).into_iter().collect()
+    wrong.map(describe).into_iter().collect()
 }
 
 fn nameless_standby(facts: &Facts, _: &Server) -> Vec<Found> {
-    let peers = facts.seen.told().into_iter().flat_map(|told| &told.peers);
+    let peers = facts.seen.report().into_iter().flat_map(|report| &report.peers);
     let nameless = peers.filter(|peer| names::is_nameless(&peer.name)).count();
     found_if(nameless > 0, || {
         found(
             format!(
-                "{nameless} of the standbys stream as \"{}\", which is no node: they get no score",
+                "{nameless} of the standbys stream as \"{}\", which is not a node: they get no score",
                 names::NAMELESS
             ),
             "application_name=NODE in primary_conninfo",
@@ -69,7 +69,7 @@ fn conninfo_missing(facts: &Facts, it: &Server) -> Vec<Found> {
     let me = &facts.seen.me;
     found_if(by_conninfo(facts).is_some() && is_empty, || {
         found(
-            "primary_conninfo is empty: the node follows nobody when it is a standby",
+            "primary_conninfo is empty: the node follows no primary when it is a standby",
             format!("primary_conninfo = 'host=ADDRESS user=ROLE application_name={me}'"),
             "in a file that is not in the data directory, then reload",
         )
@@ -82,7 +82,7 @@ fn conninfo_of_node(facts: &Facts, it: &Server) -> Vec<Found> {
     let is_node = by_conninfo(facts).is_some_and(|it| it.nodes.iter().any(|node| node.as_str() == host));
     found_if(is_node, || {
         found(
-            format!("primary_conninfo points to {host}: this node follows it whoever is promoted"),
+            format!("primary_conninfo points to {host}: this node follows it also when another node is promoted"),
             format!("pcs resource update {} follow=node", facts.seen.resource),
             "or let it point to an address that moves with the primary",
         )

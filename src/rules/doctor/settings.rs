@@ -88,33 +88,33 @@ fn recovery_target(_: &Facts, it: &Server) -> Vec<Found> {
     let set = names.iter().filter(|name| !it.setting(name).is_empty()).map(|name| (name.as_str(), ""));
     let line = Some(("recovery_target_timeline", "latest"));
     let line = line.filter(|(name, latest)| !matches!(it.setting(name), "" | "latest") && !latest.is_empty());
-    let tell = |(name, value): (&str, &str)| {
+    let describe = |(name, value): (&str, &str)| {
         let text = format!("{name} is {}: a standby ends there, and does not follow a promoted node", it.setting(name));
         wrong(text, name, value, true)
     };
-    set.chain(line).map(tell).collect()
+    set.chain(line).map(describe).collect()
 }
 
 fn retry_interval(_: &Facts, it: &Server) -> Vec<Found> {
     let long = it.number("wal_retrieve_retry_interval").filter(|interval| *interval >= 5000);
-    let tell = |interval| {
+    let describe = |interval| {
         let text = format!(
             "wal_retrieve_retry_interval is {interval} ms: so long commits may wait for a standby that lost its connection"
         );
         wrong(text, "wal_retrieve_retry_interval", "500ms", false)
     };
-    long.map(tell).into_iter().collect()
+    long.map(describe).into_iter().collect()
 }
 
 fn wal_timeouts(_: &Facts, it: &Server) -> Vec<Found> {
     let names = ["wal_sender_timeout", "wal_receiver_timeout"];
     let long = names.into_iter().filter(|name| it.number(name).is_some_and(|time| time == 0 || time > 30_000));
-    let tell = |name: &str| {
+    let describe = |name: &str| {
         let text =
             format!("{name} is {} ms: so long a broken connection is not noticed (0 is for ever)", it.setting(name));
         wrong(text, name, "10s", false)
     };
-    long.map(tell).collect()
+    long.map(describe).collect()
 }
 
 fn reserved_connections(_: &Facts, it: &Server) -> Vec<Found> {
@@ -138,31 +138,31 @@ fn wal_senders(facts: &Facts, it: &Server) -> Vec<Found> {
     // One for each other node, one for a base backup, and one to spare.
     let least = configuration.homes().len() + 1;
     let few = it.number("max_wal_senders").filter(|most| usize::try_from(*most).is_ok_and(|most| most < least));
-    let tell = |most| {
+    let describe = |most| {
         let text = format!("max_wal_senders is {most}: all standbys, a base backup and one more need {least}");
         wrong(text, "max_wal_senders", "10", true)
     };
-    few.map(tell).into_iter().collect()
+    few.map(describe).into_iter().collect()
 }
 
 fn standby_delay(_: &Facts, it: &Server) -> Vec<Found> {
     let names = ["max_standby_streaming_delay", "max_standby_archive_delay"];
     let endless = names.into_iter().filter(|name| it.number(name) == Some(-1));
-    let tell = |name: &str| {
+    let describe = |name: &str| {
         let text = format!("{name} is -1: a query on a standby holds up replay, and a promotion, for ever");
         wrong(text, name, "30s", false)
     };
-    endless.map(tell).collect()
+    endless.map(describe).collect()
 }
 
 fn apply_delay(_: &Facts, it: &Server) -> Vec<Found> {
     let delay = it.number("recovery_min_apply_delay").filter(|delay| *delay > 0);
-    let tell = |delay| {
+    let describe = |delay| {
         let seconds = delay / 1000;
         let text = format!("recovery_min_apply_delay is {seconds} s: a promotion must first replay what was held back");
         wrong(text, "recovery_min_apply_delay", "0", false)
     };
-    delay.map(tell).into_iter().collect()
+    delay.map(describe).into_iter().collect()
 }
 
 fn listen_addresses(_: &Facts, it: &Server) -> Vec<Found> {
@@ -176,12 +176,12 @@ fn listen_addresses(_: &Facts, it: &Server) -> Vec<Found> {
 
 fn start_conf(_: &Facts, it: &Server) -> Vec<Found> {
     let started = it.start_conf.as_ref().filter(|(_, word)| word == "auto");
-    let tell = |(path, _): &(String, String)| {
+    let describe = |(path, _): &(String, String)| {
         found(
-            format!("{path} says auto: whoever starts the unit postgresql starts the database beside Pacemaker"),
+            format!("{path} says auto: the unit postgresql starts the database beside Pacemaker"),
             format!("echo manual >{path}"),
             "stops nothing",
         )
     };
-    started.map(tell).into_iter().collect()
+    started.map(describe).into_iter().collect()
 }

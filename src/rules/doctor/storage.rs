@@ -17,38 +17,38 @@ pub(super) const CHECKS: [Check; 9] = [
 ];
 
 fn slot_lost(_: &Facts, it: &Server) -> Vec<Found> {
-    let tell = |slot: &Slot| {
+    let describe = |slot: &Slot| {
         found(
-            format!("the slot {} has lost WAL: whoever uses it must be rebuilt", slot.name),
+            format!("the slot {} has lost WAL: its consumer must be rebuilt", slot.name),
             format!("SELECT pg_drop_replication_slot('{}')", slot.name),
             "the agent makes its own again",
         )
     };
-    it.slots.iter().filter(|slot| slot.is_lost).map(tell).collect()
+    it.slots.iter().filter(|slot| slot.is_lost).map(describe).collect()
 }
 
 fn slot_of_gone_node(facts: &Facts, it: &Server) -> Vec<Found> {
     let Ok(configuration) = &facts.configuration else { return Vec::new() };
     let is_of_node = |slot: &Slot| configuration.nodes.iter().any(|node| slots::name_of(node) == slot.name);
     let gone = it.slots.iter().filter(|slot| slots::is_ours(&slot.name) && !slot.is_active && !is_of_node(slot));
-    let tell = |slot: &Slot| {
+    let describe = |slot: &Slot| {
         found(
             format!("the slot {} is of no node of the cluster: it holds WAL back for ever", slot.name),
             format!("SELECT pg_drop_replication_slot('{}')", slot.name),
             "loses nothing",
         )
     };
-    gone.map(tell).collect()
+    gone.map(describe).collect()
 }
 
 fn slots_unbounded(_: &Facts, it: &Server) -> Vec<Found> {
     let is_unbounded = it.number("max_slot_wal_keep_size") == Some(-1);
     let physical = it.slots.iter().find(|slot| slot.is_physical);
-    let tell = |slot: &Slot| {
+    let describe = |slot: &Slot| {
         let text = format!("max_slot_wal_keep_size is -1: {} holds WAL back until the disk is full", slot.name);
         found(text, "ALTER SYSTEM SET max_slot_wal_keep_size = '10GB'", "on each node; then `SELECT pg_reload_conf()`")
     };
-    physical.filter(|_| is_unbounded).map(tell).into_iter().collect()
+    physical.filter(|_| is_unbounded).map(describe).into_iter().collect()
 }
 
 fn wal_keep(_: &Facts, it: &Server) -> Vec<Found> {
@@ -103,7 +103,7 @@ fn log_directory(_: &Facts, it: &Server) -> Vec<Found> {
 }
 
 fn collation(_: &Facts, it: &Server) -> Vec<Found> {
-    let tell = |database: &String| {
+    let describe = |database: &String| {
         found(
             format!(
                 "database {database}: its collation has another version than this node's library: indexes may be wrong"
@@ -112,7 +112,7 @@ fn collation(_: &Facts, it: &Server) -> Vec<Found> {
             "after `REINDEX DATABASE`; all nodes need the same library",
         )
     };
-    it.old_collations.iter().map(tell).collect()
+    it.old_collations.iter().map(describe).collect()
 }
 
 /// Minor versions, the first and the last, that should not run in a cluster; and why.
@@ -133,12 +133,12 @@ fn bad_version(_: &Facts, it: &Server) -> Vec<Found> {
     let version = it.number("server_version_num").and_then(|version| u64::try_from(version).ok());
     let Some((major, minor)) = version.map(|version| (version / 10_000, version % 10_000)) else { return Vec::new() };
     let bad = BAD.iter().filter(|(of, first, last, _)| *of == major && (*first..=*last).contains(&minor));
-    let tell = |(_, _, _, why): &(u64, u64, u64, &str)| {
+    let describe = |(_, _, _, why): &(u64, u64, u64, &str)| {
         found(
             format!("PostgreSQL {major}.{minor}: {why}"),
             format!("apt-get install postgresql-{major}"),
             "the newest minor version, standbys first: docs/operate/minor-upgrade.md",
         )
     };
-    bad.map(tell).collect()
+    bad.map(describe).collect()
 }

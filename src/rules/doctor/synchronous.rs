@@ -5,7 +5,7 @@ use super::{Check, Facts, Found, Server, found, found_if, served};
 use crate::rules::synchronous::{Member, SyncSetting};
 
 pub(super) const CHECKS: [Check; 6] = [
-    served("sync-names-unknown", Warning, "`synchronous_standby_names` has a name that is no node.", names_unknown),
+    served("sync-names-unknown", Warning, "`synchronous_standby_names` has a name that is not a node.", names_unknown),
     served("sync-wildcard", Warning, "Any receiver counts as a synchronous standby, a backup as well.", wildcard),
     served(
         "sync-more-than-nodes",
@@ -57,14 +57,14 @@ fn names_unknown(facts: &Facts, it: &Server) -> Vec<Found> {
         Member::Named(name) if !is_node(&name) => Some(name),
         Member::Named(_) | Member::Wildcard => None,
     });
-    let tell = |name: String| {
+    let describe = |name: String| {
         found(
-            format!("{SETTING} names {name}, which is no node: commits that wait for it are lost in a failover"),
+            format!("{SETTING} names {name}, which is not a node: commits that wait for it are lost in a failover"),
             format!("{SETTING} in postgresql.conf"),
             "names of nodes only, the same on each node; then reload",
         )
     };
-    unknown.map(tell).collect()
+    unknown.map(describe).collect()
 }
 
 fn wildcard(_: &Facts, it: &Server) -> Vec<Found> {
@@ -82,26 +82,26 @@ fn more_than_nodes(facts: &Facts, it: &Server) -> Vec<Found> {
         let eligible = eligible(facts, &members)?;
         (required > eligible).then_some((required, eligible))
     });
-    let tell = |(required, eligible)| {
+    let describe = |(required, eligible)| {
         found(
             format!("commits wait for {required} standbys, and {eligible} other nodes are named: they hang for ever"),
             format!("{SETTING} in postgresql.conf"),
             "a smaller number, the same on each node; then reload",
         )
     };
-    too_many.map(tell).into_iter().collect()
+    too_many.map(describe).into_iter().collect()
 }
 
 fn no_spare(facts: &Facts, it: &Server) -> Vec<Found> {
     let exact = names(it).and_then(|(required, members)| eligible(facts, &members).filter(|it| *it == required));
-    let tell = |required| {
+    let describe = |required| {
         found(
             format!("commits wait for {required} of {required} standbys: they hang while one of them is away"),
             format!("pcs resource update {} sync_management=quorum", facts.seen.resource),
             "or wait for fewer: `ANY 1 (...)` with all nodes",
         )
     };
-    exact.filter(|_| !is_managed(facts)).map(tell).into_iter().collect()
+    exact.filter(|_| !is_managed(facts)).map(describe).into_iter().collect()
 }
 
 /// The agent keeps the setting at the standbys that stream.

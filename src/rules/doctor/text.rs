@@ -33,7 +33,7 @@ pub fn report(facts: &Facts, diagnosis: &Diagnosis) -> String {
             lines.push(String::new());
             lines.push(place.to_owned());
         }
-        lines.extend(told(mistake));
+        lines.extend(described(mistake));
     }
     if !diagnosis.unseen.is_empty() {
         lines.push(String::new());
@@ -52,7 +52,7 @@ fn counted(mistakes: &[Mistake]) -> String {
     counts.collect::<Vec<_>>().join(", ")
 }
 
-fn told(Mistake { id, severity, text, cure, .. }: &Mistake) -> Vec<String> {
+fn described(Mistake { id, severity, text, cure, .. }: &Mistake) -> Vec<String> {
     let mut lines = wrapped(&format!("{severity:<INDENT$}"), &format!("{id}: {text}"), INDENT);
     let Cure { command, costs } = cure;
     let mut command = pasteable(command);

@@ -25,7 +25,7 @@ fn srv1((votes, rivals, record, promises): (&str, &str, &str, &str)) -> String {
     for (node, vote) in votes.split_whitespace().map(|word| word.split_once('=').unwrap()) {
         let name = NodeName::new(node.trim_start_matches('+'));
         if node.starts_with('+') {
-            // It has the primary's database, whatever is on record.
+            // It has the primary's database, independently of the record.
             facts.votes.insert(name.clone(), vote.replace(',', " ").replace('|', ",").parse().ok());
             followers.insert(name);
             continue;
@@ -99,7 +99,7 @@ table! { srv1;
     on_a_timeline_that_was_left: ("srv1=1#250", "", OF_SRV2, "") => "stray, lacks what srv2 has";
     a_new_database: ("srv1=1#900,system=8 +srv2=1#890,system=8", "", "2@0/100 srv2 0 kept system=7", "")
         => "a new database";
-    a_new_database_that_nobody_follows: ("srv1=1#900,system=8", "", "2@0/100 srv2 0 kept system=7", "") => "a new database";
+    a_new_database_that_no_standby_follows: ("srv1=1#900,system=8", "", "2@0/100 srv2 0 kept system=7", "") => "a new database";
     a_new_database_and_others_have_a_third: (
         "srv1=1#900,system=8 srv2=1#900,system=9", "", "2@0/100 srv2 0 kept system=7", "") => "a new database";
     a_new_database_and_one_has_not_voted: (
@@ -116,7 +116,8 @@ table! { srv1;
         => "stray, another database than srv2";
 }
 
-/// The scores, the last primary on record, who is none → who may be the primary beside srv1; all are online but srv4.
+/// The scores, the last primary on record, the nodes that are none → those that may be the primary beside srv1; all are online but
+/// srv4.
 fn beside_srv1((scores, last, none): (&str, &str, &str)) -> String {
     let scores = scores.split_whitespace().map(|word| word.split_once('=').unwrap());
     let scores = scores.map(|(node, score)| (NodeName::new(node), score.parse().unwrap())).collect();
@@ -182,7 +183,7 @@ fn the_primary_by_its_score_is_one_that_has_not_voted() {
 }
 
 #[test]
-fn who_runs_as_a_primary_has_written_whatever_was_copied_before() {
+fn a_running_primary_has_written_even_if_it_was_copied_before() {
     let vote: Vote = "2#900 history=1@0/100,2 directory=replaced".parse().unwrap();
     let whose =
         |record: &str| writes_anothers_timeline(&NodeName::new("srv1"), &vote, &record_of(record), &nodes("srv1 srv2"));
@@ -190,7 +191,7 @@ fn who_runs_as_a_primary_has_written_whatever_was_copied_before() {
     assert_eq!((whose(TWO), whose("2@0/100 srv0 0 kept")), (None, None));
 }
 
-/// Who has asked what → what srv1 answers.
+/// The questions of each node → the answer of srv1.
 fn answered(questions: &str) -> Option<String> {
     let questions = questions.split_whitespace().map(|word| word.split_once('=').unwrap());
     let questions = questions.map(|(node, question)| (NodeName::new(node), question.to_owned())).collect();
@@ -198,7 +199,7 @@ fn answered(questions: &str) -> Option<String> {
 }
 
 table! { answered;
-    nobody_asks: "" => None;
+    no_node_asks: "" => None;
     only_itself: "srv1=3@0/100/5" => None;
     another: "srv1=3@0/100/9 srv2=3@0/100/5" => Some("3@0/100/5".to_owned());
     the_first_by_name_has_asked_before: "srv2=3@0/100/5 srv3=3@0/200/9" => Some("3@0/200/9".to_owned());

@@ -1,6 +1,6 @@
 //! What is wrong, and what helps.
 
-use super::{Cluster, Cure, Facts, Finding, Level, Local, Member, Told, Verdict};
+use super::{Cluster, Cure, Facts, Finding, Level, Local, Member, Report, Verdict};
 use crate::node::NodeName;
 use crate::rules::check::Source;
 use crate::rules::status::{Role, Status};
@@ -78,7 +78,7 @@ pub(in crate::rules) fn start_nodes(cluster: &Cluster) -> Vec<Cure> {
     away.map(|(node, _)| cure(format!("pcs cluster start {node}"), format!("or switch {node} on; {FREE}"))).collect()
 }
 
-/// Nobody accepts writes. What Pacemaker has been told of that is the best explanation.
+/// No node accepts writes. The exit reason that says so is the best explanation.
 fn no_primary(facts: &Facts, cluster: &Cluster) -> Finding {
     let reasons = cluster.nodes.values().filter_map(|member| member.reason.as_deref());
     let reason = reasons.min_by_key(|reason| !reason.starts_with("no primary"));
@@ -128,20 +128,20 @@ fn of_local(facts: &Facts, local: &Local, findings: &mut Vec<Finding>) {
             vec![cure("journalctl -t pgsqlms --since -1h", format!("on {me}"))],
         ));
     }
-    let Ok(told) = &local.told else { return };
+    let Ok(report) = &local.report else { return };
     if local.status.runs_as(Role::Primary) {
-        of_primary(facts, told, findings);
+        of_primary(facts, report, findings);
     } else if local.status.runs_as(Role::Standby) {
-        of_standby(facts, told, findings);
+        of_standby(facts, report, findings);
     }
 }
 
-fn of_primary(facts: &Facts, told: &Told, findings: &mut Vec<Finding>) {
-    if !told.waiting.is_long() {
+fn of_primary(facts: &Facts, report: &Report, findings: &mut Vec<Finding>) {
+    if !report.waiting.is_long() {
         return;
     }
     let streams =
-        |node: &NodeName| told.peers.iter().any(|peer| peer.name == node.as_str() && peer.state == "streaming");
+        |node: &NodeName| report.peers.iter().any(|peer| peer.name == node.as_str() && peer.state == "streaming");
     let members = facts.cluster.iter().flat_map(|cluster| &cluster.nodes);
     let missing = members.filter(|(node, _)| **node != facts.me && !streams(node));
     let mut cures: Vec<Cure> = missing.map(|(node, member)| start(facts, node, member)).collect();
@@ -149,23 +149,23 @@ fn of_primary(facts: &Facts, told: &Told, findings: &mut Vec<Finding>) {
         "ALTER SYSTEM RESET synchronous_standby_names",
         format!("on {}, and reload: no second copy then", facts.me),
     ));
-    findings.push(finding("commits-hang", Level::Critical, told.waiting.to_string(), cures));
+    findings.push(finding("commits-hang", Level::Critical, report.waiting.to_string(), cures));
 }
 
-fn of_standby(facts: &Facts, told: &Told, findings: &mut Vec<Finding>) {
+fn of_standby(facts: &Facts, report: &Report, findings: &mut Vec<Finding>) {
     let me = &facts.me;
-    if !told.too_low.is_empty() {
+    if !report.too_low.is_empty() {
         let low: Vec<String> =
-            told.too_low.iter().map(|low| format!("{} = {} < {}", low.name, low.own, low.least)).collect();
+            report.too_low.iter().map(|low| format!("{} = {} < {}", low.name, low.own, low.least)).collect();
         let text = format!("{me}: replay is paused by {}: a promotion would end PostgreSQL", low.join(", "));
         let cures =
             vec![cure(format!("pcs resource restart {} {me}", clone_of(facts)), "after the setting is raised there")];
         findings.push(finding("paused-by-settings", Level::Warning, text, cures));
-    } else if told.is_paused {
+    } else if report.is_paused {
         let cures = vec![cure("SELECT pg_wal_replay_resume()", format!("in psql on {me}; {FREE}"))];
         findings.push(finding("paused", Level::Warning, format!("{me}: an operator has paused replay"), cures));
     }
-    let is_cut_off = told.following.is_some_and(|following| following.source == Source::Nobody);
+    let is_cut_off = report.following.is_some_and(|following| following.source == Source::None);
     let is_explained = facts.cluster.as_ref().is_ok_and(|it| it.nodes.get(me).is_some_and(|it| it.reason.is_some()));
     if is_cut_off && !facts.primaries().is_empty() && !is_explained {
         let text = format!("{me} receives no WAL: it cannot reach the primary, or has diverged");
@@ -263,9 +263,9 @@ fn nothing_wrong(facts: &Facts) -> Finding {
     let standbys = cluster.nodes.values().filter(|member| member.role == Some(Role::Standby)).count();
     let others = cluster.nodes.len().saturating_sub(1);
     let primary = primaries.first().map_or("", NodeName::as_str);
-    let does = match facts.told().filter(|_| facts.primaries().contains(&facts.me)) {
-        Some(told) => {
-            format!("{} of {others} standbys stream", told.peers.iter().filter(|it| it.state == "streaming").count())
+    let does = match facts.report().filter(|_| facts.primaries().contains(&facts.me)) {
+        Some(report) => {
+            format!("{} of {others} standbys stream", report.peers.iter().filter(|it| it.state == "streaming").count())
         }
         None => format!("{standbys} of {others} standbys run"),
     };
@@ -279,13 +279,13 @@ fn unseen(facts: &Facts) -> Vec<String> {
     }
     match &facts.local {
         Err(why) => unseen.push(format!("PostgreSQL on {}: {why}", facts.me)),
-        Ok(Local { told: Err(why), status }) if !matches!(status, Status::Stopped) => {
+        Ok(Local { report: Err(why), status }) if !matches!(status, Status::Stopped) => {
             unseen.push(format!("PostgreSQL on {}: {why}", facts.me));
         }
         Ok(_) => {}
     }
     let is_primary = facts.primaries().contains(&facts.me);
-    if let (Ok(cluster), false) = (&facts.cluster, is_primary && facts.told().is_some()) {
+    if let (Ok(cluster), false) = (&facts.cluster, is_primary && facts.report().is_some()) {
         let running = cluster.nodes.iter().filter(|(node, member)| **node != facts.me && member.role.is_some());
         let others: Vec<&str> = running.map(|(node, _)| node.as_str()).collect();
         if !others.is_empty() {

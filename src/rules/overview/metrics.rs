@@ -1,9 +1,9 @@
-//! The facts for Prometheus: one sample a line, in its text format. Each node tells of itself; what concerns the whole cluster is
-//! told by each node as it sees it.
+//! The facts for Prometheus: one sample a line, in its text format. Each node reports itself; what concerns the whole cluster is
+//! reported by each node as it sees it.
 
 use std::fmt::{Display, Write as _};
 
-use super::{Cluster, Facts, Level, Local, Row, Told, Verdict, rows};
+use super::{Cluster, Facts, Level, Local, Report, Row, Verdict, rows};
 use crate::rules::check::{Following, Source};
 use crate::rules::status::Role;
 
@@ -91,11 +91,11 @@ pub fn metrics(facts: &Facts, verdict: &Verdict, version: &str) -> String {
     if let Some(row) = here.filter(|_| facts.local.is_ok() || facts.cluster.is_ok()) {
         of_row(&mut page, row);
     }
-    if let Some(told) = facts.told() {
-        of_instance(&mut page, told);
+    if let Some(report) = facts.report() {
+        of_instance(&mut page, report);
         match &facts.local {
-            Ok(Local { status, .. }) if status.runs_as(Role::Primary) => of_primary(&mut page, told),
-            _ => of_standby(&mut page, told),
+            Ok(Local { status, .. }) if status.runs_as(Role::Primary) => of_primary(&mut page, report),
+            _ => of_standby(&mut page, report),
         }
     }
     page.text
@@ -103,10 +103,10 @@ pub fn metrics(facts: &Facts, verdict: &Verdict, version: &str) -> String {
 
 /// What was looked at, and what is wrong.
 fn of_report(page: &mut Page, facts: &Facts, verdict: &Verdict, version: &str) {
-    let postgresql = facts.told().map_or("", |told| told.version.as_str());
+    let postgresql = facts.report().map_or("", |report| report.version.as_str());
     let versions = format!("{}{}", label("version", version), label("postgresql", postgresql));
     page.add("info", "Versions of the agent and of PostgreSQL.", [(versions, 1)]);
-    let seen = [("cluster", facts.cluster.is_ok()), ("instance", facts.told().is_some())];
+    let seen = [("cluster", facts.cluster.is_ok()), ("instance", facts.report().is_some())];
     let seen = seen.map(|(source, is_seen)| (label("source", source), u8::from(is_seen)));
     page.add("seen", "Whether this could be seen; if not, the metrics about it are missing.", seen);
     page.one(
@@ -133,7 +133,7 @@ fn of_cluster(page: &mut Page, facts: &Facts, cluster: &Cluster) {
     page.flag("node_standby", "Whether this node is to run nothing.", member.in_standby);
     let managed = !(member.is_unmanaged || member.in_maintenance || cluster.in_maintenance);
     page.flag("managed", "Whether Pacemaker manages PostgreSQL here.", managed);
-    page.flag("failed", "Whether an action has failed here that nobody has cleaned up.", member.is_failed);
+    page.flag("failed", "Whether an action has failed here that is not cleaned up.", member.is_failed);
     page.any("score", "The promotion score; -1000000 is never.", member.score.as_deref().and_then(score));
 }
 
@@ -154,21 +154,25 @@ fn of_row(page: &mut Page, row: &Row) {
     page.add("state", "What PostgreSQL does here.", each("state", &STATES, known));
 }
 
-fn of_instance(page: &mut Page, told: &Told) {
-    page.any("timeline", "The timeline; each promotion begins a new one.", told.timeline);
-    let position = told.lsn.map(|lsn| lsn.0);
+fn of_instance(page: &mut Page, report: &Report) {
+    page.any("timeline", "The timeline; each promotion begins a new one.", report.timeline);
+    let position = report.lsn.map(|lsn| lsn.0);
     page.any("wal_position_bytes", "Where the primary writes, or the standby has replayed to.", position);
-    page.one("pending_restart", "Settings that wait for a restart.", told.pending.len());
+    page.one("pending_restart", "Settings that wait for a restart.", report.pending.len());
 }
 
-fn of_primary(page: &mut Page, told: &Told) {
-    page.one("commits_waiting", "Commits that wait for a synchronous standby.", told.waiting.sessions);
-    page.one("commits_wait_seconds", "How long the longest of them has waited.", told.waiting.longest.as_secs());
-    page.flag("synchronous", "Whether synchronous_standby_names is set.", !told.synchronous.is_empty());
-    let streaming = told.peers.iter().filter(|peer| peer.state == "streaming").count();
+fn of_primary(page: &mut Page, report: &Report) {
+    page.one("commits_waiting", "Commits that wait for a synchronous standby.", report.waiting.sessions);
+    page.one("commits_wait_seconds", "How long the longest of them has waited.", report.waiting.longest.as_secs());
+    page.flag("synchronous", "Whether synchronous_standby_names is set.", !report.synchronous.is_empty());
+    let streaming = report.peers.iter().filter(|peer| peer.state == "streaming").count();
     page.one("standbys_streaming", "Standbys that stream from here.", streaming);
     let of_peers = |value: fn(&super::Peer) -> Option<u64>| {
-        told.peers.iter().filter_map(move |peer| Some((label("standby", &peer.name), value(peer)?))).collect::<Vec<_>>()
+        report
+            .peers
+            .iter()
+            .filter_map(move |peer| Some((label("standby", &peer.name), value(peer)?)))
+            .collect::<Vec<_>>()
     };
     page.add(
         "standby_lag_bytes",
@@ -179,14 +183,14 @@ fn of_primary(page: &mut Page, told: &Told) {
     page.add("standby_lag_seconds", "How old that is.", seconds);
 }
 
-fn of_standby(page: &mut Page, told: &Told) {
-    let paused = match (told.is_paused, told.too_low.is_empty()) {
+fn of_standby(page: &mut Page, report: &Report) {
+    let paused = match (report.is_paused, report.too_low.is_empty()) {
         (false, _) => "",
         (true, true) => "operator",
         (true, false) => "settings",
     };
     page.add("replay_paused", "Whether replay is paused, and by what.", each("by", &["operator", "settings"], paused));
-    let Some(Following { source, bytes, time }) = told.following else { return };
+    let Some(Following { source, bytes, time }) = report.following else { return };
     page.flag("receiving", "Whether a server sends WAL to this standby.", source == Source::Stream);
     page.any("lag_bytes", "What this standby has not replayed of the WAL that it knows of.", bytes);
     // It has replayed all that it knows of.

@@ -1,6 +1,6 @@
 //! One row for each node.
 
-use super::{Facts, Member, Peer, Told};
+use super::{Facts, Member, Peer, Report};
 use crate::node::NodeName;
 use crate::rules::check::Source;
 use crate::rules::status::{Role, Status};
@@ -35,10 +35,10 @@ pub struct Row {
 /// All rows, by node.
 pub fn rows(facts: &Facts) -> Vec<Row> {
     let Ok(cluster) = &facts.cluster else { return vec![here(facts, row_of(&facts.me, None))] };
-    let told = facts.told().filter(|_| facts.primaries().contains(&facts.me));
+    let report = facts.report().filter(|_| facts.primaries().contains(&facts.me));
     let rows = cluster.nodes.iter().map(|(node, member)| {
         let row = row_of(node, Some(member));
-        if *node == facts.me { here(facts, row) } else { seen_by_primary(row, told) }
+        if *node == facts.me { here(facts, row) } else { seen_by_primary(row, report) }
     });
     rows.collect()
 }
@@ -100,22 +100,22 @@ fn here(facts: &Facts, mut row: Row) -> Row {
         Status::Unresponsive { waited: Some(_), .. } => (None, "SILENT"),
     };
     (row.role, row.state) = (name(role), state.to_owned());
-    let Ok(told) = &local.told else { return row };
-    (row.timeline, row.lsn) = (told.timeline, told.lsn.map(|lsn| lsn.to_string()));
-    if let Some(following) = told.following.filter(|_| role == Some(Role::Standby)) {
+    let Ok(report) = &local.report else { return row };
+    (row.timeline, row.lsn) = (report.timeline, report.lsn.map(|lsn| lsn.to_string()));
+    if let Some(following) = report.following.filter(|_| role == Some(Role::Standby)) {
         row.state = match following.source {
-            _ if told.is_paused => "PAUSED",
+            _ if report.is_paused => "PAUSED",
             Source::Stream => "streaming",
             Source::Archive => "archive",
-            Source::Nobody => "NO WAL",
+            Source::None => "NO WAL",
         }
         .to_owned();
         row.lag_bytes = following.bytes;
         row.lag_tenths = following.time.and_then(|time| u64::try_from(time.as_millis() / 100).ok());
     }
     let notes = [
-        told.waiting.is_long().then(|| "COMMITS HANG".to_owned()),
-        (!told.pending.is_empty()).then(|| format!("restart: {}", told.pending.join(", "))),
+        report.waiting.is_long().then(|| "COMMITS HANG".to_owned()),
+        (!report.pending.is_empty()).then(|| format!("restart: {}", report.pending.join(", "))),
         Some(row.note).filter(|note| !note.is_empty()),
     ];
     row.note = notes.into_iter().flatten().collect::<Vec<_>>().join("; ");
@@ -123,12 +123,12 @@ fn here(facts: &Facts, mut row: Row) -> Row {
 }
 
 /// What the primary, here, sees of another node.
-fn seen_by_primary(mut row: Row, told: Option<&Told>) -> Row {
-    let Some(told) = told else { return row };
-    match told.peers.iter().find(|peer| peer.name == row.node) {
+fn seen_by_primary(mut row: Row, report: Option<&Report>) -> Row {
+    let Some(report) = report else { return row };
+    match report.peers.iter().find(|peer| peer.name == row.node) {
         Some(Peer { state, sync, replayed, bytes, tenths, .. }) => {
             row.state.clone_from(state);
-            (row.timeline, row.lsn) = (told.timeline, replayed.map(|lsn| lsn.to_string()));
+            (row.timeline, row.lsn) = (report.timeline, replayed.map(|lsn| lsn.to_string()));
             (row.lag_bytes, row.lag_tenths) = (*bytes, *tenths);
             row.sync = Some(sync.clone());
         }

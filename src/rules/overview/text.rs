@@ -5,7 +5,7 @@ use super::{Facts, Finding, Level, Row, Verdict, rows};
 /// How wide it may be.
 const WIDTH: usize = 100;
 
-/// How many findings are told.
+/// How many findings are printed.
 const MOST: usize = 5;
 
 /// Where what follows the level begins.
@@ -14,7 +14,7 @@ const INDENT: usize = 8;
 /// The whole report.
 pub fn report(facts: &Facts, verdict: &Verdict) -> String {
     let mut lines = vec![title(facts)];
-    verdict.findings.iter().take(MOST).for_each(|finding| lines.extend(told(finding)));
+    verdict.findings.iter().take(MOST).for_each(|finding| lines.extend(described(finding)));
     if verdict.findings.len() > MOST {
         lines.push(format!("{:INDENT$}and {} more, in --json", "", verdict.findings.len() - MOST));
     }
@@ -38,12 +38,12 @@ pub(in crate::rules) fn not_seen(unseen: &[String]) -> Vec<String> {
 }
 
 fn title(facts: &Facts) -> String {
-    let version = facts.told().map_or(String::new(), |told| format!("PostgreSQL {}, ", told.version));
+    let version = facts.report().map_or(String::new(), |report| format!("PostgreSQL {}, ", report.version));
     let nodes = facts.cluster.as_ref().map_or(String::new(), |cluster| format!("{} nodes, ", cluster.nodes.len()));
     format!("{}  {version}{nodes}seen from {}", facts.resource, facts.me)
 }
 
-fn told(finding: &Finding) -> Vec<String> {
+fn described(finding: &Finding) -> Vec<String> {
     let mut lines = wrapped(&format!("{:<INDENT$}", finding.level), &finding.text, INDENT);
     lines.extend(finding.cures.iter().map(|cure| format!("{:10}{:<45}  {}", "", cure.command, cure.costs)));
     lines
@@ -139,8 +139,8 @@ fn circumstances(facts: &Facts) -> Vec<String> {
         let nodes = cluster.nodes.len();
         lines.push(format!("quorum   {quorum}, {online} of {nodes} nodes online; fencing {fencing}"));
     }
-    if let Some(told) = facts.told().filter(|_| facts.primaries().contains(&facts.me)) {
-        lines.extend(match told.synchronous.as_str() {
+    if let Some(report) = facts.report().filter(|_| facts.primaries().contains(&facts.me)) {
+        lines.extend(match report.synchronous.as_str() {
             "" => vec!["commits  wait for no standby: synchronous_standby_names is empty".to_owned()],
             names => wrapped("commits  ", &format!("wait for {names}"), 9),
         });

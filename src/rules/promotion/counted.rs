@@ -30,8 +30,8 @@ impl Facts {
         }
     }
 
-    /// Counts what a node has said last: its vote, whether a promotion would fail, and whether it recovers. No other node can
-    /// tell.
+    /// Counts what a node has said last: its vote, whether a promotion would fail, and whether it recovers. No other node
+    /// knows that.
     pub fn count(&mut self, node: &NodeName, ballot: Ballot) {
         let would_fail = match (ballot.room, ballot.settings_too_low) {
             (false, _) => Some(Bar::NoRoom),
@@ -86,7 +86,7 @@ impl Facts {
         }
     }
 
-    /// Whether commits may have been acknowledged that a standby had to confirm, or nobody can tell.
+    /// Whether commits may have been acknowledged that a standby had to confirm, or that is unknown.
     pub(super) fn is_synchronous(&self) -> bool {
         let promised = |published: &Published| published.0.iter().any(|guard| guard.setting != SyncSetting::Off);
         self.published.as_ref().is_none_or(promised)
@@ -100,7 +100,8 @@ mod tests {
     use super::*;
     use crate::rules::table;
 
-    /// The ballots of nodes, as srv1 reads them, whose own WAL reaches 2#512; the record that it knows; who is ordered. → Whom srv1 sees win.
+    /// The ballots of nodes, as srv1 reads them, whose own WAL reaches 2#512; the record that it knows; the ordered node. → The
+    /// winner as srv1 sees it.
     fn wins((ballots, record, ordered): (&str, &str, &str)) -> String {
         let mut facts = recorded(record, "");
         facts.ordered = (!ordered.is_empty()).then(|| NodeName::new(ordered));
@@ -111,8 +112,8 @@ mod tests {
         facts.count_vote(&NodeName::new("srv1"), "2#512 history=1@0/100,2".parse().unwrap());
         match choose(&facts, None) {
             Choice::Node { node, .. } => node.to_string(),
-            Choice::Nobody(Refusal::OlderRecord(node, timeline)) => format!("{node} knows timeline {timeline}"),
-            Choice::Nobody(refusal) => format!("{refusal:?}"),
+            Choice::NoNode(Refusal::OlderRecord(node, timeline)) => format!("{node} knows timeline {timeline}"),
+            Choice::NoNode(refusal) => format!("{refusal:?}"),
         }
     }
 

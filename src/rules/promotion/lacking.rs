@@ -22,7 +22,7 @@ pub struct Lacking {
 pub enum Helps {
     /// To start these, none of which runs an instance: first of all the one that was promoted last.
     Start(Vec<NodeName>),
-    /// To wait for this one, which was promoted last: it runs an instance and has not told what it holds.
+    /// To wait for this one, which was promoted last: it runs an instance and has not voted.
     Wait(NodeName),
     /// To bring the data of this one back, which was promoted last: it runs an instance with another database.
     Restore(NodeName),
@@ -35,8 +35,8 @@ impl Lacking {
     /// What helps where the voters stand so.
     pub(super) fn new(facts: &Facts, standings: Vec<(NodeName, Standing)>) -> Self {
         let is_stopped = |node: &NodeName| facts.barred.get(node) == Some(&Bar::Stopped);
-        let told = |node: &NodeName| facts.votes.contains_key(node) || facts.foreign.contains_key(node);
-        let runs = |node: &NodeName| told(node) && !is_stopped(node);
+        let voted = |node: &NodeName| facts.votes.contains_key(node) || facts.foreign.contains_key(node);
+        let runs = |node: &NodeName| voted(node) && !is_stopped(node);
         // A node that was removed from the cluster cannot be started.
         let is_member = |node: &NodeName| facts.members.is_empty() || facts.members.contains(node);
         let holder = standings.iter().find_map(|(_, standing)| standing.holder());
@@ -77,7 +77,7 @@ mod tests {
     use crate::rules::lineage;
     use crate::rules::table;
 
-    /// The voters, all of which lack timeline 2 of srv2; who else runs an instance, `!srv3` with another database, `.srv2` is a
+    /// The voters, all of which lack timeline 2 of srv2; the others that run an instance, `!srv3` with another database, `.srv2` is a
     /// voter that has been stopped → the reason.
     fn reason((voters, others): (&str, &str)) -> String {
         let record = "2@0/100 srv2 0 kept".parse().unwrap();

@@ -23,7 +23,7 @@ pub(super) struct Line {
 ///
 /// # Errors
 ///
-/// When nobody has voted, or the votes are not about one database and one line.
+/// When no node has voted, or the votes are not about one database and one line.
 pub(super) fn settled(facts: &Facts, voted: &[Voter]) -> Result<Line, Refusal> {
     if voted.is_empty() {
         return Err(match facts.record.system() {
@@ -49,7 +49,7 @@ fn several_databases(voted: &[Voter]) -> Result<(), Refusal> {
 }
 
 /// Nothing is recorded in a new cluster, and in one that comes from PAF. The latest timeline is then the one that was
-/// promoted last; two of one number cannot be told apart.
+/// promoted last; two of one number cannot be distinguished.
 fn implied(voted: &[Voter]) -> Result<Record, Refusal> {
     let Some((node, vote)) = voted.iter().max_by_key(|(_, vote)| vote.position()) else {
         return Ok(Record::default());
@@ -75,7 +75,7 @@ fn implied(voted: &[Voter]) -> Result<Record, Refusal> {
 }
 
 /// Adds the timelines that leave the end of the line without an announcement and by which provably nothing is lost: a person
-/// has promoted a standby that had everything. Who is silent may hold more; but where another voter would be promoted instead,
+/// has promoted a standby that had everything. A silent node may hold more; but where another voter would be promoted instead,
 /// that one holds nothing that the timeline lacks.
 fn with_adopted(facts: &Facts, voted: &[Voter], mut record: Record) -> Line {
     let mut adopted = Vec::new();
@@ -96,7 +96,7 @@ fn has_candidate(facts: &Facts, voted: &[Voter], record: &Record) -> bool {
 }
 
 /// The timeline that leaves the end of the line last, if all that others hold of the line comes before the point where it does.
-/// Of two that leave at the same point nothing tells which: then there is none.
+/// Of two that leave at the same point the right one is unknown: then there is none.
 fn branch(voted: &[Voter], record: &Record) -> Option<Promotion> {
     let last = record.last()?;
     let leaves: Vec<(Voter, (Timeline, Lsn))> =

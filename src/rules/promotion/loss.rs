@@ -28,7 +28,7 @@ pub enum Refused {
     OtherDatabase(NodeName),
 }
 
-/// Why the promotion of `node` is not ordered; nothing if it may be. `primary` is who is the primary by the scores.
+/// Why the promotion of `node` is not ordered; nothing if it may be. `primary` is the primary by the scores.
 pub fn refused(
     facts: &Facts,
     node: &NodeName,
@@ -59,7 +59,7 @@ pub fn account(facts: &Facts, node: &NodeName) -> String {
     }
     let vote = facts.votes.get(node).and_then(Option::as_ref);
     let mut lines =
-        vec![format!("{node}: {}", vote.map_or("it has not told how far its WAL reaches".to_owned(), reach))];
+        vec![format!("{node}: {}", vote.map_or("it has not reported the end of its WAL".to_owned(), reach))];
     let ordered = Facts { ordered: Some(node.clone()), ..facts.clone() };
     if let Choice::Node { warnings, .. } = choose(&ordered, None) {
         lines.extend(warnings.iter().map(|warning| format!("{node} would be {warning}.")));
@@ -180,14 +180,14 @@ mod tests {
         facts
     }
 
-    /// What is told about srv1, without the first line.
-    fn told((votes, record): (&str, &str)) -> String {
+    /// The account of srv1, without the first line.
+    fn lines((votes, record): (&str, &str)) -> String {
         account(&facts(votes, record), &NodeName::new("srv1")).lines().skip(1).collect::<Vec<_>>().join(" | ")
     }
 
     const MISSED: &str = "3@0/200 srv2 0 kept history=1@0/100,2@0/200,3";
 
-    table! { told;
+    table! { lines;
         the_best: ("srv1=3#900,history=1@0/100|2@0/200|3", MISSED) => "";
         another_holds_more: ("srv1=1#256 srv2=1#276", "") => "srv1 would be promoted by the operator's order; without it: \
             srv2 should be promoted, which holds 20 bytes of WAL after 0/100.";
@@ -236,14 +236,14 @@ mod tests {
     table! { head;
         its_reach: ("srv1=2#300,history=1@0/100|2", "") => "srv1: its WAL reaches 0/12C on timeline 2";
         so_far: ("srv1=2#300,history=1@0/100|2,extent=atleast", "") => "srv1: its WAL reaches at least 0/12C on timeline 2";
-        none: ("srv1=-", "") => "srv1: it has not told how far its WAL reaches";
+        none: ("srv1=-", "") => "srv1: it has not reported the end of its WAL";
         // Patroni #562: after pg_upgrade the record is about the database of before.
         of_another_database: ("srv1=1#900,system=8", "3@0/200 srv2 0 kept system=7") => "srv1: it has another database, with \
             system identifier 8. On record is that with 7, whose last primary was srv2 on timeline 3: all of that would be \
             gone, and no position in one compares with a position in the other.";
     }
 
-    /// Votes, who is the primary by score, whether there is quorum → whether the promotion of srv1 is ordered.
+    /// Votes, the primary by score, whether there is quorum → whether the promotion of srv1 is ordered.
     fn is_refused((votes, primary, is_quorate): (&str, Option<&str>, bool)) -> Option<Refused> {
         let online =
             ["srv1", "srv2"].into_iter().map(NodeName::new).filter(|node| votes.contains(node.as_str())).collect();
@@ -266,6 +266,6 @@ mod tests {
         another_database: ("srv1=1#9,system=8", None, true) => Some(Refused::OtherDatabase(NodeName::new("srv1")));
         it_has_no_vote: ("srv1=-", None, true) => None;
         it_was_stopped: ("srv1:1#9", None, true) => Some(Refused::Stopped(NodeName::new("srv1")));
-        nobody_has_seen_it_run: ("srv1 srv2=1#9", None, true) => Some(Refused::Stopped(NodeName::new("srv1")));
+        not_seen_running: ("srv1 srv2=1#9", None, true) => Some(Refused::Stopped(NodeName::new("srv1")));
     }
 }

@@ -3,8 +3,8 @@
 use super::{Choice, Facts, Warning, choose, loss};
 use crate::node::NodeName;
 
-/// For so many seconds. It is meant for the refusal that the operator has seen: one that stayed would decide a later election, of
-/// which nobody has been told what it loses.
+/// For so many seconds. It is meant for the refusal that the operator has seen: one that stayed would decide a later
+/// election, whose loss the operator has not seen.
 pub const LASTS: u64 = 300;
 
 /// The node that was ordered to be promoted, if that still counts `now`. `at` begins with the time of the order, in seconds since
@@ -28,12 +28,12 @@ pub(super) fn by_order(facts: &Facts, ordered: &NodeName) -> Choice {
                 |more| format!("{node} should be promoted, which holds {more}"),
             ))
         }
-        Choice::Nobody(refusal) => Some(refusal.to_string()),
+        Choice::NoNode(refusal) => Some(refusal.to_string()),
     };
     Choice::Node { node: ordered.clone(), vote, warnings: warning.map(Warning::Ordered).into_iter().collect() }
 }
 
-/// What would be chosen if nobody had ordered the promotion of `node`, which Pacemaker may still prefer.
+/// The choice without the order to promote `node`, which Pacemaker may still prefer.
 fn without_order(facts: &Facts, node: &NodeName) -> Choice {
     choose(&Facts { ordered: None, ..facts.clone() }, Some(node))
 }
@@ -54,7 +54,7 @@ mod tests {
         by_a_node_whose_clock_is_ahead: (Some("1000 by anna on srv1"), 940) => true;
         far_ahead: (Some("1000"), 600) => false;
         by_an_older_agent: (None, 1000) => true;
-        nobody_can_tell: (Some("yesterday"), 1000) => false;
+        unreadable: (Some("yesterday"), 1000) => false;
     }
 
     #[test]

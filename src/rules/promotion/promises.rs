@@ -83,14 +83,14 @@ mod tests {
             "srv1=2#768,history=1@0/100|2 srv2=3#1000,history=1@0/100|2@0/300|3", SRV2_AFTER_SRV1, TWO_PROMISES) => "srv2";
         the_primary_before_holds_less_than_the_last_one_began_with: (
             "srv1=2#760,history=1@0/100|2 srv2=3#1000,history=1@0/100|2@0/300|3", SRV2_AFTER_SRV1, TWO_PROMISES)
-            => "nobody: Synchronous";
+            => "none: Synchronous";
     }
 
     #[test]
     fn a_node_that_runs_and_has_diverged_is_not_to_be_started() {
         let brief = |votes: &str| {
             let facts = facts(votes, "2@0/100 srv1 0 kept", "srv1: ANY 1 (srv1, srv2, srv3)");
-            let Choice::Nobody(Refusal::Synchronous(refusal)) = choose(&facts, None) else { panic!("promoted") };
+            let Choice::NoNode(Refusal::Synchronous(refusal)) = choose(&facts, None) else { panic!("promoted") };
             refusal.brief()
         };
         let one = brief("srv2=3#776,history=1@0/100|2@0/300|3 srv3=2#900,history=1@0/100|2");

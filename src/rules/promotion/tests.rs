@@ -1,4 +1,4 @@
-//! Who is promoted, in tables.
+//! The promoted node, in tables.
 
 use super::words::listed;
 use super::*;
@@ -24,7 +24,7 @@ pub(super) fn chosen((situation, record, published): (&str, &str, &str)) -> Stri
     match choose(&facts(situation, record, published), Some(&NodeName::new("srv1"))) {
         Choice::Node { node, warnings, .. } if warnings.is_empty() => node.to_string(),
         Choice::Node { node, warnings, .. } => format!("{node}, {}", kinds(&warnings)),
-        Choice::Nobody(refusal) => format!("nobody: {}", format!("{refusal:?}").split(['(', ' ']).next().unwrap()),
+        Choice::NoNode(refusal) => format!("none: {}", format!("{refusal:?}").split(['(', ' ']).next().unwrap()),
     }
 }
 
@@ -71,7 +71,7 @@ fn kinds(warnings: &[Warning]) -> String {
     warnings.iter().map(kind).collect::<Vec<_>>().join(", ")
 }
 
-// Who holds the most.
+// The node that holds the most.
 table! { chosen;
     alone: ("srv1=1#100", "", "") => "srv1";
     a_tie_goes_to_the_preferred: ("srv1=1#100 srv2=1#100 ^srv2", "", "") => "srv1";
@@ -84,8 +84,8 @@ table! { chosen;
     // PAF #131, #9: a node that does not vote must not hang the election.
     silent_nodes_are_named: ("srv1=1#100 srv2=- srv3=1#50", "", "") => "srv1, silent srv2";
     a_silent_node_does_not_hide_a_better_one: ("srv1=1#100 srv2=- srv3=1#500", "", "") => "srv3, silent srv2";
-    nobody_voted: ("srv1=- srv2=-", "", "") => "nobody: NoVotes";
-    nobody_is_there: ("", "", "") => "nobody: NoVotes";
+    no_node_voted: ("srv1=- srv2=-", "", "") => "none: NoVotes";
+    no_node_is_there: ("", "", "") => "none: NoVotes";
 }
 
 #[test]
@@ -96,7 +96,7 @@ fn who_is_not_the_best_makes_room_for_the_former_primary() {
     let [srv1, srv2, srv3] = ["srv1", "srv2", "srv3"].map(NodeName::new);
     let chosen = |candidate: &NodeName, former: Option<&NodeName>| match choose_for(&facts, candidate, former) {
         Choice::Node { node, .. } => node,
-        Choice::Nobody(refusal) => panic!("{refusal}"),
+        Choice::NoNode(refusal) => panic!("{refusal}"),
     };
     assert_eq!(chosen(&srv1, Some(&srv3)), srv3);
     assert_eq!(chosen(&srv1, None), srv2);
@@ -106,22 +106,22 @@ fn who_is_not_the_best_makes_room_for_the_former_primary() {
 // Which history counts. 0/100 is #256.
 table! { chosen;
     // PAF #180: the stale ex-primary alone, and with a lagging peer.
-    stale_alone: ("srv1=1#200", "2@0/100 srv2 0 kept", "") => "nobody: History";
-    stale_with_a_lagging_peer: ("srv1=1#300 srv3=1#100", "2@0/100 srv2 0 kept", "") => "nobody: History";
+    stale_alone: ("srv1=1#200", "2@0/100 srv2 0 kept", "") => "none: History";
+    stale_with_a_lagging_peer: ("srv1=1#300 srv3=1#100", "2@0/100 srv2 0 kept", "") => "none: History";
     stale_beside_a_current_one: ("srv1=1#9000 srv2=2#300,history=1@0/100|2", "2@0/100 srv2 0 kept", "") => "srv2";
     diverged_with_a_later_number: ("srv1=3#9000,history=1@0/50|3 srv2=2#300,history=1@0/100|2", "2@0/100 srv2 0 kept", "") => "srv2";
     // The primary died before anybody followed its timeline: what it alone had is gone with it.
     the_last_promotion_does_not_count_yet: ("srv1=1#256 srv2=1#250", "2@0/100 srv3 0", "") => "srv1";
-    but_the_one_before_it_does: ("srv1=1#250", "3@0/200 srv3 0; 2@0/100 srv2 0 kept", "") => "nobody: History";
+    but_the_one_before_it_does: ("srv1=1#250", "3@0/200 srv3 0; 2@0/100 srv2 0 kept", "") => "none: History";
     who_was_on_the_one_before_it_may: (
         "srv1=2#500,history=1@0/100|2", "3@0/200 srv3 0; 2@0/100 srv2 0 kept", "") => "srv1";
     two_that_do_not_count_yet: ("srv1=1#250", "3@0/200 srv3 0; 2@0/100 srv2 0", "") => "srv1";
-    unless_somebody_has_it: ("srv1=1#256 srv3=2#300,history=1@0/100|2", "2@0/100 srv3 0", "") => "srv3";
-    strayed_never_counts: ("srv1=1#257", "2@0/100 srv3 0", "") => "nobody: History";
+    unless_a_node_has_it: ("srv1=1#256 srv3=2#300,history=1@0/100|2", "2@0/100 srv3 0", "") => "srv3";
+    strayed_never_counts: ("srv1=1#257", "2@0/100 srv3 0", "") => "none: History";
     an_intended_promotion_that_never_happened: ("srv1=1#300", "2@0/100 srv3 0 intended", "") => "srv1";
     an_intended_promotion_that_happened: ("srv1=1#300 srv2=2#290,history=1@0/100|2", "2@0/100 srv3 0 intended", "") => "srv2";
-    the_shutdown_checkpoint_is_missing: ("srv1=2#500,history=1@0/100|2", "2@0/100 srv2 0 kept end=0/200", "") => "nobody: History";
-    behind_does_not_win_over_short: ("srv1=1#256 srv3=2#300,history=1@0/100|2", "2@0/100 srv2 0 end=0/200", "") => "nobody: History";
+    the_shutdown_checkpoint_is_missing: ("srv1=2#500,history=1@0/100|2", "2@0/100 srv2 0 kept end=0/200", "") => "none: History";
+    behind_does_not_win_over_short: ("srv1=1#256 srv3=2#300,history=1@0/100|2", "2@0/100 srv2 0 end=0/200", "") => "none: History";
     the_shutdown_checkpoint_is_here: ("srv1=2#512,history=1@0/100|2", "2@0/100 srv2 0 kept end=0/200", "") => "srv1";
 }
 
@@ -131,7 +131,7 @@ table! { chosen;
         "srv2=3#776,history=1@0/100|2@0/300|3 srv3=2#900,history=1@0/100|2", "2@0/100 srv1 0 kept", "") => "srv3";
     promoted_by_hand_with_promises: (
         "srv2=3#776,history=1@0/100|2@0/300|3 srv3=2#900,history=1@0/100|2",
-        "2@0/100 srv1 0 kept", "srv1: ANY 1 (srv1, srv2, srv3)") => "nobody: Synchronous";
+        "2@0/100 srv1 0 kept", "srv1: ANY 1 (srv1, srv2, srv3)") => "none: Synchronous";
     the_primary_is_back_beside_one_promoted_by_hand: (
         "srv2=3#9000,history=1@0/100|2@0/300|3 srv1=2#900,history=1@0/100|2",
         "2@0/100 srv1 0 kept", "srv1: ANY 1 (srv1, srv2, srv3)") => "srv1";
@@ -143,28 +143,28 @@ table! { chosen;
         "srv2=3#776,history=1@0/100|2@0/300|3 srv3=3#770,history=1@0/100|2@0/300|3",
         "2@0/100 srv1 0 kept end=0/300", "srv1: ANY 1 (srv2, srv3)") => "srv2, timeline 3 of srv2 adopted";
     promoted_by_hand_before_the_clean_end: (
-        "srv2=3#776,history=1@0/100|2@0/300|3", "2@0/100 srv1 0 kept end=0/308", "") => "nobody: History";
+        "srv2=3#776,history=1@0/100|2@0/300|3", "2@0/100 srv1 0 kept end=0/308", "") => "none: History";
     promoted_by_hand_before_a_noted_position: (
-        "srv2=3#776,history=1@0/100|2@0/300|3", "2@0/100 srv1 0 kept known=0/308@5", "") => "nobody: History";
+        "srv2=3#776,history=1@0/100|2@0/300|3", "2@0/100 srv1 0 kept known=0/308@5", "") => "none: History";
     promoted_by_hand_and_one_is_silent: (
-        "srv2=3#776,history=1@0/100|2@0/300|3 srv3=-", "2@0/100 srv1 0 kept", "") => "nobody: History";
+        "srv2=3#776,history=1@0/100|2@0/300|3 srv3=-", "2@0/100 srv1 0 kept", "") => "none: History";
     promoted_by_hand_and_another_would_win_while_one_is_silent: (
         "srv1=3#776,history=1@0/100|2@0/300|3 srv2=2#768,history=1@0/100|2 srv3=-", "2@0/100 srv3 0 kept", "")
         => "srv1, timeline 3 of srv1 adopted, silent srv3";
     promoted_by_hand_and_the_other_is_barred_while_one_is_silent: (
         "srv1=3#776,history=1@0/100|2@0/300|3 srv2=2#768,history=1@0/100|2 srv3=- !srv2", "2@0/100 srv3 0 kept", "")
-        => "nobody: AllBarred";
+        => "none: AllBarred";
     promoted_by_hand_and_one_has_not_read_all: (
         "srv2=3#776,history=1@0/100|2@0/300|3 srv3=2#700,history=1@0/100|2,extent=atleast", "2@0/100 srv1 0 kept", "") => "srv3";
     no_second_one_beside_who_was_promoted_by_hand: (
-        "srv2=3#776,history=1@0/100|2@0/300|3 srv3=2#900,history=1@0/100|2 *srv2", "2@0/100 srv1 0 kept", "") => "nobody: RunningPrimary";
+        "srv2=3#776,history=1@0/100|2@0/300|3 srv3=2#900,history=1@0/100|2 *srv2", "2@0/100 srv1 0 kept", "") => "none: RunningPrimary";
     who_wrote_the_recorded_timeline_of_another_and_was_stopped: (
         "srv1=2#700,history=1@0/100|2 srv2:2#900,history~1@0/100|2,primary~yes", "2@0/100 srv3 0 kept", "") => "srv1";
     who_was_stopped_on_its_own_timeline: (
-        "srv1=2#700,history=1@0/100|2 srv2:2#900,history~1@0/100|2,primary~yes", "2@0/100 srv2 0 kept", "") => "nobody: AllBarred";
+        "srv1=2#700,history=1@0/100|2 srv2:2#900,history~1@0/100|2,primary~yes", "2@0/100 srv2 0 kept", "") => "none: AllBarred";
     who_was_stopped_on_the_timeline_that_was_only_announced: (
         "srv1=2#700,history=1@0/100|2 srv2:2#900,history~1@0/100|2", "2@0/100 srv2 0 intended history=1@0/100,2", "")
-        => "nobody: AllBarred";
+        => "none: AllBarred";
     two_were_promoted_by_hand: (
         "srv2=3#776,history=1@0/100|2@0/300|3 srv3=3#784,history=1@0/100|2@0/308|3", "2@0/100 srv1 0 kept", "") => "srv3, timeline 3 of srv3 adopted";
     two_were_promoted_by_hand_one_after_the_other: (
@@ -173,14 +173,14 @@ table! { chosen;
         "srv1=2#800,history=1@0/100|2 srv2=3#776,history=1@0/100|2@0/300|3 srv3=4#784,history=1@0/100|2@0/308|4",
         "2@0/100 srv1 0 kept", "") => "srv1";
     two_were_promoted_by_hand_at_one_point: (
-        "srv2=3#776,history=1@0/100|2@0/300|3 srv3=4#784,history=1@0/100|2@0/300|4", "2@0/100 srv1 0 kept", "") => "nobody: History";
+        "srv2=3#776,history=1@0/100|2@0/300|3 srv3=4#784,history=1@0/100|2@0/300|4", "2@0/100 srv1 0 kept", "") => "none: History";
     promoted_by_hand_from_before_the_last_promotion: (
         "srv2=3#300,history=1@0/F0|3 srv3=2#512,history=1@0/100|2", "2@0/100 srv1 0 kept", "") => "srv3";
     promoted_by_hand_with_the_number_that_was_announced: (
         "srv3=3#776,history=1@0/100|2@0/300|3 srv2=2#800,history=1@0/100|2",
         "3@0/310 srv2 1 intended history=1@0/100,2@0/310,3; 2@0/100 srv1 0 kept history=1@0/100,2", "") => "srv2";
     no_record_and_two_made_one_timeline: ("srv1=2#300,history=1@0/90|2 srv2=2#310,history=1@0/100|2", "", "")
-        => "nobody: Namesakes";
+        => "none: Namesakes";
     no_record_and_the_old_primary_had_more: ("srv1=1#900 srv2=2#310,history=1@0/100|2", "", "") => "srv2";
 }
 
@@ -189,21 +189,21 @@ table! { chosen;
     another_database_has_no_vote: ("srv1=2#300,history=1@0/100|2,system=7 srv2=9#9000,history=8@0/1|9,system=8",
         "2@0/100 srv1 0 kept system=7", "") => "srv1";
     all_are_of_another_database: ("srv1=1#300,system=8 srv2=1#300,system=8", "2@0/100 srv1 0 kept system=7", "")
-        => "nobody: OtherDatabase";
+        => "none: OtherDatabase";
     an_older_agent_does_not_say: ("srv1=2#300,history=1@0/100|2", "2@0/100 srv1 0 kept system=7", "") => "srv1";
-    no_record_and_two_databases: ("srv1=1#300,system=7 srv2=1#400,system=8", "", "") => "nobody: SeveralDatabases";
+    no_record_and_two_databases: ("srv1=1#300,system=7 srv2=1#400,system=8", "", "") => "none: SeveralDatabases";
 }
 
 // What is not read to its end.
 table! { chosen;
-    it_may_hold_more: ("srv1=1#100 srv2=1#50,extent=atleast", "", "") => "nobody: Unfinished";
+    it_may_hold_more: ("srv1=1#100 srv2=1#50,extent=atleast", "", "") => "none: Unfinished";
     it_was_waited_for: ("srv1=1#100 srv2=1#50,extent=atleast /srv2", "", "") => "srv1, srv2 unfinished";
     it_holds_the_most_already: ("srv1=1#100 srv2=1#101,extent=atleast", "", "") => "srv2";
-    not_with_promises: ("srv1=1#100 srv2=1#50,extent=atleast /srv2", "", "srv2: ANY 1 (srv1, srv3)") => "nobody: Unfinished";
-    the_last_primary_reads: ("srv1=1#100 srv3=1#90,extent=atleast", "", "srv3: ANY 1 (srv1, srv2)") => "nobody: Unfinished";
+    not_with_promises: ("srv1=1#100 srv2=1#50,extent=atleast /srv2", "", "srv2: ANY 1 (srv1, srv3)") => "none: Unfinished";
+    the_last_primary_reads: ("srv1=1#100 srv3=1#90,extent=atleast", "", "srv3: ANY 1 (srv1, srv2)") => "none: Unfinished";
     its_disk_fails: ("srv1=1#100 srv2=1#50,extent=unread:Input/output_error", "", "") => "srv1, srv2 unreadable";
     its_disk_fails_with_promises: (
-        "srv1=1#100 srv2=1#50,extent=unread:Input/output_error", "", "srv2: ANY 1 (srv1, srv3)") => "nobody: Unreadable";
+        "srv1=1#100 srv2=1#50,extent=unread:Input/output_error", "", "srv2: ANY 1 (srv1, srv3)") => "none: Unreadable";
     who_has_diverged_is_not_waited_for: (
         "srv1=2#300,history=1@0/100|2 srv2=1#257,extent=atleast", "2@0/100 srv1 0 kept", "") => "srv1";
 }
@@ -212,10 +212,10 @@ table! { chosen;
 table! { chosen;
     it_counts: ("srv2=1#120 srv3:1#100", "", "srv1: ANY 1 (srv2, srv3)") => "srv2";
     it_is_not_promoted: ("srv2=1#120 srv3:1#130", "", "") => "srv2, srv3 is 10 ahead";
-    it_may_hold_what_was_acknowledged: ("srv2=1#120 srv3:1#130", "", "srv1: ANY 1 (srv2, srv3)") => "nobody: BarredHoldsMore";
-    nobody_else_is_there: ("srv3:1#130", "", "") => "nobody: AllBarred";
+    it_may_hold_what_was_acknowledged: ("srv2=1#120 srv3:1#130", "", "srv1: ANY 1 (srv2, srv3)") => "none: BarredHoldsMore";
+    no_other_node_is_there: ("srv3:1#130", "", "") => "none: AllBarred";
     the_primary_was_stopped: (
-        "srv2=2#500,history=1@0/100|2 srv1:2#512,history~1@0/100|2", "2@0/100 srv1 0 kept", "") => "nobody: AllBarred";
+        "srv2=2#500,history=1@0/100|2 srv1:2#512,history~1@0/100|2", "2@0/100 srv1 0 kept", "") => "none: AllBarred";
     the_primary_was_stopped_and_had_sent_all: (
         "srv2=2#512,history=1@0/100|2 srv1:2#512,history~1@0/100|2", "2@0/100 srv1 0 kept", "") => "srv2";
 }
@@ -224,47 +224,47 @@ table! { chosen;
 table! { chosen;
     the_primary_restored_from_a_backup: (
         "srv1=2#300,history=1@0/100|2 srv3=2#400,history=1@0/100|2", "2@0/100 srv1 0 kept", "srv1: ANY 1 (srv2, srv3)")
-        => "nobody: Synchronous";
+        => "none: Synchronous";
     the_primary_copied_from_a_laggard: (
         "srv1=2#400,history=1@0/100|2,directory=replaced srv3=2#400,history=1@0/100|2", "2@0/100 srv1 0 kept",
-        "srv1: ANY 1 (srv2, srv3)") => "nobody: Synchronous";
+        "srv1: ANY 1 (srv2, srv3)") => "none: Synchronous";
     the_primary_lacks_what_it_had_noted: (
         "srv1=2#400,history=1@0/100|2 srv3=2#400,history=1@0/100|2", "2@0/100 srv1 0 kept known=0/300@5",
-        "srv1: ANY 1 (srv2, srv3)") => "nobody: Synchronous";
+        "srv1: ANY 1 (srv2, srv3)") => "none: Synchronous";
     the_primary_as_it_was: (
         "srv1=2#800,history=1@0/100|2 srv3=2#400,history=1@0/100|2", "2@0/100 srv1 0 kept known=0/300@5",
         "srv1: ANY 1 (srv2, srv3)") => "srv1";
     a_voter_restored_from_a_backup: (
         "srv2=2#400,history=1@0/100|2,directory=replaced srv3=2#420,history=1@0/100|2", "2@0/100 srv1 0 kept",
-        "srv1: ANY 1 (srv2, srv3)") => "nobody: Synchronous";
+        "srv1: ANY 1 (srv2, srv3)") => "none: Synchronous";
     an_heir_restored_from_a_backup: (
         "srv2=2#250,history=1@0/80|2 srv3=2#300,history=1@0/80|2", "2@0/80 srv2 0 kept known=0/200@5",
-        "srv2: -; srv1 + srv2: ANY 1 (srv2, srv4)") => "nobody: Synchronous";
+        "srv2: -; srv1 + srv2: ANY 1 (srv2, srv4)") => "none: Synchronous";
 }
 
-// Who may not, and who must.
+// The nodes that may not, and those that must.
 table! { chosen;
     barred_is_not_chosen: ("srv1=1#100 srv2=1#100 !srv1", "", "") => "srv2";
     barred_and_ahead: ("srv1=1#100 srv2=1#120 !srv2", "", "") => "srv1, srv2 is 20 ahead";
-    barred_and_ahead_with_promises: ("srv1=1#100 srv2=1#120 srv3=1#100 !srv2", "", "srv9: ANY 1 (srv1, srv2, srv3)") => "nobody: BarredHoldsMore";
+    barred_and_ahead_with_promises: ("srv1=1#100 srv2=1#120 srv3=1#100 !srv2", "", "srv9: ANY 1 (srv1, srv2, srv3)") => "none: BarredHoldsMore";
     barred_and_ahead_outside_the_quorum: ("srv1=1#100 srv2=1#120 !srv2", "", "srv9: ANY 1 (srv1)") => "srv1, srv2 is 20 ahead";
     full_and_ahead: ("srv1=1#100 srv2=1#120 %srv2", "", "") => "srv1, srv2 is 20 ahead";
-    full_and_ahead_with_promises: ("srv1=1#100 srv2=1#120 srv3=1#100 %srv2", "", "srv9: ANY 1 (srv1, srv2, srv3)") => "nobody: BarredHoldsMore";
-    all_are_full: ("srv1=1#100 srv2=1#120 %srv1 %srv2", "", "") => "nobody: AllBarred";
-    all_barred: ("srv1=1#100 !srv1", "", "") => "nobody: AllBarred";
+    full_and_ahead_with_promises: ("srv1=1#100 srv2=1#120 srv3=1#100 %srv2", "", "srv9: ANY 1 (srv1, srv2, srv3)") => "none: BarredHoldsMore";
+    all_are_full: ("srv1=1#100 srv2=1#120 %srv1 %srv2", "", "") => "none: AllBarred";
+    all_barred: ("srv1=1#100 !srv1", "", "") => "none: AllBarred";
     ordered_is_chosen: ("srv1=1#1 srv2=1#9 >srv1", "", "") => "srv1, ordered";
     ordered_and_best: ("srv1=1#9 srv2=1#1 >srv1", "", "") => "srv1";
     ordered_against_history: ("srv1=1#200 >srv1", "2@0/100 srv2 0 kept", "") => "srv1, ordered";
     ordered_against_promises: ("srv1=1#200 >srv1", "", "srv3: ANY 1 (srv1, srv2)") => "srv1, ordered";
-    ordered_and_full: ("srv1=1#1 srv2=1#9 >srv2 %srv2", "", "") => "nobody: AllBarred";
+    ordered_and_full: ("srv1=1#1 srv2=1#9 >srv2 %srv2", "", "") => "none: AllBarred";
     ordered_and_barred: ("srv1=1#1 srv2=1#9 >srv2 !srv2", "", "") => "srv2, ordered";
-    ordered_and_banned: ("srv1=1#1 srv2=1#9 >srv2 &srv2", "", "") => "nobody: AllBarred";
+    ordered_and_banned: ("srv1=1#1 srv2=1#9 >srv2 &srv2", "", "") => "none: AllBarred";
     banned_and_ahead: ("srv1=1#100 srv2=1#120 &srv2", "", "") => "srv1, srv2 is 20 ahead";
-    banned_and_ahead_with_promises: ("srv1=1#100 srv2=1#120 srv3=1#100 &srv2", "", "srv9: ANY 1 (srv1, srv2, srv3)") => "nobody: BarredHoldsMore";
+    banned_and_ahead_with_promises: ("srv1=1#100 srv2=1#120 srv3=1#100 &srv2", "", "srv9: ANY 1 (srv1, srv2, srv3)") => "none: BarredHoldsMore";
     the_old_primary_is_back_beside_the_banned: ("srv1=1#130 srv2=1#100 srv3=1#120 &srv3", "", "srv1: ANY 1 (srv1, srv2, srv3)") => "srv1";
     ordered_without_a_vote: ("srv1=1#9 srv2=- >srv2", "", "") => "srv2, ordered";
     ordered_and_not_there: ("srv1=1#9 srv3=1#1 >srv2", "", "") => "srv1";
-    ordered_beside_a_running_primary: ("srv1=1#9 srv2=1#9 >srv1 *srv2", "", "") => "nobody: RunningPrimary";
+    ordered_beside_a_running_primary: ("srv1=1#9 srv2=1#9 >srv1 *srv2", "", "") => "none: RunningPrimary";
     ordered_and_running_as_a_primary: ("srv1=1#9 srv2=1#1 >srv1 *srv1", "", "") => "srv1";
     ordered_elsewhere: ("srv1=1#9 srv2=1#1 >srv2", "", "") => "srv2, ordered";
 }
@@ -280,14 +280,14 @@ fn an_operator_keeps_back_whom_he_names_only() {
 // Acknowledged commits.
 table! { chosen;
     asynchronous: ("srv1=1#5", "", "srv2: -") => "srv1";
-    promises_unknown: ("srv1=1#5", "", "?") => "nobody: Synchronous";
-    one_of_two_may_hold_it: ("srv1=1#5", "", "srv3: ANY 1 (srv1, srv2)") => "nobody: Synchronous";
+    promises_unknown: ("srv1=1#5", "", "?") => "none: Synchronous";
+    one_of_two_may_hold_it: ("srv1=1#5", "", "srv3: ANY 1 (srv1, srv2)") => "none: Synchronous";
     both_of_two_vote: ("srv1=1#5 srv2=1#4", "", "srv3: ANY 1 (srv1, srv2)") => "srv1";
     both_hold_everything: ("srv1=1#5", "", "srv3: ANY 2 (srv1, srv2)") => "srv1";
-    first_is_treated_as_any: ("srv1=1#5", "", "srv3: FIRST 1 (srv1, srv2)") => "nobody: Synchronous";
+    first_is_treated_as_any: ("srv1=1#5", "", "srv3: FIRST 1 (srv1, srv2)") => "none: Synchronous";
     the_old_primary_votes: ("srv1=1#5 srv3=1#6", "", "srv3: ANY 1 (srv1, srv2)") => "srv3";
-    a_strayed_one_does_not_count: ("srv1=2#300,history=1@0/100|2 srv2=1#9000", "2@0/100 srv3 0 kept", "srv3: ANY 1 (srv1, srv2)") => "nobody: Synchronous";
-    a_silent_one_does_not_count: ("srv1=1#5 srv2=-", "", "srv3: ANY 1 (srv1, srv2)") => "nobody: Synchronous";
+    a_strayed_one_does_not_count: ("srv1=2#300,history=1@0/100|2 srv2=1#9000", "2@0/100 srv3 0 kept", "srv3: ANY 1 (srv1, srv2)") => "none: Synchronous";
+    a_silent_one_does_not_count: ("srv1=1#5 srv2=-", "", "srv3: ANY 1 (srv1, srv2)") => "none: Synchronous";
 }
 
 /// What srv1 says, one ballot after the other; what it is barred for before.
@@ -339,11 +339,11 @@ fn the_reasons_say_what_helps() {
     );
 }
 
-fn told(warning: Warning) -> String {
+fn text(warning: Warning) -> String {
     warning.to_string()
 }
 
-table! { told;
+table! { text;
     warns_of_silence: Warning::Silent(vec![NodeName::new("srv1"), NodeName::new("srv2")])
         => "srv1, srv2 did not vote: what they hold is not known";
     warns_of_the_barred: Warning::Barred { node: NodeName::new("srv2"), bar: Bar::NoFailover, bytes: 20 }

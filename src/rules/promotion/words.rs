@@ -34,7 +34,7 @@ impl fmt::Display for Warning {
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Refusal::NoVotes => f.write_str("no node could tell how far its WAL reaches: see the system log"),
+            Refusal::NoVotes => f.write_str("no node could determine the end of its WAL: see the system log"),
             Refusal::OlderRecord(node, timeline) => write!(
                 f,
                 "the CIB has lost promotions up to timeline {timeline}, which {node} knows: its next monitor gives them back"

@@ -11,7 +11,7 @@ pub enum AtStake {
     Diverged(Option<String>),
     /// All of it: it is another database.
     Everything,
-    /// Nobody can tell, and this is why.
+    /// That is unknown, for this reason.
     Unknown(String),
 }
 

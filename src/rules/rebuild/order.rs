@@ -19,7 +19,7 @@ pub struct Order {
     pub attempts: u32,
     /// What went wrong.
     pub why: String,
-    /// Nobody has ordered it but the policy: nobody watches, and the old data goes when the copy follows.
+    /// The policy has ordered it: no operator watches, and the old data goes when the copy follows.
     pub unattended: bool,
     /// How often it was begun without a hand for this promotion.
     pub tries: u32,
@@ -39,7 +39,7 @@ impl Order {
         }
     }
 
-    /// What is left to know when the node follows: how often it took, if nobody has looked.
+    /// The order when the node follows: only the number of tries, if no operator watches.
     #[must_use]
     pub fn finished(self) -> Order {
         if !self.unattended {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{MOST_RESTARTS, Order, Stage};
 use crate::location::{Lsn, Timeline};
 
-/// So often the primary is copied without a hand for one promotion, whatever hinders it or ends it.
+/// Maximum number of unattended copies for one promotion, also if they fail for different reasons.
 pub const MOST_TRIES: u32 = 3;
 
 /// So long after one that failed, the next is begun. One that was killed is begun anew at once.
@@ -14,7 +14,7 @@ pub const PAUSE: Duration = Duration::from_secs(60);
 /// What can be seen of a rebuild from outside.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Job {
-    /// Somebody is at it.
+    /// A process is at work on it.
     pub at_work: bool,
     /// How much has been copied.
     pub percent: Option<u64>,
@@ -44,10 +44,10 @@ pub struct Plight<'a> {
 /// What becomes of a node that cannot follow.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Unattended {
-    /// The primary is copied, and a person is told.
+    /// The primary is copied, and this is reported.
     Begin(String),
-    /// A person is told.
-    Tell(String),
+    /// This is reported.
+    Report(String),
 }
 
 /// What becomes of it now.
@@ -55,7 +55,7 @@ pub fn unattended(plight: &Plight) -> Unattended {
     let Plight { order, job, resource, why, .. } = plight;
     let command = format!("run `pgsqlms rebuild --resource {resource}` here");
     let is_known = order.about == Some(plight.last);
-    Unattended::Tell(match (order.stage, &job.obstacle) {
+    Unattended::Report(match (order.stage, &job.obstacle) {
         (Stage::Nothing, _) if job.at_work => match job.percent {
             Some(percent) => format!("being rebuilt, {percent} % copied: {why}"),
             None => format!("being rebuilt, the copy begins: {why}"),
@@ -74,7 +74,7 @@ pub fn unattended(plight: &Plight) -> Unattended {
         _ if is_known && !order.why.is_empty() && pauses(order, plight.now) => {
             format!("not rebuilt yet, {}: {why}", order.why)
         }
-        _ => return Unattended::Begin(format!("being rebuilt, `journalctl -t pgsqlms` here tells how far: {why}")),
+        _ => return Unattended::Begin(format!("being rebuilt, `journalctl -t pgsqlms` here shows how far: {why}")),
     })
 }
 
@@ -83,7 +83,7 @@ fn pauses(order: &Order, now: u64) -> bool {
     order.tried <= now && now - order.tried < PAUSE.as_secs()
 }
 
-/// Whether old data is left over of a rebuild that nobody watches, on a node that follows.
+/// Whether old data is left over of a rebuild that no process watches, on a node that follows.
 pub fn left_over(order: &Order, job: &Job) -> bool {
     order.stage == Stage::Rebuilt && order.unattended && !job.at_work
 }
@@ -112,11 +112,11 @@ mod tests {
         let plight =
             Plight { order: &order, last, job: &job, has_primary, now, why: "it diverged", resource: "pgsqld" };
         match unattended(&plight) {
-            Unattended::Begin(told) => {
-                assert!(told.ends_with(": it diverged"), "{told}");
+            Unattended::Begin(reason) => {
+                assert!(reason.ends_with(": it diverged"), "{reason}");
                 "BEGIN".to_owned()
             }
-            Unattended::Tell(told) => told.strip_suffix(": it diverged").unwrap().to_owned(),
+            Unattended::Report(reason) => reason.strip_suffix(": it diverged").unwrap().to_owned(),
         }
     }
 
@@ -126,7 +126,7 @@ mod tests {
 
     table! { verdict;
         a_node_that_cannot_follow_is_rebuilt: ("", NONE, true, 0) => "BEGIN";
-        it_is_told_how_far_that_is: (KILLED, BUSY, true, 0) => "being rebuilt, 43 % copied";
+        its_progress_is_reported: (KILLED, BUSY, true, 0) => "being rebuilt, 43 % copied";
         also_what_a_person_has_begun: ("", BEGUN, true, 0) => "being rebuilt, the copy begins";
         also_when_the_primary_goes_meanwhile: (KILLED, BUSY, false, 0) => "being rebuilt, 43 % copied";
         never_two_at_once: (FAILED, BUSY, true, 9000) => "being rebuilt, 43 % copied";
@@ -141,7 +141,7 @@ mod tests {
         there_must_be_a_primary: ("", NONE, false, 0) => "not rebuilt, there is no primary to copy";
         and_a_place: ("", blocked(), true, 0) => "not rebuilt, old data is in the way";
         a_copy_is_used_and_not_made_again: (COPIED, NONE, true, 0) => "its copy of the primary waits for one to follow";
-        whoever_made_it: (COPIED, BUSY, false, 0) => "its copy of the primary waits for one to follow";
+        also_if_an_operator_made_it: (COPIED, BUSY, false, 0) => "its copy of the primary waits for one to follow";
         a_copy_of_before_is_of_no_use: (COPIED_BEFORE, NONE, true, 0) => "BEGIN";
         a_copy_that_was_not_used: (IN_VAIN, NONE, true, 0) =>
             "run `pgsqlms rebuild --resource pgsqld` here, its copy of the primary was not put in place";
@@ -154,8 +154,8 @@ mod tests {
     }
 
     table! { is_left;
-        what_nobody_watches: (REBUILT, false) => true;
-        what_somebody_watches: (REBUILT, true) => false;
+        unwatched: (REBUILT, false) => true;
+        watched: (REBUILT, true) => false;
         what_an_operator_may_want_to_keep: ("stage=rebuilt\nabout=2@0/100", false) => false;
         what_is_not_there_yet: (COPIED, false) => false;
         nothing: ("", false) => false;

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use crate::location::{Lsn, Timeline};
 use crate::rules::note::{self, BadNote};
 
-/// So often the agent tries by itself to rewind a node for one promotion, whatever hinders it.
+/// Maximum number of automatic rewinds of a node for one promotion, also if they fail for different reasons.
 pub const MOST_ATTEMPTS: u32 = 3;
 
 /// How far the rewind of a node has come. It is kept outside the data directory, which a rewind rewrites.
@@ -32,7 +32,7 @@ pub enum Stage {
     Nothing,
     /// An operator has asked for it, for this promotion, and nothing has been changed.
     Ordered,
-    /// The data directory is being rewritten: until that is over it is no database.
+    /// The data directory is being rewritten: until that is over it is not consistent.
     Rewinding,
     /// It is over.
     Rewound,

@@ -60,8 +60,8 @@ fn begins(verdict: BeforeLaunch) -> &'static str {
 table! { starts;
     a_node_on_the_history_is_left_alone: (Rejoin::Rewind, "", false, true) => "as it is";
     a_strayed_node_is_rewound_if_that_is_wanted: (Rejoin::Rewind, "", true, true) => "rewind";
-    nobody_asked_to_rewind: (Rejoin::Report, "", true, true) => "as it is";
-    nobody_wants_it: (Rejoin::None, "", true, true) => "as it is";
+    no_rewind_is_wanted: (Rejoin::Report, "", true, true) => "as it is";
+    the_policy_is_none: (Rejoin::None, "", true, true) => "as it is";
     a_copy_is_wanted_instead: (Rejoin::Rebuild, "", true, true) => "as it is";
     without_a_primary_there_is_no_source: (Rejoin::Rewind, "", true, false) => "as it is";
     an_operator_asked: (Rejoin::Report, ORDERED, true, true) => "rewind";
@@ -78,7 +78,7 @@ table! { starts;
     a_start_that_happens_anyway_may_try: (Rejoin::Rewind, SPENT, true, true) => "rewind";
     half_rewound_goes_on: (Rejoin::Rewind, HALF, true, true) => "rewind";
     half_rewound_goes_on_although_it_looks_well: (Rejoin::Rewind, HALF, false, true) => "rewind";
-    half_rewound_goes_on_whatever_is_wanted_now: (Rejoin::None, HALF, false, true) => "rewind";
+    half_rewound_goes_on_under_each_policy: (Rejoin::None, HALF, false, true) => "rewind";
     half_rewound_is_never_launched: (Rejoin::Rewind, HALF, false, false) => "refuse";
     half_rewound_too_often: (Rejoin::Rewind, HALF_SPENT, true, true) => "refuse";
 }
@@ -104,7 +104,7 @@ table! { says;
     a_report_names_the_command: (Rejoin::Report, "", None) => report("");
     wanted_is_done: (Rejoin::Rewind, "", None) => RESTART;
     ordered_is_done: (Rejoin::Report, ORDERED, None) => RESTART;
-    ordered_is_done_whatever_the_policy: (Rejoin::None, ORDERED, None) => RESTART;
+    ordered_is_done_under_each_policy: (Rejoin::None, ORDERED, None) => RESTART;
     tried_in_vain_is_tried_again: (Rejoin::Rewind, SINCE, None) => RESTART;
     but_not_for_ever: (Rejoin::Rewind, SPENT, None) => report(" (no connection)");
     without_a_word_of_why: (Rejoin::Rewind, SPENT_SILENTLY, None) => report("");
@@ -112,18 +112,18 @@ table! { says;
     so_it_does_where_it_was_impossible: (Rejoin::Rewind, BLOCKED_FOR_ANOTHER, None) => RESTART;
     nor_for_an_operator: (Rejoin::Report, ORDERED_SPENT, None) => report(" (no connection)");
     once_is_enough: (Rejoin::Rewind, ONCE, None) => report(" once more");
-    what_was_about_another_promotion_is_not_told: (Rejoin::Report, ONCE_FOR_ANOTHER, None) => report("");
+    a_note_about_another_promotion_is_not_reported: (Rejoin::Report, ONCE_FOR_ANOTHER, None) => report("");
     impossible_is_said: (Rejoin::Rewind, BLOCKED, None) =>
         format!("not rewound, no space; then `pgsqlms rejoin --resource pgsqld`: {STRAYED}");
     hopeless_is_said_with_what_helps: (Rejoin::Rewind, HOPELESS, None) =>
         format!("run `pgsqlms rebuild --resource pgsqld` here, WAL is gone: {STRAYED}");
-    whatever_is_wanted: (Rejoin::Report, HOPELESS, None) =>
+    under_another_policy: (Rejoin::Report, HOPELESS, None) =>
         format!("run `pgsqlms rebuild --resource pgsqld` here, WAL is gone: {STRAYED}");
     it_was_about_another_promotion: (Rejoin::Rewind, HOPELESS_FOR_ANOTHER, None) => RESTART;
     an_obstacle_is_said_at_once: (Rejoin::Rewind, ORDERED, Some("no checksums")) =>
         format!("run `pgsqlms rebuild --resource pgsqld` here, no checksums: {STRAYED}");
     a_copy_is_made_if_that_is_wanted: (Rejoin::Rebuild, "", None) => "REBUILD";
-    whatever_a_rewind_came_to: (Rejoin::Rebuild, BLOCKED, None) => "REBUILD";
+    also_after_a_failed_rewind: (Rejoin::Rebuild, BLOCKED, None) => "REBUILD";
     a_rewind_that_is_impossible_is_no_matter: (Rejoin::Rebuild, "", Some("no checksums")) => "REBUILD";
     an_operators_rewind_comes_first: (Rejoin::Rebuild, ORDERED, None) => RESTART;
     as_with_paf: (Rejoin::None, "", None) =>
@@ -152,11 +152,11 @@ table! { is_at;
     there: (ONCE, true, true) => Progress::Done;
 }
 
-fn tells(progress: Progress) -> String {
+fn progress_text(progress: Progress) -> String {
     progress.to_string()
 }
 
-table! { tells;
+table! { progress_text;
     that_pacemaker_has_to_act: Progress::Waiting => "Waiting for Pacemaker to restart PostgreSQL here (not in maintenance \
         mode, and there must be a primary) ...";
     that_it_goes_on: Progress::Rewinding => "Rewinding ...";
@@ -166,11 +166,11 @@ table! { tells;
 }
 
 fn explains(half: Half) -> String {
-    half.told("pgsqld")
+    half.message("pgsqld")
 }
 
 table! { explains;
-    that_somebody_is_missing: Half::NoPrimary =>
+    that_the_primary_is_missing: Half::NoPrimary =>
         "it is half rewound and there is no primary to go on with: clean up when there is one";
     that_it_was_enough: Half::GaveUp("no luck".to_owned()) =>
         "it is half rewound: run `pgsqlms rejoin --resource pgsqld --yes`, or `rebuild`; no luck";
@@ -183,7 +183,7 @@ fn diverges((vote, record): (&str, &str)) -> Option<String> {
 }
 
 table! { diverges;
-    what_nobody_else_has_is_at_stake: ("1#512 history=1", "2@0/100 srv2 0 history=1@0/100,2") =>
+    what_only_this_node_has_is_at_stake: ("1#512 history=1", "2@0/100 srv2 0 history=1@0/100,2") =>
         Some("diverged from timeline 2 (srv2) at 0/100 by 256 bytes of WAL".to_owned());
     who_can_follow_has_not: ("1#256 history=1", "2@0/100 srv2 0 history=1@0/100,2") => None;
     two_timelines_of_one_number: ("2#512 history=1@0/80,2", "2@0/100 srv2 0 history=1@0/100,2") =>

@@ -65,7 +65,7 @@ table! { given;
     connected_to_myself: (None, "srv1@1000 srv2@900", "") => "srv1=1001 srv2=1000 srv3=-1000";
     twice_connected: (None, "srv2@800 srv2@995 srv2@999! srv3@900", "") => "srv1=1001 srv2=1000 srv3=990";
     hostile_names: (None, "(@1000 $(id)@1000 srv2|x@1000 @1000 srv2@900", "") => "srv1=1001 srv2=1000 srv3=-1000";
-    // PAF #26, #220: after a break of the replication network nobody could be promoted.
+    // PAF #26, #220: after a break of the replication network no node could be promoted.
     last_good_stays_a_candidate: (None, "", "srv2=990 srv3=1000") => "srv1=1001 srv2=-1000 srv3=1";
     last_good_stays_for_long: (None, "", "srv2=-1000 srv3=1") => "srv1=1001 srv2=-1000 srv3=1";
     who_has_yielded_stays_out: (None, "srv3@990", "srv2=-1000000 srv3=990") => "srv1=1001 srv2=-1000000 srv3=1000";
@@ -74,7 +74,7 @@ table! { given;
     nor_being_the_last_one_there: (None, "", "srv2=-1000000 srv3=-1000") => "srv1=1001 srv2=-1000000 srv3=-1000";
     nor_having_a_new_primary: (None, "new srv3@990", "srv2=-1000000") => "srv1=1001 srv2=-1000000 srv3=1000";
     until_it_follows: (None, "srv2@990", "srv2=-1000000") => "srv1=1001 srv2=1000 srv3=-1000";
-    nobody_ever_was_good: (None, "", "srv2=-1000 srv3=-1000") => "srv1=1001 srv2=-1000 srv3=-1000";
+    no_standby_was_ever_good: (None, "", "srv2=-1000 srv3=-1000") => "srv1=1001 srv2=-1000 srv3=-1000";
     new_primaries_wait_for_their_standbys: (None, "new srv3@990", "srv1=1000 srv2=1001 srv3=990") => "srv1=1001 srv2=1000 srv3=1000";
     but_invent_no_candidates: (None, "new srv3@990", "srv2=-1000") => "srv1=1001 srv2=-1000 srv3=1000";
     barred: (None, "srv2@990 srv3@900 !srv2", "") => "srv1=1001 srv2=-1000000 srv3=990";

@@ -23,7 +23,7 @@ pub struct Positions {
 pub struct BadPositions(pub String);
 
 impl Positions {
-    /// What the primary `me` with these slots publishes. It keeps nothing for nobody if it keeps no slots at all.
+    /// What the primary `me` with these slots publishes. Empty if it has no slots.
     pub fn new(me: &NodeName, timeline: Timeline, redo: Lsn, nodes: &BTreeSet<NodeName>, slots: &[Slot]) -> Self {
         let position = |node: &NodeName| {
             let slot = slots.iter().find(|slot| slot.name == name_of(node) && !slot.lost)?;
@@ -43,7 +43,7 @@ impl Positions {
         self.nodes.len() != known.nodes.len() || self.nodes.iter().any(moved)
     }
 
-    /// Of what all nodes have published, the newest primary's; none if that is `me`, who is no primary any more.
+    /// Of what all nodes have published, the newest primary's; none if that is `me`, which is not the primary any more.
     pub fn newest(me: &NodeName, published: BTreeMap<NodeName, Positions>) -> Option<Positions> {
         let newest = published.into_iter().max_by_key(|(_, positions)| positions.timeline)?;
         (newest.0 != *me).then_some(newest.1)

@@ -2,7 +2,7 @@ use super::*;
 use crate::location::Timeline;
 use crate::rules::table;
 
-/// `srv2@3` keeps WAL from 3 MB on, `+` is in use, `!` is lost, `?` keeps nothing yet; `x:mine@3` is somebody else's.
+/// `srv2@3` keeps WAL from 3 MB on, `+` is in use, `!` is lost, `?` keeps nothing yet; `x:mine@3` is not the agent's.
 fn slots(text: &str) -> Vec<Slot> {
     let slot = |word: &str| {
         let (node, place) = word.split_once('@').unwrap();
@@ -28,7 +28,7 @@ fn nodes(names: &str) -> BTreeSet<NodeName> {
     names.split_whitespace().map(NodeName::new).collect()
 }
 
-/// The configured nodes beside srv1, the primary; who wishes a slot and who none; srv1's slots.
+/// The configured nodes beside srv1, the primary; the nodes that wish a slot, and those that wish none; srv1's slots.
 fn primary((configured, on, off, has): (&str, &str, &str, &str)) -> String {
     let wishes = nodes(on).into_iter().map(|node| (node, Wish::Slot));
     let wishes = wishes.chain(nodes(off).into_iter().map(|node| (node, Wish::NoSlot))).collect();
@@ -51,7 +51,7 @@ table! { primary;
     no_longer_wished_and_in_use: ("srv2 srv3", "srv2", "srv3", "srv2@3+ srv3@1+") => "";
     a_wish_of_a_stranger: ("srv2", "srv2 srv9", "", "srv2@3") => "";
     a_slot_for_itself: ("srv2", "srv2", "", "srv2@3 srv1@3") => "-srv1";
-    somebody_elses: ("srv2", "srv2", "", "srv2@3 x:backup@1 x:pgsqlms@1") => "";
+    those_of_others: ("srv2", "srv2", "", "srv2@3 x:backup@1 x:pgsqlms@1") => "";
     slots_are_not_kept_any_more: ("", "", "", "srv2@3 srv3@3+ x:backup@1") => "-srv2";
 }
 
@@ -130,7 +130,7 @@ table! { used;
     copied_with_the_data: (true, Some("2 srv1=0/1 srv2=0/1"), "pgsqlms_srv3") => Some(OURS.to_owned());
     there_is_none: (true, Some("2 srv1=0/1 srv3=0/1"), OURS) => Some(String::new());
     there_are_none: (true, Some("2"), OURS) => Some(String::new());
-    nobody_knows: (true, None, OURS) => None;
+    unknown: (true, None, OURS) => None;
     not_yet: (true, None, "") => None;
     not_used_any_more: (false, Some("2 srv1=0/1 srv2=0/1"), OURS) => Some(String::new());
     never_used: (false, None, "") => None;

@@ -60,7 +60,7 @@ pub fn streams(titles: &[String]) -> bool {
 impl fmt::Display for Hang {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.waited.is_zero() {
-            return write!(f, "lets nobody in: sessions wait for a lock on a system catalog");
+            return write!(f, "admits no session: sessions wait for a lock on a system catalog");
         }
         write!(f, "did not let the agent in within {:.1} s: ", self.waited.as_secs_f64())?;
         f.write_str(match self.waits_for_lock {
@@ -97,7 +97,7 @@ mod tests {
         it_receives: "walreceiver streaming 0/3000148" => true;
         it_receives_and_has_a_name: "main: walreceiver streaming 0/3000148" => true;
         it_tries: "walreceiver" => false;
-        somebody_else: "walsender postgres [local] streaming 0/3000148" => false;
+        another_process: "walsender postgres [local] streaming 0/3000148" => false;
     }
 
     fn dead((noted, now): (&str, u64)) -> bool {
@@ -108,7 +108,7 @@ mod tests {
         it_answers: ("", 100) => false;
         it_has_hung_for_a_moment: ("100000 119000", 120) => false;
         it_hangs: ("100000 120000", 122) => true;
-        nobody_has_looked_since: ("100000 120000", 181) => false;
+        not_seen_since: ("100000 120000", 181) => false;
         noted_before_the_machine_was_started: ("100000 120000", 5) => false;
     }
 

@@ -25,14 +25,14 @@ fn troubled(role: Role, trouble: Trouble) -> Status {
 
 const SECOND: Duration = Duration::from_secs(1);
 const HANG: Hang = Hang { waited: SECOND, waits_for_lock: false };
-use Answer::{Hangs, NobodyListens, NotYet, Refused, Silent, Unresolved};
+use Answer::{Hangs, NoListener, NotYet, Refused, Silent, Unresolved};
 use DbState::*;
 use Phase::{Ready, Starting, Stopping, WarmStandby};
 
 table! { seen;
     cleanly_stopped_primary: dead(ShutDown) => Status::Stopped;
     cleanly_stopped_standby: dead(ShutDownInRecovery) => Status::Stopped;
-    // PAF #162, #173, #204: a dead primary is dead, whatever pg_control says.
+    // PAF #162, #173, #204: a dead primary is dead, independently of pg_control.
     primary_killed: dead(InProduction) => Status::Crashed(Role::Primary);
     standby_killed: dead(InArchiveRecovery) => Status::Crashed(Role::Standby);
     primary_killed_while_it_shut_down: dead(ShuttingDown) => Status::Crashed(Role::Primary);
@@ -72,15 +72,15 @@ table! { seen;
         control: None,
         standby_signal: false,
     } => Status::Obscure { why: "it refuses the agent's connection: 28000".into() };
-    socket_removed: living(Ready, NobodyListens("/tmp:5432".into()), InProduction)
-        => troubled(Role::Primary, Trouble::NobodyListens("/tmp:5432".into()));
-    just_started_no_socket_yet: living(Starting, NobodyListens("/tmp:5432".into()), InArchiveRecovery)
+    socket_removed: living(Ready, NoListener("/tmp:5432".into()), InProduction)
+        => troubled(Role::Primary, Trouble::NoListener("/tmp:5432".into()));
+    just_started_no_socket_yet: living(Starting, NoListener("/tmp:5432".into()), InArchiveRecovery)
         => Status::Starting(Role::Standby);
     spawned_and_no_pid_file_yet: Evidence::Postmaster {
         pid: 42,
         frozen: false,
         phase: Phase::Unknown,
-        answer: NobodyListens("/tmp:5432".into()),
+        answer: NoListener("/tmp:5432".into()),
         control: Some(ShutDown),
         standby_signal: true,
     } => Status::Starting(Role::Standby);
@@ -101,10 +101,10 @@ table! { seen;
     warm_standby: living(WarmStandby, NotYet, InArchiveRecovery)
         => troubled(Role::Standby, Trouble::WarmStandby);
     shutting_down: living(Stopping, NotYet, InProduction) => Status::Stopping;
-    shutting_down_without_a_socket: living(Stopping, NobodyListens("/tmp:5432".into()), InProduction)
+    shutting_down_without_a_socket: living(Stopping, NoListener("/tmp:5432".into()), InProduction)
         => Status::Stopping;
     silent: living(Ready, Silent(SECOND), InProduction) => Status::Unresponsive { pid: 42, waited: Some(SECOND) };
-    // A lock on a catalog, or slow logins: no session, and somebody answers at the socket.
+    // A lock on a catalog, or slow logins: no session, and the server answers at the socket.
     primary_that_lets_no_session_in: living(Ready, Hangs(HANG), InProduction)
         => troubled(Role::Primary, Trouble::Hangs(HANG));
     standby_that_lets_no_session_in: living(Ready, Hangs(HANG), InArchiveRecovery)

@@ -19,7 +19,7 @@ impl fmt::Display for Answer {
             Answer::Role(role) => write!(f, "it is a {role}"),
             Answer::NotYet => write!(f, "it accepts no connections"),
             Answer::Refused(why) => write!(f, "it refuses the agent's connection: {why}"),
-            Answer::NobodyListens(whence) => write!(f, "nothing listens at {whence}"),
+            Answer::NoListener(whence) => write!(f, "nothing listens at {whence}"),
             Answer::Unresolved { name, why } => write!(f, "the name {name} (pghost) is not resolved: {why}"),
             Answer::Hangs(hang) => write!(f, "it {hang}"),
             Answer::StorageHangs(lasted) => write!(f, "its storage has not answered for {:.0} s", lasted.as_secs_f64()),
@@ -43,7 +43,9 @@ impl fmt::Display for Status {
             Status::Stopping => write!(f, "PostgreSQL is shutting down"),
             Status::Running { role, trouble: None } => write!(f, "PostgreSQL runs as a {role}"),
             Status::Running { role, trouble: Some(trouble) } => write!(f, "PostgreSQL runs as a {role}, but {trouble}"),
-            Status::Obscure { why } => write!(f, "PostgreSQL runs, and neither it nor pg_control tells as what: {why}"),
+            Status::Obscure { why } => {
+                write!(f, "PostgreSQL runs, and neither it nor pg_control shows its role: {why}")
+            }
             Status::StorageHangs { lasted } => write!(f, "storage has not answered for {:.0} s", lasted.as_secs_f64()),
             Status::Unresponsive { pid, waited: None } => {
                 write!(f, "the postmaster (process {pid}) is frozen by a signal: `kill -CONT {pid}` resumes it")
@@ -59,7 +61,7 @@ impl fmt::Display for Unclear {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Unclear::SingleUser { pid } => {
-                write!(f, "somebody runs `postgres --single` (process {pid}) in the data directory: end it")
+                write!(f, "`postgres --single` (process {pid}) runs in the data directory: end it")
             }
             Unclear::Hidden { pid } => {
                 write!(f, "process {pid} may be the server, and cannot be looked at: the agent needs CAP_SYS_PTRACE")
@@ -72,7 +74,7 @@ impl fmt::Display for Trouble {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Trouble::Refused(why) => write!(f, "refuses the agent's connection: {why}"),
-            Trouble::NobodyListens(whence) => {
+            Trouble::NoListener(whence) => {
                 write!(f, "nothing listens at {whence}: check pghost and pgport, or restart it to get its socket back")
             }
             Trouble::Unresolved { name, why } => {

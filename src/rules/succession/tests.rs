@@ -9,8 +9,8 @@ use crate::rules::table;
 /// On record, srv1 was promoted to timeline 2 at 0/100; it writes at 0/500 (#1280).
 const RECORD: &str = "2@0/100 srv1 0 kept history=1@0/100,2";
 
-/// Who streams from srv1, in words: `srv2@1280` has flushed so much, `srv2@?` has not said, `srv2!` is a copy. Besides, `/srv2`
-/// is barred, `-srv2` on standby, `~srv2` in maintenance, `=srv2` banned, `srv2:room=none` says that of itself, and
+/// The standbys that stream from srv1, in words: `srv2@1280` has flushed so much, `srv2@?` has not said, `srv2!` is a copy.
+/// Besides, `/srv2` is barred, `-srv2` on standby, `~srv2` in maintenance, `=srv2` banned, `srv2:room=none` says that of itself, and
 /// `#srv2#1280` was stopped there. The others: the record, the promises, `?` for unreadable ones, maxlag.
 fn hindered((words, record, published, max_lag): (&str, &str, &str, Option<u64>)) -> String {
     let mut facts = Facts { ordered: Some(NodeName::new("srv1")), ..recorded(record, published) };
@@ -71,7 +71,7 @@ fn hindered((words, record, published, max_lag): (&str, &str, &str, Option<u64>)
 
 const ANY: &str = "srv1: ANY 1 (srv1, srv2, srv3)";
 
-// Somebody could.
+// One could.
 table! { hindered;
     both_follow: ("srv2@1280 srv3@1280", RECORD, "", None) => "";
     one_follows: ("srv2@1280", RECORD, "", None) => "";
@@ -87,9 +87,9 @@ table! { hindered;
     twice_connected: ("srv2@300 srv2@1280 srv2!", RECORD, "", Some(100)) => "";
 }
 
-// Nobody streams, or the primary does not know who.
+// No standby streams, or the primary does not know which one.
 table! { hindered;
-    nobody_streams: ("", RECORD, "", None)
+    no_standby_streams: ("", RECORD, "", None)
         => "no failover possible as far as seen from here: no standby streams; see srv2, srv3";
     a_copy_is_no_standby: ("srv2!", RECORD, "", None)
         => "no failover possible as far as seen from here: no standby streams; see srv2, srv3";
@@ -110,7 +110,7 @@ table! { hindered;
             node unstandby srv3)";
 }
 
-// Who streams must not be promoted, or would fail.
+// The streaming standbys must not be promoted, or would fail.
 table! { hindered;
     all_too_far_behind: ("srv2@300 srv3@400", RECORD, "", Some(100))
         => "no failover possible: srv2, srv3 further behind than maxlag (100 bytes): raise it, or see pg_stat_replication";
@@ -129,7 +129,7 @@ table! { hindered;
         => "no failover possible: srv2 may hold acknowledged commits that the others lack, and is barred from promotion";
 }
 
-// Who streams cannot prove that it has every acknowledged commit.
+// The streaming standby cannot prove that it has every acknowledged commit.
 table! { hindered;
     // Two of two would have to vote.
     one_of_two_is_away: ("srv2@1280", RECORD, ANY, None)

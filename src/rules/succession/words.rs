@@ -15,7 +15,7 @@ const CONSEQUENCE: &str = "no failover possible";
 
 pub(super) fn reason(now: &Situation, facts: &Facts, refusal: &Refusal) -> String {
     let why = match refusal {
-        Refusal::NoVotes => return nobody_follows(now),
+        Refusal::NoVotes => return no_standby_follows(now),
         Refusal::AllBarred(_) => all_barred(now, facts),
         Refusal::Synchronous(refusal) => match refusal.as_ref() {
             synchronous::Refusal::Shortfalls(shortfalls) if !shortfalls.is_empty() => commits(now, &shortfalls[0]),
@@ -28,7 +28,7 @@ pub(super) fn reason(now: &Situation, facts: &Facts, refusal: &Refusal) -> Strin
 }
 
 /// No node of the cluster streams, or only such as are kept away. Those that run would vote all the same: that is not seen here.
-fn nobody_follows(now: &Situation) -> String {
+fn no_standby_follows(now: &Situation) -> String {
     let others = || now.facts.members.iter().filter(|node| *node != now.me);
     let connected = now.replicas.iter().filter(|replica| replica.state != SenderState::NotReplicating);
     let is_stranger = |name: &&str| !others().any(|node| node.as_str() == *name);

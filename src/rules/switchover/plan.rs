@@ -14,7 +14,7 @@ const MOST_BEHIND: u64 = 64 << 20;
 /// A transaction that has lasted so many seconds is worth a word: it is ended.
 const LONG_TRANSACTION: u64 = 60;
 
-/// Whether a switchover may begin, and to whom.
+/// Whether a switchover may begin, and to which node.
 pub fn preflight(facts: &Facts) -> Verdict {
     let refusals = of_cluster(facts);
     let primaries = facts.with_role(Role::Primary);
@@ -195,16 +195,16 @@ fn of_commits(facts: &Facts, to: &NodeName, followers: &BTreeSet<NodeName>) -> V
             Named::Named(name) => name.eq_ignore_ascii_case(node.as_str()),
         })
     };
-    let who: Vec<&NodeName> = followers.iter().filter(counts).collect();
+    let counted: Vec<&NodeName> = followers.iter().filter(counts).collect();
     let needed = required.get() as usize;
-    if who.len() < needed {
+    if counted.len() < needed {
         let text = format!(
             "commits would hang: on {to} they wait for {needed} standby(s), and {} of those named run",
-            who.len()
+            counted.len()
         );
         return vec![refused(text)];
     }
-    let listed: Vec<&str> = who.iter().map(|node| node.as_str()).collect();
+    let listed: Vec<&str> = counted.iter().map(|node| node.as_str()).collect();
     vec![line(Weight::Ok, format!("commits then wait for {needed} of {}", listed.join(", ")))]
 }
 

@@ -147,12 +147,12 @@ fn a_plan_names_who_follows_and_what_is_well() {
     );
 }
 
-/// What is seen of srv1, srv2 and srv3, a letter each, every 100 ms, in a switchover from srv1 to srv2 → what is told, how it
+/// What is seen of srv1, srv2 and srv3, a letter each, every 100 ms, in a switchover from srv1 to srv2 → the printed lines, how it
 /// ends, and the outage. `w`: accepts writes; `s`, `S`: standby on the old timeline, on the new one; `r`: ranked; `-`: silent.
 fn watched(moments: &str) -> (String, String) {
     let Verdict::Planned(plan) = preflight(&healthy()) else { panic!() };
     let mut watch = Watch::new(plan, Duration::ZERO);
-    let (mut told, mut end) = (Vec::new(), None);
+    let (mut printed, mut end) = (Vec::new(), None);
     for (at, letters) in (1..).zip(moments.split_whitespace()) {
         let sight = |letter| match letter {
             'w' => Sight::Writable,
@@ -163,7 +163,7 @@ fn watched(moments: &str) -> (String, String) {
         };
         let moment: Moment =
             ["srv1", "srv2", "srv3"].map(NodeName::new).into_iter().zip(letters.chars().map(sight)).collect();
-        told.extend(watch.see(Duration::from_millis(at * 100), &moment, Some(9)));
+        printed.extend(watch.see(Duration::from_millis(at * 100), &moment, Some(9)));
         end = watch.end(&moment);
     }
     let end = match end {
@@ -171,7 +171,7 @@ fn watched(moments: &str) -> (String, String) {
         Some(End::Other(node)) => format!("{node}"),
         None => watch.stands(),
     };
-    (told.join("; "), end)
+    (printed.join("; "), end)
 }
 
 fn ended(moments: &str) -> String {
@@ -191,11 +191,11 @@ table! { ended;
 }
 
 #[test]
-fn each_step_is_told_once() {
-    let told = watched("wss wss -ss sss sss sws swS SwS SwS").0;
+fn each_step_is_printed_once() {
+    let printed = watched("wss wss -ss sss sss sws swS SwS SwS").0;
     let expected = "srv1 accepts no writes any more; srv1 runs as a standby; srv2 accepts writes, timeline 9; srv3 follows srv2; \
                     srv1 follows srv2";
-    assert_eq!(told, expected);
+    assert_eq!(printed, expected);
 }
 
 fn sight((role, score): (Option<Role>, &str)) -> Sight {

@@ -63,7 +63,7 @@ pub struct Watch {
     promoted: Option<Duration>,
     /// Its timeline.
     timeline: Option<u32>,
-    /// Who follows it.
+    /// The standbys that follow it.
     following: BTreeSet<NodeName>,
 }
 
@@ -86,7 +86,7 @@ impl Watch {
         &self.plan.to
     }
 
-    /// Takes note of what is seen at the time `now`; what to tell a person of it.
+    /// Takes note of the state seen at the time `now`; returns the lines to print.
     pub fn see(&mut self, now: Duration, moment: &Moment, new_timeline: Option<u32>) -> Vec<String> {
         let mut lines = Vec::new();
         let Plan { from, to, .. } = self.plan.clone();
@@ -140,7 +140,7 @@ impl Watch {
         others.find(|node| **node != self.plan.from || self.is_standby).map(|node| End::Other(node.clone()))
     }
 
-    /// How long nobody accepted writes, as seen from here, in milliseconds.
+    /// How long no node accepted writes, as seen from here, in milliseconds.
     pub fn outage(&self) -> Option<u128> {
         Some(self.promoted?.saturating_sub(self.last_write).as_millis())
     }

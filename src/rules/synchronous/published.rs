@@ -1,4 +1,4 @@
-//! What the primary has promised, as it tells the other nodes: one line of text in a node attribute.
+//! The promises of the primary, as it publishes them: one line of text in a node attribute.
 //!
 //! There is one [`Guard`] for each setting under which a commit may have been acknowledged that not every possible winner
 //! is known to hold. Usually that is one; during a change it is the new setting and the one before.
@@ -25,7 +25,7 @@ pub struct Published(pub Vec<Guard>);
 /// One primary's promise under one setting.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Guard {
-    /// Who acknowledged commits. It holds all of them, and its own name in the setting counts for nothing.
+    /// The primary that acknowledged commits. It holds all of them, and its own name in the setting counts for nothing.
     pub primary: NodeName,
     /// The setting that was, is or is about to be in effect.
     pub setting: SyncSetting,
@@ -37,7 +37,7 @@ pub struct Guard {
     pub heirs: BTreeSet<NodeName>,
 }
 
-/// Who may hold a commit that the primary acknowledged, and how many of them must vote.
+/// The nodes that may hold a commit that the primary acknowledged, and how many of them must vote.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Electorate {
     /// The nodes of the cluster among them.
@@ -59,7 +59,7 @@ impl Guard {
         *node == self.primary || self.heirs.contains(node)
     }
 
-    /// Who may hold what was acknowledged, when the cluster consists of `members`.
+    /// The nodes that may hold the acknowledged commits, when the cluster consists of `members`.
     ///
     /// A wildcard makes everybody eligible: all members, and all strangers that were seen. What connected and left
     /// between two monitors of the primary is not seen; a list of names has no such hole.
@@ -72,9 +72,9 @@ impl Guard {
         let mut add = |name: &str| {
             let same = |node: &&NodeName| node.as_str().eq_ignore_ascii_case(name);
             let found: Vec<_> = members.iter().filter(|node| **node != self.primary).filter(same).cloned().collect();
-            let nobody = found.is_empty() && !same(&&self.primary);
+            let was_asynchronous = found.is_empty() && !same(&&self.primary);
             voters.extend(found);
-            if nobody {
+            if was_asynchronous {
                 strangers.insert(name.to_ascii_lowercase());
             }
         };

@@ -1,4 +1,4 @@
-//! Who confirms commits, by the rows of `pg_stat_replication`.
+//! The receivers that confirm commits, by the rows of `pg_stat_replication`.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -14,7 +14,7 @@ use crate::location::Lsn;
 /// The meaning of a value of `synchronous_standby_names`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum SyncSetting {
-    /// The empty value: commits wait for nobody.
+    /// The empty value: commits wait for no standby.
     Off,
     /// Commits wait for some of the named standbys.
     Quorum {
@@ -22,7 +22,7 @@ pub enum SyncSetting {
         method: Method,
         /// How many must have flushed a commit.
         required: NonZeroU32,
-        /// Who is eligible, in the order written.
+        /// The eligible standbys, in the order written.
         members: Vec<Member>,
     },
 }
@@ -39,7 +39,7 @@ pub enum Method {
 /// One entry of the list.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Member {
-    /// `*`, quoted or not: whoever connects, a backup or a logical subscriber included.
+    /// `*`, quoted or not: any receiver that connects, a backup or a logical subscriber included.
     Wildcard,
     /// An `application_name`, compared without regard to the case of ASCII letters.
     Named(String),
@@ -70,7 +70,7 @@ impl SyncSetting {
         Self::Quorum { method: Method::Any, required, members }
     }
 
-    /// Whether anybody who connects is eligible.
+    /// Whether any receiver that connects is eligible.
     pub fn has_wildcard(&self) -> bool {
         match self {
             Self::Off => false,
@@ -148,7 +148,7 @@ impl fmt::Display for Quoted<'_> {
     }
 }
 
-/// What a token is. Anything that is no word, number or quoted name is a single character.
+/// What a token is. Anything else than a word, number or quoted name is a single character.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Method(Method),

@@ -13,7 +13,7 @@ use super::setting::SyncSetting;
 use crate::location::Lsn;
 use crate::node::NodeName;
 
-/// Who decides about `synchronous_standby_names`.
+/// The owner of `synchronous_standby_names`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Management {
     /// The DBA; we only publish what is in effect.
@@ -39,7 +39,7 @@ pub enum Strictness {
 /// What the primary knows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PrimaryFacts {
-    /// Who it is.
+    /// Its name.
     pub primary: NodeName,
     /// The nodes of the cluster, the primary included or not.
     pub members: BTreeSet<NodeName>,
@@ -119,7 +119,7 @@ pub fn before_promotion(facts: &PrimaryFacts, management: Management) -> (SyncSe
 /// The setting that suits the standbys there are: as many of them as wanted, or as there are.
 ///
 /// Only standbys that are streaming are named, because each name that cannot vote raises the number of votes needed.
-/// Strictly without one, the setting in effect stays: commits wait, and whoever holds the last ones can be promoted.
+/// Strictly without one, the setting in effect stays: commits wait, and a node that holds the last ones can be promoted.
 fn target(facts: &PrimaryFacts, management: Management) -> SyncSetting {
     let Management::Quorum { wanted, strictness } = management else { return facts.effective.clone() };
     let others: Vec<_> = facts.members.iter().filter(|node| **node != facts.primary).collect();
@@ -129,7 +129,7 @@ fn target(facts: &PrimaryFacts, management: Management) -> SyncSetting {
         (Some(required), _) => SyncSetting::any(required, streaming.iter().map(|node| node.as_str())),
         (None, Strictness::Lenient) => SyncSetting::Off,
         (None, Strictness::Strict) if facts.effective != SyncSetting::Off => facts.effective.clone(),
-        // With nobody else in the cluster its own name stands in: nobody answers to it, so commits wait.
+        // In a cluster of one node its own name stands in: no standby has it, so commits wait.
         (None, Strictness::Strict) if others.is_empty() => SyncSetting::any(NonZeroU32::MIN, [facts.primary.as_str()]),
         (None, Strictness::Strict) => SyncSetting::any(NonZeroU32::MIN, others.iter().map(|node| node.as_str())),
     }

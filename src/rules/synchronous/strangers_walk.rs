@@ -1,5 +1,5 @@
-//! Walks through every order of events in which somebody from outside the cluster confirms commits under `*`, comes and goes:
-//! no set of survivors is declared safe without holding every acknowledged commit, and nobody is remembered for ever.
+//! Walks through every order of events in which a receiver from outside the cluster confirms commits under `*`, comes and goes:
+//! no set of survivors is declared safe without holding every acknowledged commit, and no receiver is remembered for ever.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,7 +19,7 @@ struct State {
     flushed: [u64; 2],
     /// The stranger x is connected.
     connected: bool,
-    /// Who holds each commit, of a and b.
+    /// The receivers that hold each commit, of a and b.
     holders: Vec<[bool; 2]>,
 }
 
@@ -54,13 +54,13 @@ impl State {
         }
     }
 
-    /// A commit, confirmed by nobody else than a, b or x.
+    /// A commit, confirmed by a, b or x only.
     fn committed(&self, by: usize) -> Self {
         let mut after = self.clone();
         after.now += 1;
         let mut holders = [false; 2];
         if by < 2 {
-            // Who has flushed a commit has flushed what was before.
+            // A receiver that has flushed a commit has flushed all before it.
             after.holders.iter_mut().for_each(|holders| holders[by] = true);
             after.flushed[by] = after.now;
             holders[by] = true;
@@ -76,7 +76,7 @@ impl State {
         after
     }
 
-    /// Whoever connects and confirms before the primary's monitor has seen it is not known: `*` has that hole.
+    /// A receiver that connects and confirms before the primary's monitor has seen it is not known: `*` has that hole.
     fn is_seen(&self) -> bool {
         self.published.0.iter().any(|guard| guard.until.is_none() && guard.seen.contains("x"))
     }

@@ -27,7 +27,7 @@ table! { reread;
     rest:               "a: - -"                              => "! unexpected \"-\" at byte 5 of the synchronous standbys";
 }
 
-/// Members, one guard => who may hold a commit (strangers in brackets) and how many votes it takes.
+/// Members, one guard => the receivers that may hold a commit (strangers in brackets) and how many votes it takes.
 fn electorate((members, guard): (&str, &str)) -> String {
     let published: Published = guard.parse().unwrap();
     let Electorate { voters, strangers, needed } = published.0[0].electorate(&names(members));
@@ -37,7 +37,7 @@ fn electorate((members, guard): (&str, &str)) -> String {
 }
 
 table! { electorate;
-    async_needs_nobody:         ("p a b",   "p: -")                         => "0 of ";
+    async_needs_no_standby:     ("p a b",   "p: -")                         => "0 of ";
     one_of_two_needs_both:      ("p a b",   "p: ANY 1 (a, b)")              => "2 of a b";
     first_counts_as_any:        ("p a b",   "p: FIRST 1 (a, b)")            => "2 of a b";
     two_of_two_needs_one:       ("p a b",   "p: ANY 2 (a, b)")              => "1 of a b";
@@ -129,7 +129,7 @@ fn last_primary(reached: u64) -> LastPrimary {
     LastPrimary { node: NodeName::new("p"), began: Lsn(0), reached: Lsn(reached) }
 }
 
-/// What the operator is told, the last primary having been at `last_known`.
+/// The text for the operator, the last primary having been at `last_known`.
 fn overridden((votes, last_known): (&str, Option<u64>)) -> String {
     let published = Some("p: ANY 1 (a, b)");
     let operator = Operator::AcceptsLoss;
@@ -162,7 +162,7 @@ fn an_override_says_what_stood_against_it() {
     );
 }
 
-/// A primary `p` of `p a b c`, at 0/200, managed as given; `streaming` is who has flushed what.
+/// A primary `p` of `p a b c`, at 0/200, managed as given; `streaming` is how far each has flushed.
 fn on_primary(published: &str, effective: &str, streaming: &str) -> PrimaryFacts {
     let flushed = streaming.split_whitespace().map(|at| {
         let (node, at) = at.split_once('@').unwrap_or((at, "0"));
@@ -187,7 +187,7 @@ fn shown(step: Step) -> String {
     }
 }
 
-/// The DBA's setting: published, in effect, who streams => the next step.
+/// The DBA's setting: published, in effect, the streaming standbys => the next step.
 fn observe((published, effective, streaming): (&str, &str, &str)) -> String {
     shown(next_step(&on_primary(published, effective, streaming), Management::Observed))
 }
@@ -196,7 +196,7 @@ table! { observe;
     first_look:          ("", "a, b", "")                        => "publish p: FIRST 1 (a, b)";
     known:               ("p: a, b", "a, b", "")                 => "nothing";
     weakened:            ("p: ANY 2 (a, b)", "any 1 (a, b)", "") => "publish p: ANY 1 (a, b); p: ANY 2 (a, b) @ \"0/200\"";
-    nobody_caught_up:    ("p: ANY 1 (a, b); p: ANY 2 (a, b) @ \"0/200\"", "any 1 (a, b)", "a@1FF") => "nothing";
+    none_has_caught_up:  ("p: ANY 1 (a, b); p: ANY 2 (a, b) @ \"0/200\"", "any 1 (a, b)", "a@1FF") => "nothing";
     one_caught_up:       ("p: -; p: ANY 1 (a, b) @ \"0/200\"", "", "a@200")
         => "publish p: -; p + a: ANY 1 (a, b) @ \"0/200\"";
     all_caught_up:       ("p: -; p: ANY 1 (a, b) @ \"0/200\"", "", "a@200 b@201 c@300") => "publish p: -";
@@ -220,7 +220,7 @@ table! { observe;
     strangers_are_kept:  ("p: * ~ a, b, pg_receivewal", "*", "") => "nothing";
 }
 
-/// Under what was published first: published, who receives WAL and confirms it, who streams => the next step.
+/// Under what was published first: published, the receivers that confirm WAL, the streaming ones => the next step.
 fn under_star((published, connected, streaming): (&str, &str, &str)) -> String {
     let connected = connected.split_whitespace().map(str::to_owned).collect();
     let effective = published.parse::<Published>().unwrap().0[0].setting.to_string();
@@ -228,7 +228,7 @@ fn under_star((published, connected, streaming): (&str, &str, &str)) -> String {
 }
 
 table! { under_star;
-    somebody_comes:       ("p: * ~ a", "a x", "")  => "publish p: FIRST 1 (*) ~ a, x";
+    a_receiver_comes:     ("p: * ~ a", "a x", "")  => "publish p: FIRST 1 (*) ~ a, x";
     it_is_gone:           ("p: * ~ a, x", "a", "") => "publish p: FIRST 1 (*) ~ a; p: FIRST 1 (*) ~ a, x";
     the_end_of_what_it_has: ("p: * ~ a; p: * ~ a, x", "a", "") => "publish p: FIRST 1 (*) ~ a; p: FIRST 1 (*) @ \"0/200\" ~ a, x";
     it_alone_has_it:      ("p: * ~ a; p: * @ \"0/200\" ~ a, x", "a", "a@1FF b@1FF") => "nothing";
@@ -241,7 +241,7 @@ table! { under_star;
     a_node_is_gone:       ("p: * ~ a, B", "", "")  => "nothing";
 }
 
-/// Our setting: published, in effect, how many wanted, who streams => the next step.
+/// Our setting: published, in effect, how many wanted, the streaming standbys => the next step.
 fn manage((published, effective, wanted, streaming): (&str, &str, u32, &str)) -> String {
     let (streaming, strictness) = match streaming.strip_prefix("strict") {
         Some(streaming) => (streaming, Strictness::Strict),

@@ -10,13 +10,13 @@ use super::setting::SyncSetting;
 use crate::location::Lsn;
 use crate::node::NodeName;
 
-/// What an operator runs on the node that is to be promoted whatever is lost.
+/// What an operator runs on the node that is to be promoted at the price of losing commits.
 pub const OVERRIDE_COMMAND: &str = "pgsqlms promote-anyway";
 
 /// Whether an operator has accepted the loss.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Operator {
-    /// Nobody has said anything.
+    /// The operator has said nothing.
     Silent,
     /// The override was given for this node.
     AcceptsLoss,
@@ -25,12 +25,12 @@ pub enum Operator {
 /// What is known when a candidate is about to be promoted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PromotionFacts {
-    /// Who wants to be promoted.
+    /// The node that wants to be promoted.
     pub candidate: NodeName,
     /// The nodes of the cluster, present or not.
     pub members: BTreeSet<NodeName>,
     /// What the last primary published; `None` if nothing can be read. A cluster that never had a primary has promised
-    /// nothing: that is an empty list, for the caller to tell.
+    /// nothing: that is an empty list, for the caller to report.
     pub published: Option<Published>,
     /// Where the WAL of each voter ends, the candidate's own among them. A vote without a position counts for nothing.
     pub votes: BTreeMap<NodeName, Option<Lsn>>,
@@ -80,7 +80,7 @@ pub enum Proof {
         voters: BTreeSet<NodeName>,
         /// How many were needed.
         needed: usize,
-        /// Whether that is subject to nobody having connected unseen under a wildcard.
+        /// Whether that is subject to no receiver having connected unseen under a wildcard.
         wildcard: bool,
     },
 }
@@ -97,7 +97,7 @@ pub enum Refusal {
 /// A promise that the votes do not cover.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Shortfall {
-    /// Who promised.
+    /// The primary that promised it.
     pub primary: NodeName,
     /// Under which setting.
     pub setting: SyncSetting,

@@ -10,13 +10,13 @@ use crate::node::NodeName;
 
 type Nodes = BTreeSet<NodeName>;
 
-/// The truth, which the rules do not see: under whose setting commits were acknowledged, and who surely holds them.
+/// The truth, which the rules do not see: under whose setting commits were acknowledged, and the nodes that surely hold them.
 type Truth = BTreeMap<(NodeName, SyncSetting), Nodes>;
 
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct State {
     primary: NodeName,
-    /// What may be in effect: two settings if a reload was interrupted, none if nobody is primary.
+    /// What may be in effect: two settings if a reload was interrupted, none if no node is the primary.
     live: BTreeSet<SyncSetting>,
     published: Published,
     truth: Truth,
@@ -46,7 +46,7 @@ fn subsets(of: &Nodes) -> impl Iterator<Item = Nodes> {
     })
 }
 
-/// All that an operator and the network may ask for. Strictness matters only when nobody is streaming.
+/// All that an operator and the network may ask for. Strictness matters only when no standby is streaming.
 fn wishes(standbys: &Nodes) -> Vec<Wish> {
     let mut wishes = Vec::new();
     for streaming in subsets(standbys) {
@@ -74,8 +74,8 @@ fn facts(state: &State, members: &Nodes, effective: &SyncSetting, wish: &Wish, c
     }
 }
 
-/// The states that follow when the primary takes its next step, whoever has caught up by then. That matters only at the
-/// end of a change; until then nobody has, which is the worst case.
+/// The states that follow when the primary takes its next step, for each set of standbys that have caught up by then. That
+/// matters only at the end of a change; until then none has, which is the worst case.
 fn after_step(state: &State, members: &Nodes, wish: &Wish) -> Vec<State> {
     let mut next = Vec::new();
     for (effective, caught_up) in state.live.iter().flat_map(|live| subsets(&wish.streaming).map(move |up| (live, up)))
@@ -104,7 +104,7 @@ fn after_step(state: &State, members: &Nodes, wish: &Wish) -> Vec<State> {
     next
 }
 
-/// The states that follow when somebody wins an election that lacks the primary, or includes it again after its death.
+/// The states that follow when a node wins an election that lacks the primary, or includes it again after its death.
 /// The winner has published, and is promoted or dies before that.
 fn after_election(state: &State, members: &Nodes) -> Vec<State> {
     let mut next = Vec::new();
@@ -139,7 +139,8 @@ fn is_safe(state: &State, members: &Nodes, votes: &Nodes) -> bool {
     matches!(verdict(&facts), Verdict::Safe(_))
 }
 
-/// Loses nothing: whoever is declared safe, the candidate at least, includes a holder of whatever may have been acknowledged.
+/// Loses nothing: the nodes that are declared safe, the candidate at least, include a holder of all commits that may have been
+/// acknowledged.
 fn check_safety(state: &State, members: &Nodes) {
     for votes in subsets(members).filter(|votes| !votes.is_empty() && is_safe(state, members, votes)) {
         for ((primary, setting), holders) in &state.truth {
@@ -155,7 +156,7 @@ fn check_safety(state: &State, members: &Nodes) {
 /// Blocks nothing: while all standbys are alive, losing the primary leaves a safe set of voters.
 fn check_succession(state: &State, members: &Nodes) {
     let survivors = members - &BTreeSet::from([state.primary.clone()]);
-    assert!(is_safe(state, members, &survivors), "nobody can follow: {state:?}");
+    assert!(is_safe(state, members, &survivors), "no node can follow: {state:?}");
 }
 
 /// Blocks nothing: at rest, what is required is there, and if one more is there, losing any one does not stop commits.

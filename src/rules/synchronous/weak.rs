@@ -1,7 +1,7 @@
 //! Where an acknowledged commit is not as safe as `synchronous_standby_names` says, and what one node's loss would stop.
 //!
 //! `synchronous_standby_names` says whom a commit waits for, `synchronous_commit` for what. The first belongs to the server, the
-//! second to whoever commits: configured for all, for a database, a role, or by the client itself, which nobody else sees.
+//! second to the committing session: configured for all, for a database, a role, or by the client itself, which only its session sees.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -23,7 +23,7 @@ pub enum Waits {
     ForDisk,
 }
 
-/// Where `synchronous_commit` has another value than the configuration's, for those who connect.
+/// Where `synchronous_commit` has another value than the configuration's, for sessions.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Override {
     /// The role; all, if none.
@@ -79,11 +79,11 @@ pub fn weak(setting: &SyncSetting, ours: &str, overrides: &[Override]) -> Vec<We
 /// What a primary promises, compared with the one before it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Inherited {
-    /// There was none before, or it was this node, and commits wait for nobody: nothing new.
+    /// There was none before, or it was this node, and commits wait for no standby: nothing new.
     Nothing,
-    /// Commits wait for somebody, or those of the primary before waited for nobody either.
+    /// Commits wait for a standby, or those of the primary before did not wait either.
     AsMuch,
-    /// Commits wait for nobody, and those of the primary before did. This is what it promised.
+    /// Commits wait for no standby, and those of the primary before did. This is what it promised.
     Less(Box<Guard>),
 }
 
@@ -104,7 +104,7 @@ pub fn inherited(me: &NodeName, effective: &SyncSetting, published: &Published) 
 pub enum Fragile {
     /// These are no nodes of the cluster: they may hold commits, and they never vote.
     Strangers(BTreeSet<String>),
-    /// Without this node, nobody could be promoted: not so many can vote.
+    /// Without this node, no node could be promoted: not so many can vote.
     NoSuccessor {
         /// The votes that are needed.
         needed: usize,
@@ -126,7 +126,7 @@ pub fn fragile(me: &NodeName, setting: &SyncSetting, members: &BTreeSet<NodeName
     let Electorate { voters, strangers, needed } = Guard::new(me.clone(), setting.clone()).electorate(members);
     let (required, eligible) = (required.get() as usize, voters.len() + strangers.len());
     let mut found = Vec::new();
-    // Who else connects under a wildcard is not known.
+    // Which other receivers connect under a wildcard is not known.
     if eligible <= required && !listed.contains(&Member::Wildcard) {
         found.push(Fragile::Standstill { required, eligible });
     }
@@ -174,7 +174,7 @@ impl fmt::Display for Fragile {
             Self::NoSuccessor { needed, voters } => {
                 let names = listed(voters.iter().map(NodeName::as_str).collect());
                 let names = if names.is_empty() { "no node".to_owned() } else { format!("only {names}") };
-                write!(f, "without this node nobody can be promoted: of the {needed} votes needed, {names} can vote")
+                write!(f, "without this node no node can be promoted: of the {needed} votes needed, {names} can vote")
             }
             Self::Standstill { required, eligible } => {
                 write!(f, "commits wait for {required} of {eligible} standbys: they stop when one of these is away")
@@ -261,7 +261,7 @@ mod tests {
         empty_after_a_quorum: ("", "srv1: ANY 1 (srv2, srv3)") => "srv1: ANY 1 (srv2, srv3)";
         the_same: ("ANY 1 (srv1, srv3)", "srv1: ANY 1 (srv2, srv3)") => "as much";
         empty_after_empty: ("", "srv1: -") => "as much";
-        // Somebody has emptied it on srv1 a moment ago: that was meant.
+        // An operator has emptied it on srv1 a moment ago: that was meant.
         emptied_before_the_failover: ("", "srv1: -; srv1: ANY 1 (srv2, srv3) @ \"0/3000060\"") => "as much";
         emptied_on_the_primary_itself: ("", "srv2: ANY 1 (srv1, srv3)") => "nothing";
         set_again: ("ANY 1 (srv1, srv3)", "srv2: -") => "as much";
@@ -275,18 +275,18 @@ mod tests {
     table! { fragilities;
         asynchronous: "" => "";
         any_one_of_two: "ANY 1 (srv1, srv2, srv3)" => "";
-        whoever_connects: "*" => "";
+        any_receiver: "*" => "";
         two_of_two: "ANY 2 (srv2, srv3)" => "commits wait for 2 of 2 standbys: they stop when one of these is away";
         one_of_one: "FIRST 1 (srv2)" => "commits wait for 1 of 1 standbys: they stop when one of these is away";
         only_itself: "ANY 1 (srv1)" => "commits wait for 1 of 0 standbys: they stop when one of these is away";
         a_stranger: "ANY 1 (srv2, srv3, barman)"
             => "barman in synchronous_standby_names: no node of this cluster, may hold commits and never votes | \
-                without this node nobody can be promoted: of the 3 votes needed, only srv2, srv3 can vote";
-        a_stranger_that_hinders_nobody: "ANY 2 (srv2, srv3, barman)"
+                without this node no node can be promoted: of the 3 votes needed, only srv2, srv3 can vote";
+        a_stranger_that_does_not_matter: "ANY 2 (srv2, srv3, barman)"
             => "barman in synchronous_standby_names: no node of this cluster, may hold commits and never votes";
         strangers_only: "FIRST 1 (barman)"
             => "commits wait for 1 of 1 standbys: they stop when one of these is away | \
                 barman in synchronous_standby_names: no node of this cluster, may hold commits and never votes | \
-                without this node nobody can be promoted: of the 1 votes needed, no node can vote";
+                without this node no node can be promoted: of the 1 votes needed, no node can vote";
     }
 }

@@ -53,7 +53,7 @@ fn unclean(cluster: &Cluster) -> Option<Cause> {
     // Without fencing Pacemaker takes such a node as stopped.
     let (node, _) = cluster.nodes.iter().find(|(_, member)| member.is_unclean && cluster.has_fencing)?;
     let attempts: Vec<&str> =
-        cluster.fencing.iter().filter(|(target, _)| target == node).map(|(_, told)| told.as_str()).collect();
+        cluster.fencing.iter().filter(|(target, _)| target == node).map(|(_, text)| text.as_str()).collect();
     let attempts = match attempts.as_slice() {
         [] => ": no attempt is on record".to_owned(),
         attempts => format!(": {}", attempts.join(", ")),
@@ -70,7 +70,7 @@ fn unclean(cluster: &Cluster) -> Option<Cause> {
     Some(Cause { number: 3, id: "fencing", text, cures })
 }
 
-/// A person has told Pacemaker to leave it alone.
+/// The operator has set Pacemaker to leave it alone.
 fn switched_off(facts: &Facts, cluster: &Cluster) -> Option<Cause> {
     let clone = clone_of(&facts.seen);
     let role = cluster.target_role.as_deref().unwrap_or_default();
@@ -85,7 +85,7 @@ fn switched_off(facts: &Facts, cluster: &Cluster) -> Option<Cause> {
         let end = cure("pcs property set stop-all-resources=false", "Pacemaker starts all resources again");
         ("stop-all", "stop-all-resources is set: Pacemaker stops everything".to_owned(), end)
     } else if is_stopped {
-        let what = format!("{clone} is disabled: somebody has switched it off (target-role)");
+        let what = format!("{clone} is disabled (target-role)");
         ("disabled", what, cure(format!("pcs resource enable {clone}"), FREE))
     } else if is_kept_down {
         let end = cure(format!("pcs resource meta {clone} target-role=Started"), FREE);

@@ -18,7 +18,7 @@ pub(super) fn cause(facts: &Facts, cluster: &Cluster) -> Result<Cause, String> {
         (Err(why), _) | (Ok(_), Some(why)) => return as_published(facts, cluster, why),
     };
     match choose(election, None) {
-        Choice::Nobody(refusal) => Ok(refused(facts, cluster, election, &refusal)),
+        Choice::NoNode(refusal) => Ok(refused(facts, cluster, election, &refusal)),
         Choice::Node { node, .. } => soon(facts, cluster, &node),
     }
 }
@@ -66,7 +66,7 @@ fn refused(facts: &Facts, cluster: &Cluster, election: &promotion::Facts, refusa
     Cause { number, id, text: refusal.to_string(), cures }
 }
 
-/// Who may hold the commits that are in question.
+/// The nodes that may hold the commits that are in question.
 fn missing(refusal: &synchronous::Refusal) -> Vec<NodeName> {
     match refusal {
         synchronous::Refusal::Unpublished => Vec::new(),
@@ -95,14 +95,14 @@ fn helps(facts: &Facts, cluster: &Cluster, nodes: &[NodeName]) -> Vec<Cure> {
     cures
 }
 
-/// The command for who accepts the loss, with what is known of it: for the node that holds the most.
+/// The command for an operator who accepts the loss, with the known part of it: for the node that holds the most.
 fn anyway(cluster: &Cluster, election: &promotion::Facts, helps: &[NodeName]) -> Option<Cure> {
     let runs =
         |node: &&NodeName| cluster.nodes.get(*node).is_some_and(|it| it.is_online && it.role == Some(Role::Standby));
     let voted = election.votes.iter().filter_map(|(node, vote)| Some((node, vote.as_ref()?)));
     let (node, _) = voted.filter(|(node, _)| runs(node)).max_by_key(|(_, vote)| vote.position())?;
-    let told = account(election, node);
-    let lost = told.lines().find(|line| line.contains("would be lost"));
+    let account_text = account(election, node);
+    let lost = account_text.lines().find(|line| line.contains("would be lost"));
     let held: Vec<&str> = helps.iter().filter(|it| *it != node).map(NodeName::as_str).collect();
     let costs = match (lost, held.as_slice()) {
         (Some(lost), _) => lost.trim_end_matches('.').to_owned(),

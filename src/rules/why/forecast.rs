@@ -15,7 +15,7 @@ pub struct Forecast {
     /// The primary that would have died.
     pub primary: NodeName,
     /// The node that would be promoted; or why there is none.
-    pub winner: Result<NodeName, Nobody>,
+    pub winner: Result<NodeName, NoWinner>,
     /// Those that would be promoted after it, in this order.
     pub next: Vec<NodeName>,
     /// What would be lost; nothing where no node would be promoted.
@@ -30,7 +30,7 @@ pub struct Forecast {
 
 /// Why no node would be promoted.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Nobody {
+pub enum NoWinner {
     /// For this reason.
     Cause(Cause),
     /// It cannot be seen.
@@ -61,9 +61,9 @@ pub(super) fn forecast(facts: &Facts, cluster: &Cluster, primary: &NodeName) -> 
     let dead = BTreeSet::from([primary.clone()]);
     let outage = outage(facts, cluster, primary);
     match without(facts, cluster, primary, &dead) {
-        Err(nobody) => Forecast {
+        Err(no_winner) => Forecast {
             primary: primary.clone(),
-            winner: Err(nobody),
+            winner: Err(no_winner),
             next: Vec::new(),
             loss: None,
             outage,
@@ -75,8 +75,8 @@ pub(super) fn forecast(facts: &Facts, cluster: &Cluster, primary: &NodeName) -> 
             let fails = |(other, _): (&NodeName, &Member)| {
                 let dead = dead.iter().chain([other]).cloned().collect();
                 match without(facts, cluster, primary, &dead) {
-                    Err(Nobody::Cause(cause)) => Some((other.clone(), cause.text)),
-                    Ok(_) | Err(Nobody::Unseen(_)) => None,
+                    Err(NoWinner::Cause(cause)) => Some((other.clone(), cause.text)),
+                    Ok(_) | Err(NoWinner::Unseen(_)) => None,
                 }
             };
             let fails_without = online.filter_map(fails).collect();
@@ -93,19 +93,19 @@ pub(super) fn forecast(facts: &Facts, cluster: &Cluster, primary: &NodeName) -> 
     }
 }
 
-/// Who would be promoted if the nodes `dead` were off, and fenced.
+/// The node that would be promoted if the nodes `dead` were off, and fenced.
 fn without(
     facts: &Facts,
     cluster: &Cluster,
     primary: &NodeName,
     dead: &BTreeSet<NodeName>,
-) -> Result<Promoted, Nobody> {
+) -> Result<Promoted, NoWinner> {
     let keeps_quorum = keeps_quorum(facts, cluster, dead);
     let mut after = cluster.clone();
     after.has_quorum &= keeps_quorum.unwrap_or(true);
     after.nodes.iter_mut().filter(|(node, _)| dead.contains(*node)).for_each(|(_, member)| *member = Member::default());
     if let Some(cause) = cluster::cause(facts, &after) {
-        return Err(Nobody::Cause(cause));
+        return Err(NoWinner::Cause(cause));
     }
     let standbys = after.nodes.iter().filter(|(_, member)| member.role == Some(Role::Standby));
     let (mut free, barred): (Vec<_>, Vec<_>) =
@@ -114,12 +114,12 @@ fn without(
     free.sort_by_key(|(node, member)| (std::cmp::Reverse(score(member)), (*node).clone()));
     let Some((winner, best)) = free.first() else {
         let cause = node::all_barred(facts, &after, dead);
-        return Err(cause.map_or_else(|| Nobody::Unseen("no standby runs".to_owned()), Nobody::Cause));
+        return Err(cause.map_or_else(|| NoWinner::Unseen("no standby runs".to_owned()), NoWinner::Cause));
     };
     if free.len() > 1 && score(best).is_none_or(|score| score < 0) {
         let names: Vec<&str> = free.iter().map(|(node, _)| node.as_str()).collect();
         let why = format!("{}: whichever holds more WAL, and none has a promotion score now", names.join(" or "));
-        return Err(Nobody::Unseen(why));
+        return Err(NoWinner::Unseen(why));
     }
     let barred: Vec<&NodeName> = barred.into_iter().map(|(node, _)| node).collect();
     let (loss, mut remarks) = promise(facts, &after, primary, winner, &barred)?;
@@ -146,14 +146,14 @@ fn keeps_quorum(facts: &Facts, cluster: &Cluster, dead: &BTreeSet<NodeName>) -> 
 
 /// Up to where `node` has WAL on its disk, by what the primary sees.
 fn flushed(facts: &Facts, node: &NodeName) -> Option<Lsn> {
-    let told = facts.seen.told().filter(|_| facts.seen.primaries().contains(&facts.seen.me))?;
-    let peer = told.peers.iter().find(|peer| peer.name == node.as_str())?;
+    let report = facts.seen.report().filter(|_| facts.seen.primaries().contains(&facts.seen.me))?;
+    let peer = report.peers.iter().find(|peer| peer.name == node.as_str())?;
     peer.flushed.or(peer.replayed)
 }
 
 /// How many bytes of the primary's WAL `node` has not on its disk.
 pub(super) fn behind(facts: &Facts, node: &NodeName) -> Option<u64> {
-    Some(facts.seen.told()?.lsn?.bytes_after(flushed(facts, node)?))
+    Some(facts.seen.report()?.lsn?.bytes_after(flushed(facts, node)?))
 }
 
 /// What the promotion of `winner` would lose; it would be refused where that may be an acknowledged commit of a synchronous
@@ -164,7 +164,7 @@ fn promise(
     primary: &NodeName,
     winner: &NodeName,
     barred: &[&NodeName],
-) -> Result<(Loss, Vec<String>), Nobody> {
+) -> Result<(Loss, Vec<String>), NoWinner> {
     let election = match &facts.election {
         Ok(election) => election,
         Err(why) => {
@@ -189,27 +189,27 @@ fn promise(
             operator: Operator::Silent,
         })
     };
-    // Of a node that is not seen nothing is assumed; and where it refuses whatever that node holds, it refuses.
+    // Of a node that is not seen nothing is assumed; and if the verdict refuses with any WAL of that node, it refuses.
     match (judge(Lsn(0), &[]), judge(Lsn(u64::MAX), &[])) {
         (Verdict::Safe(_), _) => {
             let is_safe_without = matches!(judge(Lsn(0), barred), Verdict::Safe(_));
             let remark = (!barred.is_empty() && !is_safe_without).then(|| {
                 let names: Vec<&str> = barred.iter().map(|node| node.as_str()).collect();
-                format!("Nobody would be promoted if {}, which is barred, held more then.", names.join(" or "))
+                format!("No node would be promoted if {}, which is barred, held more then.", names.join(" or "))
             });
             let published = election.published.as_ref();
             Ok((loss(facts, after, primary, published), remark.into_iter().collect()))
         }
         (Verdict::Unsafe(refusal) | Verdict::Overridden { refusal, .. }, Verdict::Unsafe(_)) => {
-            Err(Nobody::Cause(refused(facts, after, primary, &refusal)))
+            Err(NoWinner::Cause(refused(facts, after, primary, &refusal)))
         }
-        _ => Err(Nobody::Unseen(format!(
+        _ => Err(NoWinner::Unseen(format!(
             "whether the standbys hold all that {primary} has acknowledged cannot be seen from here: run this on {primary}"
         ))),
     }
 }
 
-/// Nobody would be promoted, for what the primary has promised.
+/// No node would be promoted, because of the primary's promises.
 fn refused(facts: &Facts, after: &Cluster, primary: &NodeName, refusal: &synchronous::Refusal) -> Cause {
     let missing = match refusal {
         synchronous::Refusal::Unpublished => BTreeSet::new(),

@@ -92,9 +92,9 @@ fn unfit(facts: &Facts, node: &NodeName, member: &Member) -> Option<Cause> {
         };
         return found(id_of(*bar), format!("{node}: {bar}"), help);
     }
-    if let Some(told) = facts.seen.told().filter(|told| *node == facts.seen.me && !told.too_low.is_empty()) {
+    if let Some(report) = facts.seen.report().filter(|report| *node == facts.seen.me && !report.too_low.is_empty()) {
         let low: Vec<String> =
-            told.too_low.iter().map(|low| format!("{} = {} < {}", low.name, low.own, low.least)).collect();
+            report.too_low.iter().map(|low| format!("{} = {} < {}", low.name, low.own, low.least)).collect();
         let text = format!("{node}: replay is paused by {}: a promotion would end PostgreSQL", low.join(", "));
         let restart = cure(
             format!("pcs resource restart {} {node}", clone_of(&facts.seen)),

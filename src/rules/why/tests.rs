@@ -1,11 +1,11 @@
-//! Each cause, planted in a cluster that lacks nothing else; and who would be promoted without the primary.
+//! Each cause, planted in a cluster that lacks nothing else; and which node would be promoted without the primary.
 
 use std::collections::BTreeMap;
 
 use super::*;
 use crate::location::Lsn;
 use crate::rules::bars::Bar;
-use crate::rules::overview::{Member, Peer, Told};
+use crate::rules::overview::{Member, Peer, Report};
 use crate::rules::status::Role;
 use crate::rules::table;
 
@@ -101,8 +101,8 @@ fn plant(facts: &mut Facts, word: &str) {
             facts.quorum = Ok(Votes { total, needed, two_nodes: name == "two", one_each: name != "many" });
         }
         "flushed" => {
-            let told = facts.seen.local.as_mut().unwrap().told.as_mut().unwrap();
-            told.peers.push(Peer {
+            let report = facts.seen.local.as_mut().unwrap().report.as_mut().unwrap();
+            report.peers.push(Peer {
                 name: name.to_owned(),
                 flushed: Some(Lsn(value.parse().unwrap())),
                 ..Peer::default()
@@ -120,10 +120,10 @@ fn promotion_free() -> crate::rules::synchronous::Published {
 fn why(planted: &str) -> String {
     let mut facts = cluster(None);
     planted.split_whitespace().for_each(|word| plant(&mut facts, word));
-    told(explain(&facts, None))
+    summary(explain(&facts, None))
 }
 
-fn told(answer: Answer) -> String {
+fn summary(answer: Answer) -> String {
     match answer.found {
         Found::Cause(cause) | Found::Barred(_, _, cause) => {
             let first = cause.cures.first().map_or("nothing", |cure| cure.command.as_str());
@@ -154,7 +154,7 @@ table! { why;
         => "13 soon: crm_mon";
 }
 
-// 4: somebody has switched it off.
+// 4: it is disabled.
 table! { why;
     maintenance_mode: "maintenance" => "4 maintenance: pcs property set maintenance-mode=false";
     all_resources_are_stopped: "stop-all" => "4 stop-all: pcs property set stop-all-resources=false";
@@ -172,7 +172,7 @@ table! { why;
 // 5: constraints.
 table! { why;
     all_are_banned: "offline:srv1 ban:srv2=cli-ban-x ban:srv3=cli-ban-y" => "5 banned: pcs resource clear pgsqld-clone";
-    by_a_constraint_of_somebody: "offline:srv1 ban:srv2=location-1 ban:srv3=cli-ban-y"
+    by_a_constraint_of_an_operator: "offline:srv1 ban:srv2=location-1 ban:srv3=cli-ban-y"
         => "5 banned: pcs constraint remove location-1";
 }
 
@@ -233,7 +233,7 @@ table! { why;
 
 // 12: the votes.
 table! { why;
-    nobody_has_voted: "offline:srv1 silent:srv2 silent:srv3" => "12 no-votes: journalctl -t pgsqlms --since -10min";
+    no_node_has_voted: "offline:srv1 silent:srv2 silent:srv3" => "12 no-votes: journalctl -t pgsqlms --since -10min";
 }
 
 // 13: it is about to happen.
@@ -244,18 +244,18 @@ table! { why;
     in_a_file: "no-votes promotes:srv2" => "13 soon: crm_mon";
 }
 
-// What cannot be seen is no cause.
+// A fact that cannot be seen is not a cause.
 table! { why;
     what_pacemaker_does: "vote:srv2=1#300 vote:srv3=1#300 no-plan" => "not seen";
     how_they_vote: "no-votes" => "not seen";
 }
 
-/// What is planted in a healthy cluster → who would be promoted without its primary, and what would be lost.
+/// What is planted in a healthy cluster → the node that would be promoted without its primary, and the loss.
 fn forecast(planted: &str) -> String {
     let mut facts = cluster(Some(Role::Primary));
-    let told = Told { lsn: Some(Lsn(1000)), ..Told::default() };
+    let report = Report { lsn: Some(Lsn(1000)), ..Report::default() };
     let status = Status::Running { role: Role::Primary, trouble: None };
-    facts.seen.local = Ok(Local { status, told: Ok(told) });
+    facts.seen.local = Ok(Local { status, report: Ok(report) });
     planted.split_whitespace().for_each(|word| plant(&mut facts, word));
     let Found::Forecast(forecast) = explain(&facts, None).found else { panic!("no forecast") };
     let loss = match forecast.loss {
@@ -268,8 +268,8 @@ fn forecast(planted: &str) -> String {
     let next: String = forecast.next.iter().map(|node| format!(", {node}")).collect();
     match forecast.winner {
         Ok(winner) => format!("{winner}{next}; {loss}; not without: {}", fails.join(" ")),
-        Err(Nobody::Cause(cause)) => format!("nobody: {} {}", cause.number, cause.id),
-        Err(Nobody::Unseen(_)) => "not seen".to_owned(),
+        Err(NoWinner::Cause(cause)) => format!("none: {} {}", cause.number, cause.id),
+        Err(NoWinner::Unseen(_)) => "not seen".to_owned(),
     }
 }
 
@@ -279,15 +279,15 @@ table! { forecast;
     five_votes_and_no_promise: "votes=5/3 asynchronous flushed:srv2=900 flushed:srv3=800" => "srv2, srv3; 100 lost; not without: ";
     asynchronous_and_none_streams: "asynchronous" => "srv2, srv3; loss not seen; not without: srv2 srv3";
     the_better_one_is_barred: "nofailover:srv2" => "srv3; nothing lost; not without: srv2 srv3";
-    both_are_barred: "nofailover:srv2 ban:srv3=x" => "nobody: 5 banned";
-    a_standby_is_down: "stopped:srv3" => "nobody: 11 synchronous";
-    a_standby_is_off: "offline:srv3 votes=2/2" => "nobody: 2 no-quorum";
-    a_standby_is_off_and_nothing_was_promised: "offline:srv3 votes=2/2 asynchronous" => "nobody: 2 no-quorum";
+    both_are_barred: "nofailover:srv2 ban:srv3=x" => "none: 5 banned";
+    a_standby_is_down: "stopped:srv3" => "none: 11 synchronous";
+    a_standby_is_off: "offline:srv3 votes=2/2" => "none: 2 no-quorum";
+    a_standby_is_off_and_nothing_was_promised: "offline:srv3 votes=2/2 asynchronous" => "none: 2 no-quorum";
     two_nodes: "offline:srv3 votes:two=2/1 asynchronous flushed:srv2=1000" => "srv2; 0 lost; not without: srv2";
     votes_that_differ_are_not_counted: "votes:many=4/3" => "srv2, srv3; nothing lost; not without: srv2 srv3";
-    in_maintenance: "maintenance" => "nobody: 4 maintenance";
-    nobody_has_a_score: "score:srv2=-1000 score:srv3=-1000" => "not seen";
-    nothing_is_known_of_the_promises: "unpublished" => "nobody: 11 synchronous";
+    in_maintenance: "maintenance" => "none: 4 maintenance";
+    no_node_has_a_score: "score:srv2=-1000 score:srv3=-1000" => "not seen";
+    nothing_is_known_of_the_promises: "unpublished" => "none: 11 synchronous";
 }
 
 /// The node that is asked for, and what is planted in a healthy cluster → what is said of it.
@@ -298,7 +298,7 @@ fn of_node((node, planted): (&str, &str)) -> String {
         Answer { found: Found::IsPrimary(node), .. } => format!("{node} is the primary"),
         Answer { found: Found::NoSuchNode(node), .. } => format!("no {node}"),
         Answer { found: Found::Forecast(_), .. } => "a forecast".to_owned(),
-        answer => told(answer),
+        answer => summary(answer),
     }
 }
 

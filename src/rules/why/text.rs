@@ -1,6 +1,6 @@
 //! The explanation, for a terminal: ASCII, and at most 100 columns.
 
-use super::forecast::{Loss, Nobody};
+use super::forecast::{Loss, NoWinner};
 use super::{Answer, Cause, Facts, Forecast, Found};
 use crate::node::NodeName;
 use crate::rules::overview::{Cure, Level, not_seen, plain, wrapped};
@@ -12,7 +12,7 @@ const COSTS: usize = 50;
 pub fn report(facts: &Facts, answer: &Answer) -> String {
     let mut lines = vec![title(facts)];
     lines.extend(match &answer.found {
-        Found::Forecast(forecast) => told(forecast),
+        Found::Forecast(forecast) => described(forecast),
         Found::Cause(cause) if facts.gone.is_some() => {
             explained("FAIL    whether a node is the primary cannot be seen from here", cause)
         }
@@ -72,31 +72,31 @@ fn helps(cures: &[Cure]) -> Vec<String> {
     lines
 }
 
-fn told(forecast: &Forecast) -> Vec<String> {
+fn described(forecast: &Forecast) -> Vec<String> {
     let mut lines = vec![format!("If {} (primary) died now", forecast.primary)];
-    let mut tell = |text: &str| lines.extend(wrapped("  ", text, 2));
+    let mut add = |text: &str| lines.extend(wrapped("  ", text, 2));
     match &forecast.winner {
-        Err(Nobody::Unseen(why)) => tell(&format!("Who would be promoted cannot be seen: {why}.")),
-        Err(Nobody::Cause(cause)) => {
-            tell(&format!("NOBODY would be promoted (cause {} of 13): {}.", cause.number, cause.text));
+        Err(NoWinner::Unseen(why)) => add(&format!("The node that would be promoted cannot be seen: {why}.")),
+        Err(NoWinner::Cause(cause)) => {
+            add(&format!("NO NODE would be promoted (cause {} of 13): {}.", cause.number, cause.text));
             lines.extend(helps(&cause.cures));
             return lines;
         }
         Ok(winner) => {
             let then: String = forecast.next.iter().map(|node| format!(", then {node}")).collect();
-            tell(&format!("{winner} would be promoted{then}."));
+            add(&format!("{winner} would be promoted{then}."));
         }
     }
     match &forecast.loss {
-        Some(Loss::Nothing(why)) => tell(&format!("No acknowledged commit is lost: {why}.")),
-        Some(Loss::Bytes(bytes, why)) => tell(&format!("{bytes} B of WAL would be lost now: {why}.")),
-        Some(Loss::Unknown(why)) => tell(&format!("What would be lost: {why}.")),
+        Some(Loss::Nothing(why)) => add(&format!("No acknowledged commit is lost: {why}.")),
+        Some(Loss::Bytes(bytes, why)) => add(&format!("{bytes} B of WAL would be lost now: {why}.")),
+        Some(Loss::Unknown(why)) => add(&format!("What would be lost: {why}.")),
         None => {}
     }
-    tell(&format!("{}.", forecast.outage));
-    forecast.remarks.iter().for_each(|remark| tell(remark));
+    add(&format!("{}.", forecast.outage));
+    forecast.remarks.iter().for_each(|remark| add(remark));
     for (node, why) in &forecast.fails_without {
-        tell(&format!("It would fail if {node} were down as well: {why}."));
+        add(&format!("It would fail if {node} were down as well: {why}."));
     }
     lines
 }

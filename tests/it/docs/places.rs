@@ -61,7 +61,7 @@ fn the_architecture_names_files_that_exist() {
 #[test]
 fn every_command_is_listed() {
     let help = Test::new(["--help"]).without("OCF_RESOURCE_INSTANCE").run().stdout;
-    let list = help.split_once("Commands for a person").unwrap().1;
+    let list = help.split_once("Commands for an operator").unwrap().1;
     let told: BTreeSet<&str> =
         list.lines().filter_map(|line| line.strip_prefix("  ")?.split_whitespace().next()).collect();
     let table = section("commands");

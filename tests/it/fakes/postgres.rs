@@ -288,7 +288,7 @@ impl Postgres for FakePostgres<'_> {
             postgres.control = DbState::InArchiveRecovery;
             postgres.received = None;
             postgres.process = Process::Starting { until };
-            state.nodes[node].notes.remove(&About::Told);
+            state.nodes[node].notes.remove(&About::Reported);
             tell!(state, "{}: starts as a standby", state.nodes[node].name);
             Some(())
         })

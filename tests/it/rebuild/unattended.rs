@@ -92,7 +92,7 @@ fn a_job_that_was_killed_is_begun_anew_by_the_next_monitor() {
     pair.programs_with("pg_basebackup", "exec $real --max-rate=500k \"$@\"");
     // Not the data directory of this node: so it would be read who reads one set of parameters and no rules.
     pair.tell_cluster("srv2", &[("pgdata", Path::new("/nowhere"))]);
-    tells(&pair, "being rebuilt, `journalctl -t pgsqlms` here tells how far: it diverged from timeline 2 (srv2) at 0/");
+    tells(&pair, "being rebuilt, `journalctl -t pgsqlms` here shows how far: it diverged from timeline 2 (srv2) at 0/");
     eventually("a part of the copy", || beside(&pair).join("data/base").exists());
     let [job] = jobs(&pair)[..] else { panic!("{:?}", jobs(&pair)) };
     assert_eq!(nix::unistd::getsid(Some(job)), Ok(job));
@@ -177,7 +177,7 @@ fn a_node_that_does_not_start_is_rebuilt() {
     expect(&pair.run(pair.action("stop")), Success);
     let refused = pair.run(pair.action("start").parameter("rejoin", "rebuild"));
     expect(&refused, GenericError);
-    assert!(refused.reason.starts_with("being rebuilt, `journalctl -t pgsqlms` here tells how far"), "{refused:?}");
+    assert!(refused.reason.starts_with("being rebuilt, `journalctl -t pgsqlms` here shows how far"), "{refused:?}");
     has(&pair, "stage=copied");
     eventually("another start to be asked for", || pair.calls().contains("crm_resource --cleanup"));
     start(&pair);

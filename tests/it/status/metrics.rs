@@ -55,7 +55,7 @@ fn an_instance_that_is_frozen_and_a_cluster_that_cannot_be_seen() {
     let facts = with(from_standby(), |facts| {
         facts.resource = "a \"quoted\" \\ name".to_owned();
         let status = Status::Unresponsive { pid: 4711, waited: None };
-        facts.local = Ok(Local { told: Err(status.to_string()), status });
+        facts.local = Ok(Local { report: Err(status.to_string()), status });
         facts.cluster = Err("no".to_owned());
     });
     expect_samples("a_frozen_instance_alone", &facts);

@@ -1,4 +1,4 @@
-//! What an instance tells of its configuration.
+//! The configuration of an instance, as it reports it.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};

@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// Timeline 1, promoted to 2 in the middle of a segment; somebody wrote on on timeline 1 too.
+/// Timeline 1, promoted to 2 in the middle of a segment; an old primary wrote on on timeline 1 too.
 fn promoted() -> (Builder, Lsn, Lsn) {
     let mut wal = Builder::new();
     wal.filler(5000);

@@ -18,7 +18,7 @@ fn interrupted() -> (Builder, Vec<Written>, Progress) {
 /// Reads a bit more than a megabyte.
 fn part(wal: &Builder, noted: Option<&Progress>) -> End {
     let mut segments = PER_VOTE / u64::from(SEGMENT) + 4;
-    read(wal, &["1"], Told::default(), noted, &mut || {
+    read(wal, &["1"], Positions::default(), noted, &mut || {
         segments -= 1;
         segments > 0
     })
@@ -38,7 +38,7 @@ fn votes_that_are_interrupted_come_to_the_end() {
     }
     assert!(met.len() > 2 && met.is_sorted_by(|a, b| a < b), "{met:?}");
     let mut asked = 0;
-    let end = read(&wal, &["1"], Told::default(), noted.as_ref(), &mut || {
+    let end = read(&wal, &["1"], Positions::default(), noted.as_ref(), &mut || {
         asked += 1;
         true
     });
@@ -49,9 +49,9 @@ fn votes_that_are_interrupted_come_to_the_end() {
 #[test]
 fn after_an_exact_reading_nothing_is_read_again() {
     let (mut wal, records, _) = interrupted();
-    let noted = read(&wal, &["1"], Told::default(), None, &mut || true).progress.unwrap();
+    let noted = read(&wal, &["1"], Positions::default(), None, &mut || true).progress.unwrap();
     wal.files.retain(|(_, number), _| *number >= records[999].start.0 / u64::from(SEGMENT));
-    let end = read(&wal, &["1"], Told::default(), Some(&noted), &mut || true);
+    let end = read(&wal, &["1"], Positions::default(), Some(&noted), &mut || true);
     assert_eq!((end.lsn, end.extent, end.progress), (records[999].end, Extent::Exact, None));
 }
 
@@ -63,7 +63,7 @@ fn a_note_behind_what_was_replayed_is_not_needed() {
     assert_eq!((end.lsn, end.extent), (records[999].end, Extent::Exact));
 }
 
-/// Whoever believes one of these says that WAL ends there, for all before it is gone.
+/// A reader that believes one of these takes that position for the end of the WAL, although no WAL before it was read.
 #[test]
 fn a_note_that_does_not_fit_is_not_believed() {
     let (wal, _, noted) = interrupted();
@@ -72,7 +72,7 @@ fn a_note_that_does_not_fit_is_not_believed() {
         let control = control(redo, 1);
         let end = OnDisk { segments: &wal, geometry: geometry(), control: &control }.end(
             &histories(&[published]),
-            Told::default(),
+            Positions::default(),
             Some(noted),
             &mut || {
                 segments -= 1;

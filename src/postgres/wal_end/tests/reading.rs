@@ -5,7 +5,7 @@ use super::*;
 #[test]
 fn all_of_it_is_read_from_the_checkpoint_if_nothing_else_is_known() {
     let (wal, records) = much(3);
-    let end = read(&wal, &["1"], Told::default(), None, &mut || true);
+    let end = read(&wal, &["1"], Positions::default(), None, &mut || true);
     assert_eq!((end.lsn, &end.extent), (records.last().unwrap().end, &Extent::Exact));
     assert_eq!(end.history, TimelineHistory::first(Timeline(1)));
 }
@@ -29,7 +29,7 @@ fn what_was_replayed_is_not_read_again() {
 fn reading_that_is_interrupted_says_so() {
     let (wal, records) = much(3);
     let mut segments = 0;
-    let found = read(&wal, &["1"], Told::default(), None, &mut || {
+    let found = read(&wal, &["1"], Positions::default(), None, &mut || {
         segments += 1;
         segments < 3
     });
@@ -76,7 +76,7 @@ fn what_was_replayed_on_the_new_timeline_is_on_it_however_little_is_read() {
     let (wal, at, end, _) = promoted();
     let found = read(&wal, &[&format!("1@{at},2"), "1"], replayed(end), None, &mut || false);
     assert_eq!((found.history.to_string(), found.lsn), (format!("1@{at},2"), end));
-    let received = Told { received: Some(Lsn(end.0 - 3)), replayed: Some(at) };
+    let received = Positions { received: Some(Lsn(end.0 - 3)), replayed: Some(at) };
     let found = read(&wal, &[&format!("1@{at},2"), "1"], received, None, &mut || false);
     assert_eq!((found.history.to_string(), found.received), (format!("1@{at},2"), received.received));
 }
@@ -117,10 +117,10 @@ fn what_was_replayed_beyond_the_switch_point_of_another_history_is_on_the_old_ti
 fn what_was_received_beyond_the_switch_point_of_the_followed_history_does_not_count() {
     let (mut wal, at, _, end) = promoted();
     wal.files.retain(|key, _| key.0 == 1);
-    let told = Told { received: Some(end), replayed: Some(first_record()) };
-    let found = read(&wal, &[&format!("1@{at},2"), "1"], told, None, &mut || true);
+    let positions = Positions { received: Some(end), replayed: Some(first_record()) };
+    let found = read(&wal, &[&format!("1@{at},2"), "1"], positions, None, &mut || true);
     assert_eq!((found.history.to_string(), found.lsn, found.received), ("1".to_owned(), at, None));
-    let found = read(&wal, &["1"], told, None, &mut || true);
+    let found = read(&wal, &["1"], positions, None, &mut || true);
     assert_eq!((found.lsn, found.received), (end, Some(end)));
 }
 
@@ -141,7 +141,7 @@ fn a_segment_that_cannot_be_read_is_where_reading_ends_and_not_where_wal_does() 
     let damaged = Damaged { wal, number };
     let broken =
         Extent::Unread(format!("segment {}: Input/output error", geometry().segment_name(Timeline(1), number)));
-    let found = read(&damaged, &["1"], Told::default(), None, &mut || true);
+    let found = read(&damaged, &["1"], Positions::default(), None, &mut || true);
     assert_eq!((found.lsn, &found.extent), (met.end, &broken));
     // Where the server has replayed more than can be read, that counts.
     let further = records.last().unwrap().end;
@@ -158,7 +158,7 @@ fn of_an_unknown_version_no_more_is_known_than_pg_control_says() {
     let mut wal = Builder::new();
     wal.magic = 0xD119;
     wal.filler(100);
-    let end = read(&wal, &["1"], Told::default(), None, &mut || true);
+    let end = read(&wal, &["1"], Positions::default(), None, &mut || true);
     let Extent::Unread(why) = end.extent else { panic!("{end:?}") };
     assert_eq!((end.lsn, why.as_str()), (first_record(), "the magic number of the WAL, D119, is not known here"));
 }
@@ -199,12 +199,12 @@ fn histories_that_do_not_lead_on_from_the_last_checkpoint_are_not_followed() {
 fn a_history_that_cannot_be_read_leaves_the_end_open() {
     let (_here, data) = with_histories(&[(2, "1\t0/5000\n"), (3, "garbage\n")]);
     let control_of = |timeline| control(Lsn(0x6000), timeline);
-    let end = |timeline| on_disk(&data, &control_of(timeline), Told::default(), None, &mut || true);
-    let why = "00000003.history: line 1 of the timeline history is no timeline switch";
+    let end = |timeline| on_disk(&data, &control_of(timeline), Positions::default(), None, &mut || true);
+    let why = "00000003.history: line 1 of the timeline history is not a timeline switch";
     assert_eq!((end(2).extent, end(2).history.to_string()), (Extent::Unread(why.to_owned()), "1@0/5000,2".to_owned()));
     assert_eq!((end(3).extent, end(3).history.to_string()), (Extent::Unread(why.to_owned()), "..,3".to_owned()));
     let (here, data) = with_histories(&[]);
     fs::remove_dir(here.path().join("pg_wal")).unwrap();
-    let end = on_disk(&data, &control_of(1), Told::default(), None, &mut || true);
+    let end = on_disk(&data, &control_of(1), Positions::default(), None, &mut || true);
     assert_eq!(end.extent, Extent::Unread("pg_wal: No such file or directory (os error 2)".to_owned()));
 }
