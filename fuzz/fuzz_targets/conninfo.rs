@@ -13,8 +13,8 @@ fuzz_target!(|bytes: &[u8]| {
     let mut conninfo = match text.parse::<Conninfo>() {
         Ok(conninfo) => conninfo,
         Err(error) => {
-            let told = error.to_string();
-            assert!(!told.contains('\n') && told.len() < 100, "{told}");
+            let text = error.to_string();
+            assert!(!text.contains('\n') && text.len() < 100, "{text}");
             return;
         }
     };

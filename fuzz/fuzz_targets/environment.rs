@@ -47,8 +47,8 @@ static VARIABLES: LazyLock<Vec<String>> = LazyLock::new(|| (0..=u8::MAX).map(var
 fn check_config(environment: &Environment) {
     let (config, bad) = Config::read(environment);
     for parameter in &bad {
-        let told = parameter.to_string();
-        assert!(!told.contains(char::is_control) && told.len() < 600, "{told:?}");
+        let text = parameter.to_string();
+        assert!(!text.contains(char::is_control) && text.len() < 600, "{text:?}");
     }
     assert!(config.pgdata.is_absolute() && config.datadir().is_absolute());
     assert!(config.recovery_template().is_absolute());

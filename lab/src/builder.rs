@@ -29,7 +29,7 @@ const CRMSH: Script =
 /// How long a cluster may take until it has a primary.
 const PRIMARY_LIMIT: Duration = Duration::from_secs(90);
 
-/// What configures the cluster's resources.
+/// The script that configures the cluster's resources.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Configurator {
     /// `pcs-examples/3nodes-vip.sh`.
@@ -37,7 +37,7 @@ pub enum Configurator {
     /// `pcs-examples/3nodes-vip-crmsh.sh`.
     Crmsh,
     /// Nothing: the cluster runs and is empty, and PostgreSQL is ready to be started on all nodes.
-    Nobody,
+    None,
 }
 
 /// How a lab shall be. Start with [`Lab::builder`].
@@ -223,7 +223,7 @@ impl Builder {
         let script = match self.configurator {
             Configurator::Pcs => PCS,
             Configurator::Crmsh => CRMSH,
-            Configurator::Nobody => return Ok(()),
+            Configurator::None => return Ok(()),
         };
         progress::step(format!("configuring the cluster by {} on {}", script.name, nodes[0].name()));
         script.run(&nodes[0], &[], &self.variables(layout.vip(), nodes))?;

@@ -269,7 +269,7 @@ fn status(lab: &Lab) -> Result<String> {
     let answers: Vec<_> = on.map(|node| node.run(&["crm_mon", "--one-shot", "--show-node-attributes"])).collect();
     match answers.iter().find(|answer| answer.is_ok()).or(answers.first()) {
         Some(Ok(answer)) => text.push_str(answer),
-        Some(Err(error)) => writeln!(text, "no node can tell about the cluster: {error:#}")?,
+        Some(Err(error)) => writeln!(text, "no node can report the cluster's state: {error:#}")?,
         None => writeln!(text, "all nodes are off or frozen")?,
     }
     Ok(text)

@@ -90,8 +90,8 @@ impl WriterConfig {
     }
 }
 
-/// Why the client could not do its work. A server that refuses or does not answer is no error but what it is there to
-/// record.
+/// Why the client could not do its work. A server that refuses or does not answer is not an error: the client
+/// records it.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     /// The journal cannot be written.
@@ -148,7 +148,7 @@ impl Writer {
             .spawn(move || {
                 let access = work.config.access.clone();
                 let result = access::block_on(&access, work.run(&started));
-                // Whoever started us is gone, or has its answer already.
+                // The thread that started this one is gone, or has its answer already.
                 let _ = result.map_err(|error| started.send(Err(error)));
             })
             .map_err(ClientError::Thread)?;

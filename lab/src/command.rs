@@ -17,7 +17,7 @@ use nix::unistd::Pid;
 use crate::clock::Deadline;
 use crate::interrupt;
 
-/// How long a program may take unless told otherwise.
+/// How long a program may take unless a limit is given.
 const DEFAULT_LIMIT: Duration = Duration::from_secs(30);
 
 /// After a program has ended, its left-behind children may hold its pipes open this long.
@@ -165,7 +165,7 @@ impl Command {
             .stderr(log)
             .spawn()
             .with_context(|| format!("cannot start `{}`", self.name()))?;
-        // Nobody asks how it ended, but somebody must reap it.
+        // Its exit status does not matter, but it must be reaped.
         thread::spawn(move || child.wait());
         Ok(())
     }
@@ -193,7 +193,7 @@ impl Command {
                 Err(RecvTimeoutError::Disconnected) => break,
             }
         }
-        ended.ok_or_else(|| anyhow!("nobody knows how it ended"))
+        ended.ok_or_else(|| anyhow!("its exit status is not known"))
     }
 
     fn std_command(&self) -> Result<std::process::Command> {
@@ -249,7 +249,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tells_exit_code_and_last_words() {
+    fn an_error_has_the_exit_code_and_the_last_lines() {
         let error = Command::new(["sh", "-c", "echo nice try >&2; exit 3"]).run().unwrap_err();
         assert_eq!(error.to_string(), "`sh -c echo nice try >&2; exit 3` exited with 3: nice try");
     }

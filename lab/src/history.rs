@@ -48,7 +48,7 @@ pub enum JournalError {
         /// What the system said.
         source: std::io::Error,
     },
-    /// A line that is no event.
+    /// A line that is not an event.
     #[error("line {line} of the journal {} is not an event", path.display())]
     Malformed {
         /// The journal.

@@ -30,7 +30,7 @@ const LAST_GASP: Duration = Duration::from_millis(300);
 pub enum Mine {
     /// A lab.
     Lab(Layout),
-    /// A process that removes what it has made when it is told to end.
+    /// A process that removes what it has made when it gets SIGTERM.
     Process(Pid),
     /// A distribution tree that is not finished, and the processes that make it.
     Tree(PathBuf, Cgroup),
@@ -63,7 +63,7 @@ impl Mine {
     }
 }
 
-/// From now on this is removed when the process is told to end.
+/// From now on this is removed when the process is interrupted.
 pub fn register(mine: Mine) -> Result<()> {
     let mut result = Ok(());
     HANDLER.call_once(|| result = ctrlc::set_handler(remove_all_and_exit));
@@ -72,13 +72,13 @@ pub fn register(mine: Mine) -> Result<()> {
     Ok(())
 }
 
-/// This is somebody else's now, or gone.
+/// This belongs to another process now, or is gone.
 pub fn unregister(mine: &Mine) {
     lock().retain(|other| other != mine);
 }
 
-/// Does not return once the process has been told to end: whoever goes on would make again what is being removed, or
-/// blame the cluster for its disappearance. Called wherever a program is started or something is waited for.
+/// Does not return once the process was interrupted: the calling thread would otherwise make again what is being removed,
+/// or blame the cluster for its disappearance. Called wherever a program is started or something is waited for.
 pub fn hold() {
     while REMOVER.get().is_some_and(|remover| *remover != thread::current().id()) {
         thread::park();
@@ -96,7 +96,7 @@ fn remove_all_and_exit() {
     }
     clock::sleep(LAST_GASP);
     all.iter().for_each(remove);
-    #[expect(clippy::exit, reason = "the process was told to end")]
+    #[expect(clippy::exit, reason = "the process was interrupted")]
     std::process::exit(130);
 }
 

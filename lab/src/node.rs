@@ -16,7 +16,7 @@ use crate::eventually::eventually;
 use crate::layout::{HYPERVISOR_IN_NODE, Layout};
 use crate::network::Network;
 
-/// How long something run in a node may take unless told otherwise.
+/// How long something run in a node may take unless a limit is given.
 const EXEC_LIMIT: Duration = Duration::from_secs(60);
 
 /// A node boots in a second; a busy machine may need longer.
@@ -205,7 +205,7 @@ impl Node {
             &log,
             &hypervisor,
         ]);
-        // Its systemd wants the unified hierarchy, whatever the machine's has.
+        // The node's systemd wants the unified hierarchy, also if the machine's does not use it.
         Command::new(argv).env("SYSTEMD_NSPAWN_UNIFIED_HIERARCHY", "1").spawn_detached(console)
     }
 

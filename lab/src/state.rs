@@ -1,4 +1,4 @@
-//! What a lab consists of, in a file: for the other commands, and for whoever cleans up after a crash.
+//! What a lab consists of, in a file: for the other commands, and for the clean-up after a crash.
 
 use std::fs;
 use std::path::PathBuf;
@@ -10,11 +10,11 @@ use crate::disk::Disks;
 use crate::lab::Agent;
 use crate::layout::Layout;
 
-/// How far a lab is, and who looks after it.
+/// How far a lab is, and which process looks after it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Phase {
-    /// It is coming up, or whoever brought it up has crashed.
+    /// It is coming up, or the process that was bringing it up has crashed.
     Starting,
     /// It belongs to a running program and ends with it.
     Owned,

@@ -75,7 +75,7 @@ fn rules_touch_nothing_outside() {
 }
 
 #[test]
-fn what_is_impure_is_found() {
+fn impure_code_is_found() {
     for line in ["use std::fs;", "use std::{env, fmt};", "    let now = Instant::now();", "log::warn!(\"x\");"] {
         assert_eq!(impure_lines(line), [line]);
     }

@@ -27,14 +27,14 @@ fn refused(test: Test, action: &str, instead: &str) {
 }
 
 #[test]
-fn what_changes_something_is_refused() {
+fn a_person_cannot_call_an_action_that_changes_something() {
     for (action, instead) in CHANGES {
         refused(Test::new([action]).parameter("pgdata", "/nonexistent/data"), action, instead);
     }
 }
 
 #[test]
-fn what_changes_nothing_is_answered() {
+fn a_person_can_call_an_action_that_changes_nothing() {
     for (action, code) in [("monitor", NotRunning), ("validate-all", Success), ("reload", Success)] {
         for interval in ["0", "15000"] {
             let test = Test::new([action]).parameter("pgdata", "/nonexistent/data").meta("interval", interval);
@@ -49,7 +49,7 @@ fn what_changes_nothing_is_answered() {
 
 /// `pgsqlms promote`, typed as root on a standby, must not make a second primary.
 #[test]
-fn an_instance_stays_what_it_is() {
+fn an_action_by_hand_does_not_change_an_instance() {
     let Some(instance) = Instance::new() else { return };
     let untouched = |running: bool, in_recovery: bool| {
         let before = instance.pid_file(1);

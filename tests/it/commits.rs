@@ -139,7 +139,7 @@ fn a_setting_that_the_new_primary_lacks_is_said_until_it_is_set_or_accepted() {
     says(&members, lacks);
     change(&members, "ALTER SYSTEM SET synchronous_standby_names = 'ANY 1 (srv2, srv3)'");
     says(&members, "");
-    // Somebody has meant that.
+    // An operator has intended that.
     change(&members, "ALTER SYSTEM SET synchronous_standby_names = ''");
     says(&members, "");
 }

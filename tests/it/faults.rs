@@ -47,7 +47,7 @@ fn every_fault_is_answered_as_the_table_says() {
     let next = AtomicUsize::new(0);
     let wrong: Vec<String> = std::thread::scope(|scope| {
         let worker = || {
-            // What is mounted here nobody else sees, and it is gone with the last process that does.
+            // Mounts of this namespace are invisible elsewhere and vanish with its last process.
             unshare(CloneFlags::CLONE_NEWNS).unwrap();
             mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | MsFlags::MS_PRIVATE, None::<&str>).unwrap();
             let mut wrong = Vec::new();
@@ -81,7 +81,7 @@ fn play(case: &Case) -> Vec<String> {
             Step::Act(act) => wrong.extend(acted(&mut stage, act)),
         }
     }
-    // Whatever happened: a probe tells the truth, and the stop that Pacemaker would issue now succeeds.
+    // After each case a probe reports the truth, and the stop that Pacemaker would issue now succeeds.
     if !case.fenced {
         let probed = stage.agent("monitor", TIMEOUT).run();
         if (probed.code == 7) != (stage.processes() == 0) {

@@ -15,11 +15,11 @@ const SYNCS: &str = "primary_conninfo = 'host=/nowhere dbname=postgres'\nwal_lev
      max_slot_wal_keep_size = 500MB\nwal_retrieve_retry_interval = 200ms\n";
 
 /// What a node says about logical slots.
-fn told(members: &Members, number: usize) -> String {
+fn attribute(members: &Members, number: usize) -> String {
     let node = NodeName::new(format!("srv{number}"));
     let board = members.board.borrow();
-    let told = board.cib.transient.get(&node).and_then(|values| values.get("pgsqlms-logical-pgsqld"));
-    told.cloned().unwrap_or_default()
+    let attribute = board.cib.transient.get(&node).and_then(|values| values.get("pgsqlms-logical-pgsqld"));
+    attribute.cloned().unwrap_or_default()
 }
 
 /// The monitors of a primary and its standbys, until the node of this number says this.
@@ -37,7 +37,7 @@ fn monitor_until(members: &Members, (primary, standbys): (usize, &[usize]), numb
             let outcome = members.act(*standby, &Transition::default(), |agent| monitor::run(agent).unwrap());
             assert_eq!((outcome.code, outcome.reason), (OcfExitCode::Success, None));
         }
-        told(members, number) == wanted
+        attribute(members, number) == wanted
     });
 }
 
@@ -47,8 +47,8 @@ fn score(members: &Members, number: usize) -> i32 {
 }
 
 #[test]
-fn a_logical_slot_outlives_each_primary_and_who_lacks_it_comes_last() {
-    if !has_a_process_of_its_own("logical::a_logical_slot_outlives_each_primary_and_who_lacks_it_comes_last") {
+fn a_logical_slot_outlives_each_primary_and_a_node_without_it_ranks_last() {
+    if !has_a_process_of_its_own("logical::a_logical_slot_outlives_each_primary_and_a_node_without_it_ranks_last") {
         return;
     }
     let Some(members) = Members::new(3, SYNCS) else { return };

@@ -13,7 +13,7 @@ mod another_database;
 mod architecture;
 /// The binary, called by a person.
 mod by_hand;
-/// What a proxy is told.
+/// Health checks for a proxy.
 mod check;
 /// Commits that are less safe than they seem.
 mod commits;

@@ -31,10 +31,10 @@ pub(crate) fn has_a_process_of_its_own(test: &str) -> bool {
     }
     let output = Command::new(std::env::current_exe().unwrap()).args(["--exact", test]).env(ALONE, "yes").output();
     let output = output.unwrap();
-    let told = [output.stdout, output.stderr].concat();
-    let told = String::from_utf8_lossy(&told);
-    assert!(output.status.success() && told.contains("1 passed"), "{told}");
-    eprint!("{}", told.lines().filter(|line| line.contains("SKIPPED")).collect::<String>());
+    let text = [output.stdout, output.stderr].concat();
+    let text = String::from_utf8_lossy(&text);
+    assert!(output.status.success() && text.contains("1 passed"), "{text}");
+    eprint!("{}", text.lines().filter(|line| line.contains("SKIPPED")).collect::<String>());
     false
 }
 

@@ -56,7 +56,7 @@ fn the_agent_is_installed_where_pacemaker_looks_and_can_be_removed() {
     assert_eq!(agent.metadata().unwrap().permissions().mode() & 0o7777, 0o755);
     let version = Command::new(&agent).arg("--version").output().unwrap();
     assert!(version.status.success());
-    // What exit reasons tell a person to type.
+    // The commands that exit reasons name.
     let link = std::fs::read_link(root.join("usr/sbin/pgsqlms")).unwrap();
     assert_eq!(link, Path::new("/usr/lib/ocf/resource.d/rust/pgsqlms"));
     let files = files_in(root);
@@ -94,7 +94,7 @@ fn the_agent_is_installed_where_pacemaker_looks_and_can_be_removed() {
     assert_eq!(files_in(root), Vec::<String>::new());
 }
 
-/// systemd before 255 switches a socket off for good after 200 connections within two seconds, whoever makes them.
+/// systemd before 255 switches a socket off for good after 200 connections within two seconds.
 #[test]
 fn no_client_can_switch_the_check_off_or_take_all_of_it() {
     for file in ["examples/pgsqlms-check.socket", "examples/pgsqlms-agent-check.socket"] {

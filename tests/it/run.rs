@@ -142,7 +142,7 @@ impl Test {
         command
     }
 
-    /// Runs it. Whatever it was asked: it ends with a code of OCF's list, without a panic, and what it says about an
+    /// Runs it. For any request it ends with a code of OCF's list, without a panic, and what it says about an
     /// unusual end is one line.
     #[track_caller]
     pub(crate) fn run(self) -> Ended {

@@ -46,12 +46,12 @@ struct Life {
 }
 
 /// The cluster of a life: who is in it and how it is set up.
-fn cluster(seed: u64, planted: Option<Planted>, told: bool) -> Scheduler {
+fn cluster(seed: u64, planted: Option<Planted>, with_story: bool) -> Scheduler {
     let mut random = Random::new(seed);
     let names = &NAMES[..3 + random.below(3)];
     let mut state = State::new(names, seed);
     state.planted = planted;
-    state.story = told.then(Vec::new);
+    state.story = with_story.then(Vec::new);
     (state.on_promotion, state.on_record) = (oracle::promoted, oracle::recorded);
     let about_promises =
         [Planted::CountsOldVotes, Planted::HolderIsAName, Planted::CutVotesAreExact, Planted::BackupsConfirm];
@@ -104,8 +104,8 @@ fn live_with_people(state: &mut State, random: &mut Random) {
 }
 
 /// Leads one life: a time of troubles, then a time in which everything must come right.
-fn live(seed: u64, planted: Option<Planted>, told: bool) -> Life {
-    let mut scheduler = cluster(seed, planted, told);
+fn live(seed: u64, planted: Option<Planted>, with_story: bool) -> Life {
+    let mut scheduler = cluster(seed, planted, with_story);
     let turns = 20 + scheduler.state().random.below(60);
     scheduler.settle(40);
     scheduler.trouble.begin();
@@ -148,7 +148,7 @@ fn story(seed: u64, planted: Option<Planted>) -> String {
 }
 
 /// Says what people do not do in the lives that are led, past what hides the output of tests that pass.
-fn tell_what_is_left_out() {
+fn print_deeds_left_out() {
     for (deed, seed, why) in people::LEFT_OUT {
         _ = writeln!(std::io::stderr(), "LEFT OUT of the usual lives: {deed:?}: {why} (DEEDS={deed:?} SEED={seed})");
     }
@@ -156,7 +156,7 @@ fn tell_what_is_left_out() {
 
 #[test]
 fn nothing_goes_wrong_in_ten_thousand_lives() {
-    tell_what_is_left_out();
+    print_deeds_left_out();
     if let Some(seed) = first_wrong(0..LIVES, None, &[]) {
         panic!("{}", story(seed, None));
     }
@@ -166,7 +166,7 @@ fn nothing_goes_wrong_in_ten_thousand_lives() {
 #[test]
 #[ignore = "part of the campaign: more than an hour"]
 fn nothing_goes_wrong_in_a_million_lives() {
-    tell_what_is_left_out();
+    print_deeds_left_out();
     let lives = std::env::var("LIVES").ok().and_then(|lives| lives.parse().ok()).unwrap_or(1_000_000);
     if let Some(seed) = first_wrong(0..lives, None, &[]) {
         panic!("{}", story(seed, None));
@@ -245,15 +245,15 @@ macro_rules! planted {
 }
 
 planted! {
-    paf_225_a_vote_is_what_was_received: VotesWithReceivedOnly => "which voted";
+    paf_225_a_vote_counts_received_wal_only: VotesWithReceivedOnly => "which voted";
     paf_131_a_vote_is_missing: WaitsForEveryVote => "there is no primary";
     paf_180_a_stale_primary_returns: IgnoresTheRecord => "has missed or left timeline";
     paf_195_a_recovery_skips_the_election: RecoversWithoutElection => "which voted";
-    nobody_looks_at_what_was_promised: IgnoresPromises => "lacks acknowledged commits";
+    no_node_checks_the_promises: IgnoresPromises => "lacks acknowledged commits";
     paf_26_scores_stay_negative: KeepsNegativeScores => "all nodes are there, and there is no primary";
     votes_of_earlier_elections_count: CountsOldVotes => "is promoted and";
     a_node_without_room_makes_the_others_wait: ConcealsFullDisks => "no reason is given";
-    a_promise_is_told_after_it_is_in_force: PromisesTooLate => "lacks acknowledged commits";
+    a_promise_is_published_after_it_is_in_force: PromisesTooLate => "lacks acknowledged commits";
     srv10_is_taken_for_srv1: MatchesNamesByPrefix => "srv10 follows and has the score";
     a_vote_that_is_not_finished_is_exact: CutVotesAreExact => "lacks acknowledged commits";
     a_timeline_begun_by_hand_counts: StraysAreOnRecord => "is promoted and";
@@ -266,9 +266,9 @@ planted! {
     #[ignore = "not noticed yet in a minute of lives; the actions show it"]
     a_fork_on_the_same_timeline_is_forgotten: ForgetsForks => "is promoted and";
     a_clean_end_is_not_recorded: EndIsNotRecorded => "lacks the end of";
-    nobody_sees_a_ban: BansAreUnseen => "no reason is given";
+    no_node_sees_a_ban: BansAreUnseen => "no reason is given";
     a_score_is_lifted_during_recovery: ConcealsRecovery => "lifts the score of";
-    a_base_backup_confirms: BackupsConfirm => "a base backup keeps everybody";
+    a_base_backup_confirms: BackupsConfirm => "a base backup keeps all nodes";
 }
 
 /// The longest that a turn takes when nothing is done in it.

@@ -27,7 +27,7 @@ mod template;
 /// How long a busy machine may take for anything that is waited for.
 const WAIT: Duration = Duration::from_secs(60);
 
-/// The name of a directory that nobody may look at: its file system hangs.
+/// The name of a directory that no test may open: its file system hangs.
 pub(crate) const HANGS: &str = "hangs";
 
 /// PostgreSQL's programs, and whom they run as.
@@ -40,7 +40,7 @@ struct Programs {
 /// Where tests make their directories.
 const PLACE: &str = "/var/tmp";
 
-/// A data directory of its own, and whatever runs in it. All of it is gone when this goes out of scope.
+/// A data directory of its own, and the server in it. Dropping this ends the server and removes the directory.
 pub(crate) struct Instance {
     pub(crate) directory: TempDir,
     pub(crate) bindir: PathBuf,
@@ -99,7 +99,7 @@ impl Instance {
         self.as_user("pg_ctl").args(["stop", "--silent", "--pgdata"]).arg(self.data()).success();
     }
 
-    /// Starts it by hand, as whatever it is.
+    /// Starts it by hand, as a primary or a standby.
     pub(crate) fn run_by_hand(&self) {
         let log = self.directory.path().join("log");
         let mut start = self.as_user("pg_ctl");
@@ -123,7 +123,7 @@ impl Instance {
         as_user(&self.bindir.join(program), &self.user)
     }
 
-    /// The agent on this instance, told what Pacemaker tells the only instance of a clone; but for `crm_feature_set`, by
+    /// The agent on this instance, with the environment of the only instance of a clone. `crm_feature_set` is missing, by
     /// which the agent knows that there is a cluster to ask.
     pub(crate) fn agent(&self, action: &str) -> Test {
         Test::new([action])
@@ -280,7 +280,7 @@ impl Succeeds for Command {
 /// A program run as the user of an instance.
 pub(crate) fn as_user(program: &Path, user: &User) -> Command {
     let mut command = if is_root() {
-        // It becomes the program, so that whoever started it can signal it.
+        // setpriv execs the program, so that the caller can signal it.
         let mut command = Command::new("setpriv");
         command.args(["--reuid", &user.name, "--regid", &user.gid.to_string(), "--init-groups", "--"]).arg(program);
         command
@@ -297,7 +297,7 @@ fn programs() -> Option<Programs> {
         skip("PostgreSQL 12 or later is not installed (package postgresql)");
         return None;
     };
-    // PostgreSQL refuses to be run by root; the agent then acts as postgres, else as whoever tests.
+    // PostgreSQL refuses to be run by root; the agent then acts as postgres, else as the user who tests.
     let user = if is_root() { User::from_name("postgres") } else { User::from_uid(geteuid()) };
     let Ok(Some(user)) = user else {
         skip("there is no user postgres (package postgresql)");

@@ -24,7 +24,7 @@ const NO_CHECKPOINTS: &str = "checkpoint_timeout = 1d\nmax_wal_size = 8GB\nautov
 /// Some 200 MB of WAL.
 const MUCH: &str = "CREATE TABLE much AS SELECT n, repeat(md5(n::text), 30) FROM generate_series(1, 180000) AS n";
 
-/// A clock that goes on by 1 ms whenever somebody looks at it, so that some megabytes are read however slow the disk is.
+/// A clock that advances 1 ms each time it is read, so that some megabytes are read however slow the disk is.
 #[derive(Default)]
 struct Looks(Cell<u64>);
 

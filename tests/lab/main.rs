@@ -25,11 +25,11 @@ mod lockouts;
 mod operator;
 /// Promotions by hand beside a primary.
 mod people;
-/// What commits wait for, who lacks what, and what the agent keeps in the cluster about it.
+/// Synchronous settings, standbys that lag, and what the agent keeps in the cluster about them.
 mod replication;
 /// Rewinds that stand still in their midst.
 mod rewinding;
-/// Chooses scenarios, runs them, tells how they ended.
+/// Chooses scenarios, runs them, reports how they ended.
 mod runner;
 /// The scenarios, one per file.
 mod scenarios;

@@ -71,7 +71,7 @@ fn processes(layout: &Layout) -> Result<Vec<String>> {
     let pids = names("/proc").into_iter().filter(|name| name.parse::<u32>().is_ok() && *name != me);
     let found = pids.filter_map(|pid| {
         let read = |file: &str| fs::read_to_string(Path::new("/proc").join(&pid).join(file)).unwrap_or_default();
-        // One that has ended and that nobody has asked about yet has no command line any more.
+        // A zombie that its parent has not reaped yet has no command line any more.
         let words = read("cmdline").replace('\0', " ");
         let inside = read("cgroup").split(['/', '\n']).any(|part| part == layout.cgroup());
         let named = words.split([' ', '=']).any(|word| word == layout.name() || is_machine(layout, word));

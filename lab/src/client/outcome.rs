@@ -47,7 +47,7 @@ mod tests {
     }
 
     failures! {
-        nobody_listens:               Connecting, None          => Fail;
+        no_server_listens:               Connecting, None          => Fail;
         starting_up:                  Connecting, Some("57P03") => Fail;
         shut_down_while_connecting:   Connecting, Some("57P01") => Fail;
         read_only:                    Sent,       Some("25006") => Fail;

@@ -60,8 +60,8 @@ impl Show<'_> {
         let summary = format!("{EVIDENCE}/{new}/{SUMMARY}");
         let text = fs::read_to_string(node.path(&summary)).with_context(|| format!("{name} has no {summary}"))?;
         self.story.say(format!(
-            "{name} had written something in its last instant that no other node has got, and no client was told of: \
-             its agent has rewound it, and kept that in {summary}:"
+            "{name} had written something in its last instant that no other node has received and no client saw \
+             acknowledged: its agent has rewound it, and kept that in {summary}:"
         ));
         self.story.quote(&text.lines().take(FIRST_LINES).collect::<Vec<_>>().join("\n"));
         Ok(())

@@ -204,7 +204,7 @@ mod tests {
     #[test]
     fn an_unknown_kind_of_vote_is_shown_as_it_is() {
         assert_eq!(ballots("srv1 (a#b)"), ["srv1 (a#b)"]);
-        assert_eq!(ballots("whatever"), ["whatever"]);
+        assert_eq!(ballots("unknown"), ["unknown"]);
     }
 
     #[test]

@@ -33,7 +33,7 @@ pub struct Account {
     pub info_present: usize,
     /// Never acknowledged, seen by a later attempt, and not there in the end.
     ///
-    /// PostgreSQL allows this: whoever reads on a primary may see a commit that still waits for its standby.
+    /// PostgreSQL allows this: a session on the primary may see a commit that still waits for its standby.
     pub observed_then_lost: Rows,
     /// Attempts that did not see their own client's acknowledged commits.
     pub went_back: Vec<WentBack>,

@@ -82,11 +82,11 @@ pub enum Outcome {
 
 /// A server process from its start to its end, on one timeline.
 ///
-/// A primary never becomes a standby and never changes its timeline without a restart, so whatever accepted writes
-/// twice as the same instance accepted them all the time in between.
+/// A primary never becomes a standby and never changes its timeline without a restart, so an instance that accepted
+/// two writes accepted writes all the time in between.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Instance {
-    /// `pg_postmaster_start_time()` in microseconds since 1970: this alone tells two servers apart.
+    /// `pg_postmaster_start_time()` in microseconds since 1970: this alone distinguishes two servers.
     pub started: i64,
     /// The timeline it writes to.
     pub timeline: u32,

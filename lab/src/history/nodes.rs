@@ -36,9 +36,9 @@ pub struct Nodes {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Difference {
-    /// Nobody is.
+    /// No node is the primary.
     NoPrimary,
-    /// More than one is.
+    /// More than one node is a primary.
     SeveralPrimaries(Vec<String>),
     /// The node's data belong to another cluster.
     SystemIdentifier(String),

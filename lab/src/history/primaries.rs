@@ -1,6 +1,6 @@
-//! Were there ever two primaries? Told from acknowledged writes alone, on the client's one clock.
+//! Were there ever two primaries? Judged by acknowledged writes alone, on the client's one clock.
 //!
-//! Nobody sees the instant at which a server accepts a write, only that it lies between sending and acknowledgement.
+//! A client cannot see the instant at which a server accepts a write, only that it lies between sending and acknowledgement.
 //! Every comparison here takes the side that proves least, so what is reported did happen.
 
 use std::collections::BTreeMap;

@@ -167,7 +167,7 @@ fn a_good_history_passes_and_reads_well() {
 acknowledged commits: 2 of 4 (refused 1, unknown 1)
 acknowledged commits lost: 0
 commits there twice: 0
-rows that nobody committed: 0
+rows never committed: 0
 unknown commits that are there: 1
 write outage: 1.93 s
   power off srv1 (at 0.002 s): 1.93 s
@@ -189,7 +189,7 @@ fn every_problem_is_named() {
     let expected = [
         "acknowledged commits lost: 1 (client 1: 1)",
         "rows there twice: 1 (client 1: 2)",
-        "rows that nobody committed: 1 (client 1: 4)",
+        "rows never committed: 1 (client 1: 4)",
         "A on timeline 1 did not show client 1 its acknowledged commit 2 (1 such)",
         // The writer's own commits count as well.
         "two primaries at once: writable 1 ms, ackable 0 ms, witnesses 3; B on timeline 1 accepted writes at 0.002 s \

@@ -22,7 +22,7 @@ fn missed() -> Cluster {
 }
 
 #[test]
-fn nobody_is_promoted_by_a_record_that_is_older_than_anothers() {
+fn no_node_is_promoted_by_a_record_that_is_older_than_anothers() {
     let cluster = missed();
     vote(&cluster, 2);
     let refused = word(&cluster.run(&job(2, Action::Promote, &promotion(2, [1, 2]))));
@@ -36,7 +36,7 @@ fn nobody_is_promoted_by_a_record_that_is_older_than_anothers() {
 }
 
 #[test]
-fn who_is_promoted_remembers_what_it_has_promised() {
+fn a_promoted_node_remembers_its_promises() {
     let cluster = voted();
     done(&cluster, &job(1, Action::Promote, &promotion(1, [1, 2])));
     let state = cluster.state.borrow();

@@ -58,7 +58,7 @@ fn of_paragraph(paragraph: &str) -> Vec<String> {
 fn unlinked(text: &str) -> String {
     let mut pieces = text.split("](");
     let first = pieces.next().unwrap_or_default().to_owned();
-    pieces.fold(first, |told, piece| told + piece.split_once(')').map_or("", |(_, rest)| rest))
+    pieces.fold(first, |text, piece| text + piece.split_once(')').map_or("", |(_, rest)| rest))
 }
 
 fn words(sentence: &str) -> usize {
@@ -106,7 +106,7 @@ fn each_page_about_a_job_has_the_seven_headings() {
 
 /// What was tried is said before what to do.
 #[test]
-fn each_page_about_a_distribution_begins_with_what_was_run() {
+fn each_page_about_a_distribution_says_first_whether_it_was_run() {
     for name in ["debian", "rhel", "suse"] {
         let path = format!("docs/install/{name}.md");
         let documents = documents();

@@ -77,9 +77,9 @@ fn passing_notes() {
     assert_eq!(documented("notes"), names);
 }
 
-/// A file or attribute that carries the agent's name is told of, wherever the code makes it.
+/// The page names each file and attribute with the agent's name in the code.
 #[test]
-fn whatever_carries_our_name() {
+fn each_file_and_attribute_with_our_name_is_documented() {
     let text = std::fs::read_to_string(repository("docs/state.md")).unwrap();
     let mut missing = Names::new();
     for file in files_in(&repository("src")) {

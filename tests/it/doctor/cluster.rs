@@ -83,23 +83,23 @@ planted! { edited;
 }
 planted! { without;
     the_usual_load_is_too_much: "load-threshold" => "HINT load-threshold";
-    what_happens_without_quorum_is_not_said: "no-quorum-policy" => "";
+    no_quorum_policy_is_unset: "no-quorum-policy" => "";
 }
 
 // The clone.
 planted! { without;
     instances_are_not_notified: "meta_attributes-notify" => "FAIL notify";
-    it_is_not_promotable: "meta_attributes-promotable" => "FAIL not-promotable";
+    the_clone_is_not_promotable: "meta_attributes-promotable" => "FAIL not-promotable";
     as_many_as_there_are_nodes: "clone-max" => "";
     one_primary_is_the_default: "promoted-max" => "";
-    it_fails_for_ever: "migration-threshold" => "HINT migration-threshold";
+    migration_threshold_is_unset: "migration-threshold" => "HINT migration-threshold";
     failures_are_kept: "failure-timeout" => "HINT failure-timeout";
     nothing_is_said_of_moves: "resource-stickiness" => "";
 }
 planted! { with_meta;
     a_node_runs_two: ("clone-node-max", "2") => "FAIL clone-node-max";
     a_node_runs_two_primaries: ("promoted-node-max", "2") => "FAIL clone-node-max";
-    it_has_numbers: ("globally-unique", "true") => "FAIL globally-unique";
+    the_clone_is_globally_unique: ("globally-unique", "true") => "FAIL globally-unique";
     instances_move: ("resource-stickiness", "0") => "HINT stickiness";
 }
 planted! { edited;
@@ -166,7 +166,7 @@ planted! { with_constraint;
         => "WARN cli-constraint-left";
     a_ban_has_left_something: r#"<rsc_location id="cli-ban-pgsqld-clone-on-srv3" rsc="pgsqld-clone" role="Promoted" node="srv3" score="-INFINITY"/>"#
         => "WARN cli-constraint-left";
-    what_ends_by_itself: r#"<rsc_location id="cli-ban-pgsqld-clone-on-srv3" rsc="pgsqld-clone" role="Promoted"><rule id="r" score="-INFINITY">
+    a_constraint_that_expires: r#"<rsc_location id="cli-ban-pgsqld-clone-on-srv3" rsc="pgsqld-clone" role="Promoted"><rule id="r" score="-INFINITY">
         <date_expression id="d" operation="lt" end="2026-11-28 22:01:53Z"/></rule></rsc_location>"# => "";
 }
 

@@ -9,7 +9,7 @@ use pgsqlms::postgres::managed::{Managed, Setting};
 
 use super::commits::{self, Synchronous};
 use super::wal::{Begun, Position};
-use super::{State, replication, tell};
+use super::{State, log, replication};
 
 /// A default segment of WAL.
 pub const SEGMENT: u64 = 16 << 20;
@@ -49,9 +49,9 @@ pub struct Instance {
     pub directory: u64,
     /// Its `synchronous_standby_names`.
     pub synchronous: Synchronous,
-    /// A person has changed what commits wait for, or what the cluster knows of it: until the primary has told the cluster
-    /// so, its commits are promises to nobody.
-    pub untold: bool,
+    /// A person has changed the synchronous setting, or the published guarantee. The primary's commits promise nothing until
+    /// it has published the setting again.
+    pub unpublished: bool,
     /// The agent's own configuration file.
     pub managed: Managed,
     /// The end of the WAL on disk.
@@ -87,7 +87,7 @@ impl Instance {
             backup_label: false,
             directory: 0,
             synchronous: Synchronous::default(),
-            untold: false,
+            unpublished: false,
             managed: Managed::default(),
             end,
             replayed: end.lsn,
@@ -115,7 +115,7 @@ impl Instance {
         self.streaming = false;
     }
 
-    /// The host that our file names; nobody is followed where it names none. None where it is left to `postgresql.conf`.
+    /// The host in our file; without one the standby follows no node. None if `postgresql.conf` decides.
     pub fn host(&self) -> Option<String> {
         let conninfo = self.managed.get(Setting::PrimaryConninfo)?;
         let conninfo: pgsqlms::postgres::conninfo::Conninfo = conninfo.parse().unwrap();
@@ -151,7 +151,7 @@ fn step(state: &mut State, node: usize) {
     match state.nodes[node].postgres.process {
         Process::Starting { until } if now >= until => has_started(state, node),
         Process::Promoting { .. } | Process::Primary if state.nodes[node].full => {
-            tell!(state, "{}: ends: no space left on device", state.nodes[node].name);
+            log!(state, "{}: ends: no space left on device", state.nodes[node].name);
             state.nodes[node].postgres.crash();
         }
         Process::Promoting { until, by } if now >= until => become_primary(state, node, by),
@@ -189,7 +189,7 @@ fn go_on_as_primary(state: &mut State, node: usize) {
     let branch = if goes_on { end.branch } else { state.wal.fork_unseen(end, node) };
     be_primary(state, node, Position { branch, ..end });
     state.nodes[node].postgres.hidden = true;
-    tell!(state, "{}: is a primary without a promotion, from {}", state.nodes[node].name, end.lsn);
+    log!(state, "{}: is a primary without a promotion, from {}", state.nodes[node].name, end.lsn);
 }
 
 fn become_primary(state: &mut State, node: usize, by: Begun) {
@@ -208,7 +208,7 @@ fn become_primary(state: &mut State, node: usize, by: Begun) {
     }
     state.nodes[node].postgres.timelines.insert(next);
     be_primary(state, node, Position { branch, ..left });
-    tell!(state, "{}: is the primary, timeline {} from {}", state.nodes[node].name, next, left.lsn);
+    log!(state, "{}: is the primary, timeline {} from {}", state.nodes[node].name, next, left.lsn);
 }
 
 /// The first record is written at `from`.
@@ -223,7 +223,7 @@ fn be_primary(state: &mut State, node: usize, from: Position) {
     postgres.hang_up();
 }
 
-/// Clients write to whatever primary they find.
+/// Clients write to any primary that they reach.
 fn write(state: &mut State, node: usize) {
     if !state.nodes[node].on || state.nodes[node].postgres.process != Process::Primary || state.quiet {
         return;

@@ -1,8 +1,8 @@
 //! Attributes, properties and members, and what may go wrong with them.
 
-/// What becomes of what an agent tells and reads.
+/// Attributes on their way from and to an agent.
 mod arriving;
-/// What the cluster keeps.
+/// The attributes and properties that the cluster keeps.
 mod kept;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,7 +14,7 @@ use pgsqlms::pacemaker::{Attribute, Pacemaker, PacemakerError, Property, Reach};
 use pgsqlms::rules::candidates::Roles;
 
 use super::instance::Process;
-use super::{Planted, RESOURCE, Run, State, tell};
+use super::{Planted, RESOURCE, Run, State, log};
 use arriving::{is_refused, judge_score, refuses, renewed, strays_on_record};
 pub use kept::Backup;
 use kept::put;
@@ -185,7 +185,7 @@ impl FakePacemaker<'_> {
                 Weather::Lossy(often) if state.random.one_in(often) => return,
                 Weather::Fair | Weather::Lossy(_) | Weather::Failing(_) => {}
             }
-            tell!(state, "{} sets {name} of {node} to {}", state.nodes[me].name, value.unwrap_or("nothing"));
+            log!(state, "{} sets {name} of {node} to {}", state.nodes[me].name, value.unwrap_or("nothing"));
             judge_score(state, me, node, name, value);
             let (node, name, value) = (node.clone(), name.to_owned(), value.map(str::to_owned));
             let earlier = state.information.underway.iter().filter(|write| write.node == node && write.name == name);

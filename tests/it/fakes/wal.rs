@@ -1,10 +1,10 @@
-//! Write-ahead logs that remember whose they are. PostgreSQL tells timelines apart by number and switch point; here,
-//! each promotion begins a branch of its own, so that what the numbers hide can be seen.
+//! Write-ahead logs that know their branch. PostgreSQL distinguishes timelines by number and switch point. Here each
+//! promotion begins a branch of its own, so that two timelines of one number differ.
 
 use pgsqlms::location::{Lsn, Timeline};
 use pgsqlms::postgres::history::TimelineHistory;
 
-/// Where somebody's WAL ends.
+/// The end of a node's WAL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Position {
     pub branch: usize,
@@ -115,12 +115,12 @@ impl Wal {
         std::iter::successors(Some(end), |at| self.0[at.branch].parent)
     }
 
-    /// How much of `branch` somebody has whose WAL ends at `end`.
+    /// How far WAL that ends at `end` covers `branch`.
     pub fn reach(&self, end: Position, branch: usize) -> Option<Lsn> {
         self.way(end).find(|at| at.branch == branch).map(|at| at.lsn)
     }
 
-    /// Whether somebody whose WAL ends at `end` has everything up to `wanted`.
+    /// Whether WAL that ends at `end` contains everything up to `wanted`.
     pub fn holds(&self, end: Position, wanted: Position) -> bool {
         match self.0[wanted.branch].parent {
             Some(parent) if wanted.lsn <= parent.lsn => self.holds(end, Position { lsn: wanted.lsn, ..parent }),

@@ -17,7 +17,7 @@ type Undo = Box<dyn FnOnce(&mut Stage)>;
 /// One instance under test.
 pub(super) struct Stage {
     instance: Instance,
-    /// Processes that are held: the postmaster, whom nobody reaps as long as it is here, and clients.
+    /// Child processes: the postmaster, which stays unreaped as long as it is in this list, and clients.
     held: Vec<Child>,
     /// Parameters of every call of the agent.
     pub(super) parameters: Vec<(String, String)>,

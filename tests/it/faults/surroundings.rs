@@ -8,7 +8,7 @@ use nix::sys::signal::{Signal, kill};
 use super::stage::Stage;
 use crate::throwaway::{Instance, Succeeds, as_user, eventually};
 
-/// A library for a name service that never answers, in the place of one that every glibc has and nobody uses.
+/// A library for a name service that never answers. It replaces one that every glibc has and no system uses.
 const HANGING: &str = "#include <unistd.h>\n\
     int _nss_hesiod_getpwnam_r() { for (;;) pause(); }\n\
     int _nss_hesiod_getgrnam_r() { for (;;) pause(); }\n\
@@ -35,7 +35,7 @@ pub(super) fn hanging_name_service(stage: &mut Stage) {
     cover(stage, &switch, Path::new("/etc/nsswitch.conf"));
 }
 
-/// An earlier action was told of an account, the server's by another name.
+/// An earlier action got a `system_user` that is another name of the server's account.
 pub(super) fn has_named(stage: &mut Stage, name: &str) {
     let (uid, gid) = (stage.user.uid, stage.user.gid);
     let note = std::path::PathBuf::from(format!("/run/pgsqlms/{name}.account"));
@@ -65,7 +65,7 @@ pub(super) fn same_path_in_another_mount_namespace(stage: &mut Stage) {
     stage.other = Some(other);
 }
 
-/// Somebody maintains the database without a postmaster.
+/// A DBA runs a single-user server on the data directory.
 pub(super) fn single_user(stage: &mut Stage) {
     let mut server = as_user(&stage.bindir.join("postgres"), &stage.user);
     server.arg("--single").arg("-D").arg(stage.data()).arg("template1");

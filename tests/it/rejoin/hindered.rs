@@ -69,7 +69,7 @@ fn is_half_rewound(pair: &Pair) {
     assert_eq!(monitor(pair, "rewind").code, NotRunning as i32);
 }
 
-/// Whoever is the primary is found at the same place.
+/// The directory at which the standby finds the primary, whichever node that is.
 fn upstream(old: &Instance) -> PathBuf {
     old.directory.path().join("upstream")
 }
@@ -100,7 +100,7 @@ fn the_source_dies_and_a_third_node_takes_its_place() {
     pair.new.crash();
     assert_eq!(midway.go_on(), GenericError as i32);
     is_half_rewound(&pair);
-    // Nobody has taken its place yet.
+    // There is no new primary yet.
     let failed = pair.run(start(&pair));
     expect(&failed, GenericError);
     assert!(
@@ -133,7 +133,7 @@ fn the_source_dies_and_a_third_node_takes_its_place() {
     assert!(refused.reason.contains(advice), "{refused:?}");
     assert!(refused.log.contains("the primary has removed the WAL from 0/"), "{refused:?}");
     is_half_rewound(&pair);
-    // Somebody gives it that WAL, and follows the advice.
+    // An operator restores that WAL, and follows the advice.
     give_wal();
     let command = Test::new(["rejoin", "--resource", "pgsql-test", "--yes"]);
     let mut watching = pair.inside(command).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
@@ -193,7 +193,7 @@ fn the_disk_is_full_in_the_middle_and_has_space_again() {
         assert!(failed.reason.contains("No space left on device"), "{failed:?}");
         is_half_rewound(&pair);
     }
-    // Nothing keeps stop from telling the truth: nobody is fenced for it.
+    // stop reports the truth, so the node is not fenced.
     expect(&pair.run(pair.action("stop")), Success);
     std::fs::remove_file(ballast).unwrap();
     expect(&pair.run(start(&pair)), Success);

@@ -31,8 +31,8 @@ fn the_configuration_is_not_in_the_data_directory() {
     expect(&pair.run(action("start")), Success);
     let monitor = || action("monitor").meta("interval", "3000");
     expect(&pair.run(monitor()), Degraded);
-    let told = pair.inside(command(&["--dry-run"])).output().unwrap();
-    assert!(String::from_utf8_lossy(&told.stdout).contains(": COMMIT 20"), "{told:?}");
+    let output = pair.inside(command(&["--dry-run"])).output().unwrap();
+    assert!(String::from_utf8_lossy(&output.stdout).contains(": COMMIT 20"), "{output:?}");
 
     let mut watching = pair.inside(command(&["--yes"])).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     eventually("the order", || pair.notes().contains("stage=ordered"));

@@ -53,7 +53,7 @@ fn the_nodes_own_files_survive_a_rewind() {
     assert!(pair.notes().contains("stage=rewound"), "{}", pair.notes());
 }
 
-/// It is not begun, and whoever asks before is told the same.
+/// The rewind is not begun, and the command gives the same reason.
 #[track_caller]
 fn is_not_rewound(pair: &Pair, why: &str) {
     let asked = pair.run(Test::new(["rejoin", "--resource", "pgsql-test"]));

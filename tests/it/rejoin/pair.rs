@@ -10,7 +10,7 @@ use crate::run::{AGENT, Test, is_root, skip};
 use crate::throwaway::scripts::executable;
 use crate::throwaway::{Instance, Succeeds, eventually};
 
-/// `old` was the primary, `new` is; `old` wrote a table `stray` that nobody else has, and does not run.
+/// `old` was the primary, `new` is; `old` wrote a table `stray` that `new` lacks, and does not run.
 pub(crate) struct Pair {
     pub(crate) old: Instance,
     pub(crate) new: Instance,
@@ -126,7 +126,7 @@ impl Pair {
         self.old.directory.path().join("evidence")
     }
 
-    /// What the cluster was told.
+    /// The calls of Pacemaker's tools so far.
     pub(crate) fn calls(&self) -> String {
         std::fs::read_to_string(self.cluster.path().join("calls")).unwrap_or_default()
     }

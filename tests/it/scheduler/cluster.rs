@@ -189,14 +189,14 @@ impl Cluster {
         self
     }
 
-    /// What Pacemaker would do in one transition, in its order, and the CIB after that.
+    /// The actions of one transition, in Pacemaker's order, and the CIB after that.
     pub(super) fn simulated(&self) -> (String, String) {
-        let (text, cib) = self.told();
+        let (text, cib) = self.simulator_output();
         (done(&text), cib)
     }
 
-    /// The same, in the simulator's own words.
-    pub(super) fn told(&self) -> (String, String) {
+    /// The same as `crm_simulate` prints it.
+    pub(super) fn simulator_output(&self) -> (String, String) {
         let directory = TempDir::new().unwrap();
         let path = |name: &str| directory.path().join(name);
         std::fs::write(path("before"), &self.cib).unwrap();
@@ -225,7 +225,7 @@ impl Cluster {
     }
 }
 
-/// The actions in a transition as `crm_simulate` tells it, the nodes of each in order: `demote srv1, promote srv2`.
+/// The actions of a transition in the output of `crm_simulate`, the nodes of each in order: `demote srv1, promote srv2`.
 pub(super) fn done(text: &str) -> String {
     let mut actions: Vec<(&str, Vec<&str>)> =
         ["fence", "demote", "stop", "start", "promote"].map(|action| (action, Vec::new())).into();
@@ -243,6 +243,6 @@ pub(super) fn done(text: &str) -> String {
     }
     actions.retain(|(_, nodes)| !nodes.is_empty());
     actions.iter_mut().for_each(|(_, nodes)| nodes.sort_unstable());
-    let told = actions.iter().map(|(action, nodes)| format!("{action} {}", nodes.join(" ")));
-    told.collect::<Vec<_>>().join(", ")
+    let parts = actions.iter().map(|(action, nodes)| format!("{action} {}", nodes.join(" ")));
+    parts.collect::<Vec<_>>().join(", ")
 }

@@ -70,7 +70,7 @@ fn a_standby_that_was_banned_is_started_again() {
 }
 
 #[test]
-fn what_they_leave_is_recognised_by_its_name_and_its_end() {
+fn constraints_of_moves_are_recognised_by_name_and_end() {
     let cluster = preferred("srv3");
     if cluster.reaction().is_none() {
         return;

@@ -76,18 +76,18 @@ const ALL: [Deed; 18] = [
     Deed::Misconfigure,
 ];
 
-/// What still ends in violations now and then, and a seed that shows it (`DEEDS=Promote SEED=7 cargo test one_seed`). Nobody does
-/// it in the usual lives before it is mended: each run of the tests says so.
+/// Deeds that still end in violations now and then, and a seed that shows it (`DEEDS=Promote SEED=7 cargo test one_seed`).
+/// The usual lives leave them out until they are mended: each run of the tests says so.
 pub const LEFT_OUT: &[(Deed, u64, &str)] = &[
     (Deed::Open, 421, "a standby follows what a person has opened where Pacemaker had stopped it"),
-    (Deed::PromoteInstead, 13, "who has followed a namesake of the elected timeline wins"),
+    (Deed::PromoteInstead, 13, "a node wins that has followed a namesake of the elected timeline"),
     (Deed::SwitchOver, 241, "the timeline is lost to which a DBA has switched over"),
-    (Deed::LoseCib, 765, "a stopped node does not tell the promotions that it remembers"),
-    (Deed::RestoreCib, 3195, "a stopped node does not tell the promotions that it remembers"),
+    (Deed::LoseCib, 765, "a stopped node does not publish the promotions that it remembers"),
+    (Deed::RestoreCib, 3195, "a stopped node does not publish the promotions that it remembers"),
     (Deed::Promote, 2877, "a timeline by hand counts while the primary that has more is still being stopped"),
     (Deed::CutAndPromote, 25, "a primary, and no rest"),
-    (Deed::Reinstall, 479, "who is set up anew after an order wins"),
-    (Deed::Recreate, 775, "who holds less than another is adopted"),
+    (Deed::Reinstall, 479, "a node wins that was set up anew after an order"),
+    (Deed::Recreate, 775, "a node is adopted that holds less than another"),
     (Deed::ForcePromote, 3157, "a second primary, while votes are not taken"),
     // Nothing was found in 2,000 lives of each of these; in usual lives planted bugs would be noticed later.
     (Deed::Restore, 1047, "an earlier version"),
@@ -141,7 +141,7 @@ impl People {
         if let Some(shown) = shown.flatten().filter(|shown| !shown.is_empty()) {
             deeds = shown.to_vec();
         }
-        // Whoever looks for the cause of something.
+        // Deeds chosen by a person who looks for a cause.
         if let Ok(names) = std::env::var("DEEDS") {
             deeds = ALL.into_iter().filter(|deed| names.split(',').any(|name| name == format!("{deed:?}"))).collect();
         }

@@ -25,7 +25,7 @@ use super::people::People;
 use crate::fakes::pacemaker::Weather;
 use answers::{monitored, probed};
 
-use crate::fakes::{Cluster, Ended, Job, Planted, RESOURCE, State, tell};
+use crate::fakes::{Cluster, Ended, Job, Planted, RESOURCE, State, log};
 
 /// How often an action may fail on a node before the resource is kept from it (`migration-threshold`).
 const THRESHOLD: u32 = 5;
@@ -106,7 +106,7 @@ impl Scheduler {
 
     /// `pcs resource cleanup`: what failed is forgotten, and everything is probed again.
     pub fn clean_up(&mut self) {
-        tell!(self.state(), "cleanup");
+        log!(self.state(), "cleanup");
         for seen in &mut self.seen {
             (seen.failures, seen.banned_until, seen.failed) = (0, Duration::ZERO, false);
         }
@@ -148,7 +148,7 @@ impl Scheduler {
             return true;
         }
         let plan = self.plan();
-        self.tell_roles(plan.is_empty());
+        self.send_roles(plan.is_empty());
         if plan.is_empty() {
             self.monitor();
             return false;
@@ -194,7 +194,7 @@ impl Scheduler {
     }
 
     /// What Pacemaker says when it is asked.
-    fn tell_roles(&self, idle: bool) {
+    fn send_roles(&self, idle: bool) {
         let state = &mut *self.state();
         let is_promoted = |(number, _): &(usize, &crate::fakes::Node)| self.seen[*number].role == Role::Promoted;
         let promoted = state.nodes.iter().enumerate().filter(is_promoted);
@@ -223,7 +223,7 @@ impl Scheduler {
         if on {
             let pause = self.state().random.milliseconds(500, 3000);
             let mut state = self.state();
-            tell!(state, "{}: is to be fenced", state.nodes[node].name);
+            log!(state, "{}: is to be fenced", state.nodes[node].name);
             state.pass(pause);
             state.power_off(node);
         }
@@ -261,7 +261,7 @@ impl Scheduler {
         match ended {
             Ended::Answered(Ok(outcome)) => {
                 if action != Action::Monitor || outcome.reason.is_some() {
-                    tell!(state, "{node}: {action:?}: {:?} {}", outcome.code, outcome.reason.as_deref().unwrap_or(""));
+                    log!(state, "{node}: {action:?}: {:?} {}", outcome.code, outcome.reason.as_deref().unwrap_or(""));
                 }
                 let shown = action == Action::Monitor || !self.reasons.contains_key(&job.node);
                 if shown {
@@ -269,10 +269,10 @@ impl Scheduler {
                 }
             }
             Ended::Answered(Err(failure)) => {
-                tell!(state, "{node}: {action:?} failed: {failure}");
+                log!(state, "{node}: {action:?} failed: {failure}");
                 self.reasons.insert(job.node, failure.to_string());
             }
-            Ended::Killed | Ended::Overdue => tell!(state, "{node}: {action:?} did not end by itself: {ended:?}"),
+            Ended::Killed | Ended::Overdue => log!(state, "{node}: {action:?} did not end by itself: {ended:?}"),
         }
         if action == Action::Promote {
             let yielded = matches!(ended, Ended::Answered(Err(Failure::BetterCandidate(_))));

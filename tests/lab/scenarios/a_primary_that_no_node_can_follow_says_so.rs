@@ -25,7 +25,7 @@ pub fn play(lab: &Lab) -> Result<()> {
 }
 
 fn without_names(trial: &Trial<'_>, primary: &Node, standbys: &[&Node]) -> Result<()> {
-    trial.fault("let both standbys call themselves like nobody", || {
+    trial.fault("take away both standbys' application names", || {
         standbys.iter().try_for_each(|standby| {
             let conninfo = standby.psql("SHOW primary_conninfo")?;
             let name = format!("application_name={}", standby.name());

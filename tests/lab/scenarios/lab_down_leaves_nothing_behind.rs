@@ -62,7 +62,7 @@ fn kill_owner(layout: &Layout, signal: Signal) -> Result<Output> {
 
 /// An empty cluster of two nodes.
 fn up(layout: &Layout) -> Result<Output> {
-    lab_command(layout, &["up", "--nodes", "2", "--configured-by", "nobody"], UP_LIMIT)
+    lab_command(layout, &["up", "--nodes", "2", "--configured-by", "none"], UP_LIMIT)
 }
 
 fn down(layout: &Layout) -> Result<()> {

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 use lab::provision::on_all;
 use lab::{Lab, Node, eventually, progress};
 
-use crate::operator::{rejoin, somebody, wait_until_idle};
+use crate::operator::{any_node, rejoin, wait_until_idle};
 use crate::people::{FORCED, as_it_is, is_named, is_refused, with_a_virtual_address, without_a_virtual_address};
 use crate::replication::{another_primary, bring_back, commits_wait_for, forget_failures};
 use crate::trial::{Ending, LIMIT, Return, Trial};
@@ -154,7 +154,7 @@ impl<'a> Round<'a> {
         }
         trial.writes_go_on()?;
         ensure!(trial.primary()?.name() == primary.name(), "{} is the primary now", trial.primary()?.name());
-        wait_until_idle(somebody(lab)?)
+        wait_until_idle(any_node(lab)?)
     }
 
     /// All nodes lose their power. Of these that get it again, the one that was promoted by hand is not promoted.

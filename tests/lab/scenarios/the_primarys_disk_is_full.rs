@@ -1,4 +1,4 @@
-//! The file system with the primary's WAL is full. A standby is promoted, once; nobody is fenced; and the node comes back as a
+//! The file system with the primary's WAL is full. A standby is promoted, once; no node is fenced; and the node comes back as a
 //! standby when there is space again.
 
 use anyhow::{Result, ensure};

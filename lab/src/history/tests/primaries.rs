@@ -36,7 +36,7 @@ macro_rules! primary_tables {
 
 primary_tables! {
     // acks                                                           writable ms, ackable ms, witnesses
-    nobody:                        ""                                       => "0 0 0";
+    no_commit:                     ""                                       => "0 0 0";
     one_primary:                   "A1:0-2 A1:50-52 A1:100-102"             => "0 0 0";
     failover:                      "A1:0-2 A1:50-52 B2:100-102 B2:150-152"  => "0 0 0";
     there_and_back:                "A1:0-2 B2:50-52 C3:100-102"             => "0 0 0";

@@ -29,7 +29,7 @@ pub fn recorded(state: &mut State, writer: usize) {
     } else {
         let mut wrong = lost(state, end);
         wrong.extend(primary(state).map(|other| format!("{} is the primary", state.nodes[other].name)));
-        // An agent that adopts a primary has asked everybody.
+        // An agent that adopts a primary has asked all nodes.
         for node in (0..state.nodes.len()).filter(|node| *node != writer && is_free(state, *node)) {
             if is_better(state, node, writer, &record, state.calm_since.is_some()) {
                 wrong.push(format!("it holds less than {}", state.nodes[node].name));

@@ -19,7 +19,7 @@ pub(super) fn probed(ended: &Ended) -> (Role, bool) {
     }
 }
 
-/// What a recurring monitor's answer stands for, if it tells, and whether it is a failure in itself.
+/// The role that a recurring monitor reports, if any, and whether its answer is a failure.
 pub(super) fn monitored(ended: &Ended) -> (Option<Role>, bool) {
     match ended {
         Ended::Answered(Ok(_)) => {
