@@ -1,4 +1,4 @@
-//! What Pacemaker passes in the environment. The input is lines: the first byte of each chooses a variable, the rest is
+//! The environment that Pacemaker passes. The input is lines: the first byte of each chooses a variable, the rest is
 //! its value, which need not be text.
 #![no_main]
 

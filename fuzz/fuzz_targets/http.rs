@@ -17,7 +17,7 @@ fn checked(answer: &str, without_body: bool) -> u16 {
 }
 
 fuzz_target!(|bytes: &[u8]| {
-    // What came in more pieces is whole at some point, and remains so.
+    // A request that came in more pieces is whole at some point, and remains so.
     let mut whole = false;
     for end in 0..=bytes.len().min(64) {
         let now = http::is_whole(&bytes[..end]);

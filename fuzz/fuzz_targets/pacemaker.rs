@@ -1,4 +1,4 @@
-//! What Pacemaker's tools print: any bytes; and values that were written as XML and must be read back as they were.
+//! Output of Pacemaker's tools: any bytes; and values that were written as XML and must be read back as they were.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -96,7 +96,7 @@ impl Builder {
         self
     }
 
-    /// Who manages PostgreSQL.
+    /// The resource agent that manages PostgreSQL.
     #[must_use]
     pub fn agent(mut self, agent: Agent) -> Self {
         self.agent = agent;
@@ -138,7 +138,7 @@ impl Builder {
         self
     }
 
-    /// What configures the cluster's resources; pcs by default.
+    /// The script that configures the cluster's resources; pcs by default.
     #[must_use]
     pub fn configured_by(mut self, configurator: Configurator) -> Self {
         self.configurator = configurator;

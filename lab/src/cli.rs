@@ -46,7 +46,7 @@ enum Order {
     Exec {
         /// Which node.
         node: String,
-        /// What to run.
+        /// The program to run, and its arguments.
         #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
         argv: Vec<String>,
     },
@@ -94,7 +94,7 @@ struct Up {
     /// How many nodes.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u8).range(2..=7))]
     nodes: u8,
-    /// Who manages PostgreSQL.
+    /// The resource agent that manages PostgreSQL.
     #[arg(long, value_enum, default_value = "pgsqlms")]
     agent: Agent,
     /// The agent's binary; by default the newest that cargo has built.
@@ -106,7 +106,7 @@ struct Up {
     /// Leave fenced nodes off.
     #[arg(long)]
     fenced_stay_off: bool,
-    /// What configures the cluster.
+    /// The script that configures the cluster.
     #[arg(long, value_enum, default_value = "pcs")]
     configured_by: Configurator,
     /// Leave the lab running when it does not come up well, to look at it.

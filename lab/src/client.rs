@@ -44,7 +44,7 @@ use journal::Journal;
 /// How long [`Writer::start`] tries to create its tables.
 const SETUP_LIMIT: Duration = Duration::from_secs(30);
 
-/// What a writer does, and where.
+/// A writer's configuration.
 #[derive(Debug, Clone)]
 pub struct WriterConfig {
     /// How to reach any server from the client.
@@ -99,7 +99,7 @@ pub enum ClientError {
     Journal {
         /// The journal.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: std::io::Error,
     },
     /// The client's network cannot be used.
@@ -107,7 +107,7 @@ pub enum ClientError {
     Namespace {
         /// The namespace's file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: std::io::Error,
     },
     /// No thread or no event loop.
@@ -116,7 +116,7 @@ pub enum ClientError {
     /// A server did not do in time what it must.
     #[error("waited {} s for {what}: {reason}", limit.as_secs_f32())]
     Late {
-        /// What it was to do.
+        /// The step that failed.
         what: String,
         /// How long.
         limit: Duration,
@@ -205,7 +205,7 @@ impl Drop for Writer {
     }
 }
 
-/// What all clients and probes of one writer share.
+/// The state that all clients and probes of one writer share.
 #[derive(Debug, Clone)]
 struct Work {
     config: Arc<WriterConfig>,

@@ -23,10 +23,10 @@ const DEFAULT_LIMIT: Duration = Duration::from_secs(30);
 /// After a program has ended, its left-behind children may hold its pipes open this long.
 const PIPE_GRACE: Duration = Duration::from_millis(200);
 
-/// What a program said and how it ended.
+/// A program's output and exit code.
 #[derive(Debug, Clone)]
 pub struct Output {
-    /// What was run, for messages.
+    /// The command line, for messages.
     pub command: String,
     /// Exit code, or 128 plus the signal that ended it.
     pub code: i32,
@@ -85,7 +85,7 @@ impl Command {
         self
     }
 
-    /// What it reads on standard input.
+    /// Its standard input.
     #[must_use]
     pub fn input(mut self, input: impl Into<Vec<u8>>) -> Self {
         self.input = input.into();
@@ -99,7 +99,7 @@ impl Command {
         self
     }
 
-    /// What to call it in messages instead of its command line.
+    /// Its name in messages, instead of its command line.
     #[must_use]
     pub fn title(mut self, title: impl Into<String>) -> Self {
         self.title = Some(title.into());

@@ -24,7 +24,7 @@ pub enum Replication {
     Asynchronous,
 }
 
-/// What becomes of the cluster.
+/// The cluster after the demonstration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Afterwards {
     /// It disappears.

@@ -30,7 +30,7 @@ pub struct Fencing {
     pub at: u64,
     /// Which node.
     pub node: String,
-    /// What the cluster asked for: `off` or `reboot`.
+    /// The cluster's request: `off` or `reboot`.
     pub action: String,
     /// Whether the node had power; if not, the cluster only made sure.
     pub was_on: bool,

@@ -15,14 +15,14 @@ use crate::eventually::eventually;
 use crate::layout::Layout;
 use crate::{clock, progress, teardown};
 
-/// What to remove.
+/// Objects to remove.
 static MINE: Mutex<Vec<Mine>> = Mutex::new(Vec::new());
 static HANDLER: Once = Once::new();
 
 /// The thread that removes everything, once there is one.
 static REMOVER: OnceLock<ThreadId> = OnceLock::new();
 
-/// What another thread was just making when it was stopped appears within this time.
+/// An object that another thread was just making when it was stopped appears within this time.
 const LAST_GASP: Duration = Duration::from_millis(300);
 
 /// Something that must not outlive this process.
@@ -57,7 +57,7 @@ impl Mine {
     fn name(&self) -> String {
         match self {
             Self::Lab(layout) => format!("the lab `{}`", layout.name()),
-            Self::Process(pid) => format!("what process {pid} has made"),
+            Self::Process(pid) => format!("the objects of process {pid}"),
             Self::Tree(..) => "the unfinished tree".into(),
         }
     }

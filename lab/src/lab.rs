@@ -27,7 +27,7 @@ pub const RESOURCE: &str = "pgsqld";
 /// The name of the virtual address' resource.
 pub const VIP_RESOURCE: &str = "pgsql-vip";
 
-/// Who manages PostgreSQL.
+/// The resource agent that manages PostgreSQL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Agent {
@@ -38,7 +38,7 @@ pub enum Agent {
 }
 
 impl Agent {
-    /// What Pacemaker calls it.
+    /// Its name in Pacemaker.
     pub fn resource_type(self) -> &'static str {
         match self {
             Self::Pgsqlms => "ocf:rust:pgsqlms",
@@ -58,7 +58,7 @@ pub struct Lab {
     keep_logs: bool,
 }
 
-/// What makes this process the owner of a lab.
+/// The lock and the hypervisor that make this process the owner of a lab.
 #[derive(Debug)]
 pub(crate) struct Owner {
     /// Ends first.
@@ -94,7 +94,7 @@ impl Lab {
         &self.layout
     }
 
-    /// What it consists of.
+    /// Its parts.
     pub fn state(&self) -> &State {
         &self.state
     }

@@ -90,7 +90,7 @@ impl Layout {
         Path::new(RUN).join(format!("{}.lock", self.name))
     }
 
-    /// What the lab consists of, as JSON.
+    /// The file with the lab's parts, as JSON.
     pub fn state_file(&self) -> PathBuf {
         self.run_dir().join("state.json")
     }

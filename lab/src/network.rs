@@ -75,7 +75,7 @@ impl Network {
         if namespace_exists(&namespace) {
             delete_namespace(&namespace)?;
         }
-        // What kept the old namespace alive may also have kept the old cable.
+        // A process that kept the old namespace alive may also have kept the old cable.
         let _ = ip(&["-n", &switch], &format!("link del {port}\n"));
         ip(&[], &format!("netns add {namespace}\n"))?;
         ip(

@@ -41,7 +41,7 @@ const SCRIPT_LIMIT: Duration = Duration::from_secs(600);
 pub struct Script {
     /// Its file name.
     pub name: &'static str,
-    /// What it says.
+    /// Its text.
     pub text: &'static str,
 }
 

@@ -14,7 +14,7 @@ const WORTH_IT: Duration = Duration::from_millis(250);
 /// Where nothing waits for them, standbys may connect this long after the first commit.
 const STANDBYS_MAY_BE_LATER: u64 = 6_000_000;
 
-/// What happens on the way from one primary to the next.
+/// A step on the way from one primary to the next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Kind {
     TokenLost,

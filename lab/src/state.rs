@@ -1,4 +1,4 @@
-//! What a lab consists of, in a file: for the other commands, and for the clean-up after a crash.
+//! The parts of a lab, in a file: for the other commands, and for the clean-up after a crash.
 
 use std::fs;
 use std::path::PathBuf;
@@ -22,7 +22,7 @@ pub enum Phase {
     Up,
 }
 
-/// What a lab consists of.
+/// The parts of a lab.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct State {
     /// How far it is.
@@ -35,7 +35,7 @@ pub struct State {
     pub postgres: u32,
     /// How many nodes.
     pub nodes: u8,
-    /// Who manages PostgreSQL.
+    /// The resource agent that manages PostgreSQL.
     pub agent: Agent,
     /// The agent's binary when it is ours.
     pub agent_binary: Option<PathBuf>,

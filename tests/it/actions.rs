@@ -5,9 +5,9 @@
 mod barred;
 /// A monitor that a person has typed.
 mod by_hand;
-/// What reaches the CIB.
+/// Changes of the CIB.
 mod quiet;
-/// What nodes remember.
+/// The memory of nodes.
 mod recalled;
 /// Where the actions happen.
 mod situations;
@@ -106,7 +106,7 @@ fn word(ended: &Ended) -> String {
     }
 }
 
-/// What Pacemaker does after an action that did not end: `repeat` it, as after a change of mind, or recover the instance.
+/// Pacemaker's reaction to an action that did not end: `repeat` it, as after a new transition, or recover the instance.
 #[derive(Debug, Clone, Copy)]
 enum Next {
     Repeat,

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::run::repository;
 
-/// What a pure function has no use for. The table of `clippy.toml` keeps the rest of the crate in order.
+/// Paths that a pure function must not use. `clippy.toml` restricts the rest of the crate.
 const IMPURE: [&str; 20] = [
     "std::env",
     "std::fs",

@@ -1,4 +1,4 @@
-//! What is said about a primary whose commits are less safe than they seem, on a real instance.
+//! Reasons of a primary whose commits are less safe than they seem, on a real instance.
 
 use pgsqlms::exit::OcfExitCode;
 use pgsqlms::node::NodeName;

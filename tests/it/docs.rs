@@ -1,4 +1,4 @@
-//! What README and docs say is what the program does.
+//! README and docs agree with the program.
 
 mod places;
 mod prose;
@@ -42,7 +42,7 @@ fn markdown_in(directory: &Path, depth: usize) -> Vec<PathBuf> {
     files.into_iter().filter(|path| path.extension().is_some_and(|it| it == "md")).chain(below).collect()
 }
 
-/// What stands between `<!-- name -->` and `<!-- /name -->`, in whichever document that is: there is exactly one.
+/// The text between `<!-- name -->` and `<!-- /name -->`. Exactly one document has it.
 #[track_caller]
 fn section(name: &str) -> String {
     let (begin, end) = (format!("<!-- {name} -->\n"), format!("<!-- /{name} -->"));
@@ -61,7 +61,7 @@ fn rows(table: &str) -> Vec<Vec<&str>> {
     rows.map(|row| row.trim_matches('|').split(" | ").map(str::trim).collect()).collect()
 }
 
-/// What stands in backquotes.
+/// The texts in backquotes.
 fn quoted(text: &str) -> impl Iterator<Item = &str> {
     text.split('`').skip(1).step_by(2)
 }
@@ -181,7 +181,7 @@ fn the_resource_is_configured_as_by_the_crmsh_example() {
     }
 }
 
-/// The example without an address is the one with it, but for the address and whom standbys follow.
+/// The example without an address is the one with it, but for the address and the upstream of standbys.
 #[test]
 fn the_examples_differ_by_the_address() {
     let made = |script: &str| {
@@ -210,7 +210,7 @@ fn the_preparation_grants_the_functions_that_pg_rewind_calls() {
     }
 }
 
-/// What is typed: each line of a block of code, and what stands between backquotes.
+/// Commands to type: each line of a block of code, and each text in backquotes.
 fn typed(text: &str) -> Vec<String> {
     let blocks = text.split("```").enumerate();
     let pieces = blocks.flat_map(|(n, block)| match n % 2 {

@@ -20,7 +20,7 @@ fn cib() -> String {
     std::fs::read_to_string(repository("tests/fixtures/doctor/cib.xml")).unwrap()
 }
 
-/// What is seen of a cluster of the examples, from its primary srv1.
+/// The facts about a cluster of the examples, seen from its primary srv1.
 fn healthy() -> Facts {
     let corosync = Corosync {
         token: Some(3000),

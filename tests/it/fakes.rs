@@ -3,11 +3,11 @@
 
 #![allow(unreachable_pub)]
 
-/// What a person does to instances.
+/// A person's changes of instances.
 pub mod by_hand;
-/// What commits wait for.
+/// Synchronous commits.
 pub mod commits;
-/// What each node's instance does.
+/// The instances of the nodes.
 pub mod instance;
 /// Attributes, properties and members.
 pub mod pacemaker;
@@ -67,9 +67,9 @@ pub struct Node {
     pub mute: bool,
     /// Its recovery takes longer than any action, and goes on.
     pub toils: bool,
-    /// What its agents note for each other, until it is switched off.
+    /// Files of its agents in /run, lost when it is switched off.
     pub notes: BTreeMap<About, String>,
-    /// What its agents remember of the cluster, in a file beside the data.
+    /// The agents' file beside the data: their memory of the cluster.
     pub memory: Memory,
     /// Its server refuses every session until then.
     pub refuses_until: Duration,
@@ -95,7 +95,7 @@ pub struct State {
     pub line: usize,
     /// Where the WAL of that primary ended when it was last shut down cleanly, and where it ran.
     pub ended: Option<(usize, Position)>,
-    /// What a DBA's clean switchover has begun, and nothing has gone wrong since.
+    /// The branch that a DBA's clean switchover has begun, if nothing has gone wrong since.
     pub handed_over: Option<usize>,
     /// An operator has run `forget-history`, and no node was promoted since.
     pub forgotten: bool,
@@ -142,7 +142,7 @@ pub struct State {
     pub votes: u32,
     /// How many calls the last agent that ended has made.
     pub calls: u32,
-    /// What the last agent has changed in the CIB.
+    /// The last agent's changes of the CIB.
     pub written: Vec<String>,
     /// The votes that each node's agent saw last.
     pub seen_votes: Vec<BTreeMap<NodeName, String>>,

@@ -13,11 +13,11 @@ use stage::Stage;
 
 /// A file system that hangs.
 mod hanging;
-/// What can be done to an instance.
+/// Faults of an instance.
 mod injection;
 /// An instance, what was done to it and how that is undone.
 mod stage;
-/// What can happen around an instance.
+/// Faults around an instance.
 mod surroundings;
 /// The table's text.
 mod table;
@@ -27,7 +27,7 @@ use table::{After, Case, Step};
 /// So long an action gets unless a row says otherwise, in milliseconds.
 const TIMEOUT: u64 = 20_000;
 
-/// What a busy machine may add to an action's own time.
+/// The time that a busy machine may add to an action.
 const SLACK: Duration = Duration::from_secs(2);
 
 /// Cases at a time: most of a case is waiting.
@@ -128,7 +128,7 @@ fn acted(stage: &mut Stage, act: &table::Act) -> Vec<String> {
     wrong.into_iter().map(|complaint| format!("{}: {complaint}: {ended:?}", act.text)).collect()
 }
 
-/// What is wrong with an answer.
+/// The mistakes in an answer.
 fn answered(act: &table::Act, ended: &Ended) -> Vec<String> {
     let mut wrong = Vec::new();
     let logs = act.meta("logs").unwrap_or_default();

@@ -178,7 +178,7 @@ fn the_monitor_of_a_standby_that_streams_asks_the_cluster_nothing() {
         assert_eq!(outcome.reason, None);
         members.board.borrow().calls - before
     };
-    // It has just connected, perhaps to who was the primary a moment ago.
+    // It has just connected, perhaps to the former primary.
     assert_eq!(calls(), 1);
     eventually("a connection that is not so young any more", || calls() == 0);
 

@@ -50,7 +50,7 @@ fn add(path: &Path, script: &str) {
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
 }
 
-/// What the programs printed, and what was said about them.
+/// The output of the hooks in the log, and the agent's lines about them.
 fn said(ended: &Ended) -> Vec<&str> {
     let lines = ended.log.lines().filter(|line| line.contains("/hooks/"));
     lines.filter_map(|line| line.split_once("/hooks/")).map(|(_, rest)| rest).collect()

@@ -41,7 +41,7 @@ impl Drop for Holder {
     }
 }
 
-/// What the processes of the instance call themselves.
+/// The process titles of the instance.
 fn titles(instance: &Instance) -> Vec<String> {
     let title = |pid| std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
     instance.pids().into_iter().map(|pid| title(pid).trim_end_matches(['\0', ' ']).to_owned()).collect()
@@ -230,7 +230,7 @@ fn a_primary_that_dies_with_a_lock_on_a_catalog_has_a_successor() {
     assert_eq!(members.monitored(2).code, RunningPromoted);
 }
 
-/// What the winner promises is what its files say.
+/// The winner publishes the guarantee from its configuration files.
 #[test]
 fn the_synchronous_guarantee_is_published_without_a_session() {
     if !has_a_process_of_its_own("life::the_synchronous_guarantee_is_published_without_a_session") {

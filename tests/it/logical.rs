@@ -10,11 +10,11 @@ use crate::members::{Members, has_a_process_of_its_own, promotion_of};
 use crate::run::say_skipped;
 use crate::throwaway::eventually;
 
-/// What PostgreSQL needs to copy logical slots to standbys.
+/// Settings with which PostgreSQL copies logical slots to standbys.
 const SYNCS: &str = "primary_conninfo = 'host=/nowhere dbname=postgres'\nwal_level = logical\nhot_standby_feedback = on\n\
      max_slot_wal_keep_size = 500MB\nwal_retrieve_retry_interval = 200ms\n";
 
-/// What a node says about logical slots.
+/// A node's attribute about logical slots.
 fn attribute(members: &Members, number: usize) -> String {
     let node = NodeName::new(format!("srv{number}"));
     let board = members.board.borrow();
@@ -26,7 +26,7 @@ fn attribute(members: &Members, number: usize) -> String {
 #[track_caller]
 fn monitor_until(members: &Members, (primary, standbys): (usize, &[usize]), number: usize, wanted: &str) {
     eventually(&format!("srv{number} to say {wanted}"), || {
-        // What a busy primary writes every few seconds, and a subscriber that keeps up: without them no slot becomes usable
+        // A busy primary writes this every few seconds, and a subscriber keeps up: without both no slot becomes usable
         // on a standby.
         members.instance(primary).sql("SELECT pg_log_standby_snapshot()");
         members.instance(primary).sql(

@@ -38,7 +38,7 @@ pub(crate) fn has_a_process_of_its_own(test: &str) -> bool {
     false
 }
 
-/// What the resource is called.
+/// The name of the resource.
 pub(crate) const RESOURCE: &str = "pgsqld";
 
 /// A node with its instance.
@@ -47,7 +47,7 @@ pub(crate) struct Member {
     pub(crate) instance: Instance,
 }
 
-/// What the cluster knows.
+/// The attributes and properties of the cluster.
 #[derive(Default)]
 pub(crate) struct Board {
     pub(crate) cib: Cib,
@@ -152,7 +152,7 @@ impl Members {
         work(&mut Agent { request: &request, postgres: &mut postgres, pacemaker: &mut seat, clock, is_quiet: false })
     }
 
-    /// What the monitor of the node of this number says.
+    /// The outcome of a monitor on the node of this number.
     pub(crate) fn monitored(&self, number: usize) -> Outcome {
         self.act(number, &Transition::default(), |agent| monitor::run(agent).unwrap())
     }

@@ -1,4 +1,4 @@
-//! What a user installs, and what the tests install.
+//! Packages for users, and the packages that the tests install.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! What is read from parameters, and what is said about those that cannot be used.
+//! Parsing of parameters, and the reports of bad values.
 
 use std::ffi::{OsStr, OsString};
 use std::num::NonZeroU32;
@@ -13,7 +13,7 @@ fn read(values: &[(&str, &OsStr)]) -> (Config, Vec<BadParameter>) {
     Config::read(&variables.collect::<Environment>())
 }
 
-/// What one good value makes of the configuration.
+/// The configuration with one good value.
 fn good(name: &str, value: &str) -> Config {
     let (config, bad) = read(&[(name, value.as_ref())]);
     assert!(bad.is_empty(), "{name}={value:?}: {bad:?}");

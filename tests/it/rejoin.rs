@@ -77,7 +77,7 @@ fn a_diverged_primary_is_reported_with_the_command_and_left_alone() {
             "report" => "run `pgsqlms rejoin --resource pgsql-test` here: it diverged from timeline 2 (srv2) at 0/",
             _ => "stop the resource here, then rebuild this node by pg_rewind or pg_basebackup: it diverged",
         };
-        // What was logged a moment ago is not logged again.
+        // A divergence that was logged a moment ago is not logged again.
         assert!(ended.reason.starts_with(words), "{ended:?}");
         assert_eq!(ended.log.contains("bytes of WAL"), policy == "report", "{ended:?}");
     }
@@ -97,7 +97,7 @@ fn a_diverged_primary_is_reported_with_the_command_and_left_alone() {
     pair.is_whole();
 }
 
-/// What keeps sessions out may last until it follows again, such as a lock that it replays.
+/// An obstacle for sessions may last until the node follows again, such as a lock that it replays.
 #[test]
 fn a_diverged_primary_that_refuses_connections_is_rewound() {
     let Some(pair) = pair() else { return };

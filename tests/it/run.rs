@@ -61,11 +61,11 @@ pub(crate) struct Test {
 pub(crate) struct Ended {
     /// The exit code; there is always one.
     pub(crate) code: i32,
-    /// What it printed.
+    /// Its standard output.
     pub(crate) stdout: String,
-    /// What it complained about, the exit reason included.
+    /// Its standard error, with the exit reason.
     pub(crate) stderr: String,
-    /// What it logged.
+    /// Its log.
     pub(crate) log: String,
 }
 

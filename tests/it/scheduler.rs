@@ -1,4 +1,4 @@
-//! What Pacemaker makes of the agent's scores and exit codes, as its own scheduler says: `crm_simulate`. No cluster runs.
+//! Pacemaker's reaction to the agent's scores and exit codes, by its own scheduler: `crm_simulate`. No cluster runs.
 //! The cluster is the one of `pcs-examples/3nodes-vip.sh`, without the address.
 
 use pgsqlms::exit::OcfExitCode::*;
@@ -13,7 +13,7 @@ const SIMULATOR: &str = "/usr/sbin/crm_simulate";
 const NODES: [&str; 3] = ["srv1", "srv2", "srv3"];
 const NEXT: Score = Score(Score::BEST_STANDBY.0 - Score::STEP);
 
-/// What has happened → what Pacemaker does.
+/// Event → Pacemaker's actions.
 macro_rules! reactions {
     ($($name:ident: $cluster:expr => $expected:literal;)+) => {
         $(
@@ -111,7 +111,7 @@ reactions! {
 reactions! {
     a_dead_primary_is_demoted: running(usual()).monitored("srv1", FailedPromoted).ended("demote", "srv1", Success as u8)
         => "stop srv1, start srv1, promote srv1";
-    // What our demote never says, and Pacemaker would take just as well.
+    // Our demote never returns this code, and Pacemaker would take it just as well.
     a_dead_primary_is_demoted_although_demote_finds_nothing: running(usual()).monitored("srv1", FailedPromoted).ended("demote", "srv1", NotRunning as u8)
         => "stop srv1, start srv1, promote srv1";
     a_start_that_may_work_next_time_is_repeated: running(usual()).ended("start", "srv2", GenericError as u8) => "stop srv2, start srv2";

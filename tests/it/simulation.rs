@@ -3,13 +3,13 @@
 
 #![allow(unreachable_pub)]
 
-/// What goes wrong.
+/// Faults.
 mod faults;
-/// What must hold.
+/// Invariants.
 pub mod oracle;
-/// What people do.
+/// Deeds of people.
 mod people;
-/// What Pacemaker makes of it.
+/// A model of Pacemaker.
 mod scheduler;
 
 use std::collections::BTreeMap;
@@ -39,13 +39,13 @@ const LIVES: u64 = 10_000;
 /// How many lives it may take to notice a bug.
 const SOON: u64 = 5_000;
 
-/// What was wrong in one life.
+/// The violations in one life, and its story.
 struct Life {
     violations: Vec<String>,
     story: Vec<String>,
 }
 
-/// The cluster of a life: who is in it and how it is set up.
+/// The cluster of a life: its nodes and their configuration.
 fn cluster(seed: u64, planted: Option<Planted>, with_story: bool) -> Scheduler {
     let mut random = Random::new(seed);
     let names = &NAMES[..3 + random.below(3)];
@@ -96,7 +96,7 @@ fn cluster(seed: u64, planted: Option<Planted>, with_story: bool) -> Scheduler {
     Scheduler::new(cluster, trouble, people.unwrap_or_default())
 }
 
-/// What else is different in a life with people: half of it would be enough for others.
+/// Further differences in a life with people: half of them would be enough for others.
 fn live_with_people(state: &mut State, random: &mut Random) {
     state.follow_node = random.one_in(4);
     state.recovers_long = random.one_in(8);
@@ -191,7 +191,7 @@ fn survey() {
         let (from, to) = seeds.split_once("..")?;
         Some(from.parse().ok()?..to.parse().ok()?)
     });
-    // Who asks for deeds wants to see lives with people.
+    // A person who asks for deeds wants to see lives with people.
     let is_meant = |seed: u64| seed % 2 == 1 || std::env::var("DEEDS").is_err();
     let found = of_all(seeds.unwrap_or(0..LIVES), |seed| {
         if !is_meant(seed) {
@@ -210,7 +210,7 @@ fn survey() {
     kinds.iter().for_each(|(kind, (seed, times))| println!("{times} times, first at seed {seed}: {kind}"));
 }
 
-/// What is found in each of these lives, which are shared out to all processors.
+/// The result of each of these lives, which are shared out to all processors.
 fn of_all<T: Send>(seeds: Range<u64>, look: impl Fn(u64) -> Option<T> + Sync) -> Vec<T> {
     let workers = std::thread::available_parallelism().map_or(1, usize::from) as u64;
     let next = AtomicU64::new(seeds.start);
@@ -260,7 +260,7 @@ planted! {
     a_primary_made_by_hand_publishes: StraysPublish => "writes the record, and";
     a_holder_is_a_name: HolderIsAName => "lacks acknowledged commits";
     all_databases_are_one: DatabasesAreAlike => "has another database";
-    #[ignore = "not noticed yet: who makes the cluster anew mostly does so with the resource stopped"]
+    #[ignore = "not noticed yet: people mostly make the cluster anew with the resource stopped"]
     the_record_of_another_database_stays: OldRecordStays => "the record is about another database";
     a_primary_made_by_hand_does_not_say_so: ConcealsPrimaries => "makes more than one primary";
     #[ignore = "not noticed yet in a minute of lives; the actions show it"]

@@ -93,7 +93,7 @@ fn expect(name: &str, level: Level, facts: &Facts) {
     assert_eq!(verdict.level, level, "{text}");
 }
 
-/// What a command prints is in this file, and fits on a terminal.
+/// The output of a command equals this file, and fits on a terminal.
 #[track_caller]
 pub(crate) fn compare(path: &Path, text: &str) {
     if std::env::var_os("PGSQLMS_WRITE_REPORTS").is_some() {

@@ -10,7 +10,7 @@ use crate::members::{Members, has_a_process_of_its_own, promotion_of};
 use crate::run::{is_root, skip};
 use crate::throwaway::{Instance, Succeeds, eventually};
 
-/// What the standbys say of themselves.
+/// The attribute in which standbys publish settings that are too low.
 const FITNESS: &str = "pgsqlms-fitness-pgsqld";
 
 /// Each standby follows the node that the DBA names.
@@ -219,7 +219,7 @@ fn start_and_validation_refuse_a_name_that_is_not_the_nodes() {
         "primary_conninfo = 'host=/nowhere application_name=srv2'",
         "primary_conninfo = 'host=/nowhere'\ncluster_name = 'srv2'",
         "primary_conninfo = ''",
-        // What cannot be read speaks against nothing: the server says itself what is wrong.
+        // An unreadable setting is not an obstacle: the server reports the mistake itself.
         "nonsense",
         "primary_conninfo = 'host'",
     ] {

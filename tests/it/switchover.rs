@@ -1,4 +1,5 @@
-//! `pgsqlms switchover` and `pgsqlms restart` without a cluster. The tests in src/rules cover the decisions, the lab the effects.
+//! `pgsqlms switchover` and `pgsqlms restart` without a cluster. The tests in src/rules cover the decisions, the lab the
+//! effects.
 
 use std::process::Output;
 

@@ -19,7 +19,7 @@ use crate::run::{Test, is_root, skip};
 
 /// PostgreSQL's programs with a script in the place of one.
 pub(crate) mod scripts;
-/// What a killed server leaves outside of its directory.
+/// The files that a killed server leaves outside of its directory.
 mod shared_memory;
 /// How data directories are made.
 mod template;
@@ -30,7 +30,7 @@ const WAIT: Duration = Duration::from_secs(60);
 /// The name of a directory that no test may open: its file system hangs.
 pub(crate) const HANGS: &str = "hangs";
 
-/// PostgreSQL's programs, and whom they run as.
+/// PostgreSQL's programs, and the user that they run as.
 #[derive(Debug, Clone)]
 struct Programs {
     bindir: PathBuf,
@@ -45,9 +45,9 @@ pub(crate) struct Instance {
     pub(crate) directory: TempDir,
     pub(crate) bindir: PathBuf,
     pub(crate) user: User,
-    /// What is mounted below the directory.
+    /// Mounts below the directory.
     pub(crate) mounts: Vec<PathBuf>,
-    /// What was the data directory, as the kernel knows it, wherever that is by now.
+    /// The first data directory as the kernel knows it, also after a rename.
     inodes: RefCell<BTreeSet<(u64, u64)>>,
 }
 
@@ -199,7 +199,7 @@ impl Instance {
         self.data().to_string_lossy().trim_matches('/').replace('/', "-")
     }
 
-    /// What monitors note from one to the next.
+    /// A file that monitors keep in /run.
     pub(crate) fn note(&self, extension: &str) -> PathBuf {
         PathBuf::from(format!("/run/pgsqlms/{}.{extension}", self.name()))
     }
@@ -238,7 +238,7 @@ impl Drop for Instance {
         for mount in self.mounts.iter().rev() {
             let _ = Command::new("umount").arg("--lazy").arg(mount).stderr(Stdio::null()).status();
         }
-        // What the agent had the server write where Debian keeps its logs.
+        // The server's log in Debian's directory for logs.
         let _ = std::fs::remove_file(format!("/var/log/postgresql/pgsqlms-{}.log", self.name()));
         let notes = [
             "break",
@@ -291,7 +291,7 @@ pub(crate) fn as_user(program: &Path, user: &User) -> Command {
     command
 }
 
-/// What instances are made with; nothing, said loudly, where something is missing.
+/// The programs and the user of instances. None, with a message, if a program is missing.
 fn programs() -> Option<Programs> {
     let Some(bindir) = newest_postgresql() else {
         skip("PostgreSQL 12 or later is not installed (package postgresql)");

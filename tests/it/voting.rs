@@ -94,7 +94,7 @@ fn a_vote_that_is_not_finished_says_so_and_the_next_one_goes_on() {
     assert!(votes.is_sorted_by(|one, next| one.lsn() < next.lsn()), "{votes:?}");
     assert_eq!(vote_within(&instance, 10), *last, "it was read again");
 
-    // What it recovers to is what it said.
+    // It recovers to the position in its vote.
     instance.start();
     assert_eq!(lsn(&instance, "pg_last_wal_replay_lsn"), last.lsn());
     let recovered = vote_within(&instance, 10);

@@ -16,7 +16,7 @@ use tempfile::TempDir;
 use crate::run::{AGENT, Test, is_root, repository, skip};
 use crate::status::{compare, from_standby, healthy, member, server, stopped};
 
-/// What else is seen where this is seen of the cluster.
+/// The other facts of a command that sees this of the cluster.
 fn seen(seen: pgsqlms::rules::overview::Facts) -> Facts {
     let election = promotion::Facts {
         members: ["srv1", "srv2", "srv3"].map(NodeName::new).into(),
@@ -177,7 +177,7 @@ const RAN: &str = r#"<lrm_rsc_op id="pgsqld_last_0" operation_key="pgsqld_start_
   transition-key="3:1:0:00000000-0000-0000-0000-000000000000" transition-magic="0:0;3:1:0:00000000-0000-0000-0000-000000000000"
   call-id="3" rc-code="0" op-status="0" interval="0" last-rc-change="1795806000" exec-time="10" queue-time="0"/>"#;
 
-/// What is said of a saved cluster; its file has not changed.
+/// The explanation of a saved CIB, whose file must not change.
 fn of_file(maintenance: &str, ban: &str) -> Option<(i32, String)> {
     if !["crm_mon", "crm_simulate", "cibadmin"].iter().all(|tool| Path::new("/usr/sbin").join(tool).exists()) {
         skip("there are no tools of Pacemaker");

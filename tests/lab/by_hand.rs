@@ -42,7 +42,7 @@ pub fn monitor(node: &Node, interval: u32) -> Result<i32> {
     Ok(node.exec(&monitor.with(&[&monitor.program, "monitor"]))?.code)
 }
 
-/// What Pacemaker passes besides the parameters.
+/// The environment that Pacemaker passes besides the parameters.
 fn surroundings(node: &Node, provider: &str, interval: u32) -> Result<Vec<String>> {
     let cib = node.run(&["cibadmin", "--query"])?;
     let feature_set = cib.split_once("crm_feature_set=\"").and_then(|(_, rest)| rest.split_once('"'));

@@ -1,5 +1,5 @@
 //! How long an election takes, from the logs of all nodes: from the first node's notification before the promotion to the end of
-//! promote, without what PostgreSQL itself takes to become the primary.
+//! promote, without the time that PostgreSQL itself takes to become the primary.
 
 use std::fmt;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use lab::Lab;
 use crate::aborts::{Logs, PACEMAKER_LOG};
 use crate::operator::POSTGRESQL_LOG;
 
-/// What one promotion took.
+/// The duration of one promotion.
 #[derive(Debug, Clone, Copy)]
 pub struct Election {
     whole: Duration,
@@ -32,7 +32,7 @@ impl Election {
         Ok(Self { whole: promoted.saturating_sub(began), postgresql: ready.saturating_sub(asked) })
     }
 
-    /// What the agent and Pacemaker took.
+    /// The share of the agent and Pacemaker.
     pub fn share(&self) -> Duration {
         self.whole.saturating_sub(self.postgresql)
     }

@@ -25,15 +25,15 @@ const FAILED: &str = "=== failed";
 /// With fewer scenarios left, they are left to the lane that has the cluster for them.
 const WORTH_A_CLUSTER: usize = 3;
 
-/// What is left to play, and the release of the shared cluster that each lane has up.
+/// The scenarios left to play, and the release of the shared cluster that each lane has up.
 struct Queue<'a> {
     left: Vec<&'a Scenario>,
     up: Vec<Option<&'static str>>,
 }
 
 impl<'a> Queue<'a> {
-    /// What a lane plays next: on the cluster that it has; else what needs a new one; else on a cluster such as another
-    /// lane has.
+    /// The scenario that a lane plays next: on the cluster that it has; else one that needs a new cluster; else on a cluster
+    /// of a release that another lane has, too.
     fn next(&mut self, lane: usize) -> Option<&'a Scenario> {
         let shared = |scenario: &&Scenario| match scenario.place {
             Place::Shared(suite, _) => Some(suite),

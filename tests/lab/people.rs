@@ -88,10 +88,10 @@ pub fn is_named(lab: &Lab, stray: &Node) -> Result<()> {
     Ok(())
 }
 
-/// What a promotion that is refused must not change: the servers, the timeline, and which promotions are on record.
+/// The state that a refused promotion must not change: the servers, the timeline, and the promotions on record.
 pub fn as_it_is(lab: &Lab) -> Result<(Vec<String>, u32, Vec<String>)> {
     let record = property(lab, "promotions")?;
-    // What follows the timeline and the node may change by itself: whether a standby has followed, for instance.
+    // The rest of an entry may change by itself: whether a standby has followed, for instance.
     let promotion = |entry: &str| entry.split_whitespace().take(2).collect::<Vec<_>>().join(" ");
     Ok((all_started_at(lab.nodes())?, timeline(lab.primary()?)?, record.split(';').map(promotion).collect()))
 }

@@ -1,4 +1,4 @@
-//! What commits wait for, who lacks what, and what the agent keeps in the cluster about it.
+//! Synchronous settings, standbys that lag, and what the agent keeps in the cluster about them.
 
 use std::fs;
 use std::time::{Duration, UNIX_EPOCH};

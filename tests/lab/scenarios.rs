@@ -226,7 +226,7 @@ fn name(scenario: &str, suite: &str) -> String {
     if suite == "trixie" { scenario.to_owned() } else { format!("{scenario}_on_{suite}") }
 }
 
-/// The primary writes a table `stray` that no standby receives, and loses its power; who is the primary then.
+/// The primary writes a table `stray` that no standby receives, and loses its power. Returns the next primary.
 fn strays<'a>(trial: &Trial<'a>, old: &Node) -> Result<&'a Node> {
     let standbys = trial.standbys()?;
     trial.fault("cut replication, write on the primary, and cut its power", || {
@@ -262,7 +262,7 @@ fn becomes_primary<'a>(trial: &Trial<'a>, change: impl FnOnce(&Node) -> Result<(
     Ok(node)
 }
 
-/// What was written down about the transactions that a node has dropped.
+/// The agent's summary of the transactions that a node has dropped.
 fn dropped(node: &Node) -> Result<String> {
     node.run(&["sh", "-c", "cat /var/lib/pgsqlms/pgsqld/*/summary.txt"])
 }

@@ -1,4 +1,4 @@
-//! What a lab has on the machine, found without asking the lab itself.
+//! A lab's processes, mounts and files on the machine, found without asking the lab itself.
 
 use std::fs;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! What a client may conclude from an answer.
+//! The outcome of a commit that a client may conclude from an answer.
 
 use crate::history::Outcome;
 

@@ -24,7 +24,7 @@ const ROWS: &str = "SELECT client, seq FROM lab_commits";
 const POSITION: &str = "SELECT pg_is_in_recovery(), (CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() \
      ELSE pg_current_wal_flush_lsn() END - '0/0'::pg_lsn)::bigint";
 
-/// What a node says of itself, for the columns of [`NodeState`] that follow the position.
+/// The query for the columns of [`NodeState`] that follow the position.
 const STATE: &str = "SELECT (SELECT system_identifier FROM pg_control_system()),
      CASE WHEN pg_is_in_recovery() THEN (SELECT received_tli FROM pg_stat_wal_receiver)
      ELSE ('x' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8))::bit(32)::bigint END,

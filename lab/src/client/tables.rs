@@ -27,7 +27,7 @@ macro_rules! timeline {
     };
 }
 
-/// Who answers.
+/// The columns that identify the answering instance.
 macro_rules! instance {
     () => {
         concat!(

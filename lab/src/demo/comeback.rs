@@ -50,7 +50,7 @@ impl Show<'_> {
         Ok(())
     }
 
-    /// What the node alone held, and where that is now.
+    /// Prints the commits that only this node held, and the file in which they are kept.
     fn kept(&self, node: &Node, before: &BTreeSet<String>) -> Result<()> {
         let (name, now) = (node.name(), evidence(node));
         let Some(new) = now.difference(before).last() else {
@@ -68,7 +68,7 @@ impl Show<'_> {
     }
 }
 
-/// What the primary says of the node that streams from it; an error while it does not.
+/// The primary's row about the node that streams from it; an error while it does not.
 fn see(lab: &Lab, primary: &Node, node: &Node) -> Result<String> {
     let cluster = lab.cluster()?;
     let row = primary.psql(&format!(

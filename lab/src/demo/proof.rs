@@ -1,4 +1,4 @@
-//! What the client's record proves.
+//! The findings from the client's record.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What is done to the cluster in the demonstration, and what is seen of it.
+//! The faults of the demonstration, and their visible effects.
 
 use std::time::Duration;
 

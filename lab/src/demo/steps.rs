@@ -11,7 +11,7 @@ use crate::lab::{RESOURCE, VIP_RESOURCE};
 pub(super) struct Journals(pub(super) Vec<Entry>);
 
 impl Journals {
-    /// What a switchover does, in the order of time.
+    /// The steps of a switchover, in the order of time.
     pub(super) fn switchover(&self, old: &str, new: &str) -> Result<Vec<Step>> {
         sorted(vec![
             self.done("demote", RESOURCE, old, format!("{old} demoted: it runs as a standby"))?,
@@ -22,7 +22,7 @@ impl Journals {
         ])
     }
 
-    /// What a failover does, in the order of time.
+    /// The steps of a failover, in the order of time.
     pub(super) fn failover(&self, old: &str, new: &str) -> Result<Vec<Step>> {
         sorted(vec![
             self.state(old, "lost", format!("detected: {old} has left the membership"))?,
@@ -33,7 +33,7 @@ impl Journals {
         ])
     }
 
-    /// What happens when a node comes back, in the order of time.
+    /// The steps of a node's return, in the order of time.
     pub(super) fn comeback(&self, node: &str) -> Result<Vec<Step>> {
         let mut started =
             self.done("start", RESOURCE, node, format!("{node} has started PostgreSQL; its agent said:"))?;

@@ -14,7 +14,7 @@ const MARGIN: &str = "           ";
 pub(super) struct Step {
     /// When, in microseconds since 1970.
     pub(super) at: u64,
-    /// What, and below it what else is to be said about it.
+    /// Its title, and further lines below it.
     pub(super) what: Vec<String>,
 }
 
@@ -36,14 +36,14 @@ pub(super) enum Tone {
     Plain,
 }
 
-/// What was found in the end.
+/// A finding at the end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Finding {
-    /// What was looked at.
+    /// The subject of the check.
     pub(super) label: String,
-    /// What was seen.
+    /// The observed value.
     pub(super) value: String,
-    /// What to think of it.
+    /// The verdict.
     pub(super) tone: Tone,
 }
 
@@ -103,7 +103,7 @@ impl Story {
         print(&format!("{} {}", self.stamp(unix_micros()), text.as_ref()));
     }
 
-    /// What a program has printed.
+    /// Prints a program's output.
     pub(super) fn quote(&self, text: &str) {
         print(&quoted(self.ink, text));
     }
@@ -119,7 +119,7 @@ impl Story {
         print(&format!("{} {}", self.stamp(unix_micros()), self.ink.paint("1;36", text)));
     }
 
-    /// What was found in the end.
+    /// Prints the findings at the end.
     pub(super) fn findings(&self, findings: &[Finding]) {
         table(self.ink, findings).iter().for_each(|line| print(line));
     }

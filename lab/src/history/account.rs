@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::event::{Attempt, Instance, Outcome};
 use super::rows::{RowId, Rows};
 
-/// What became of every attempt.
+/// The fate of every attempt.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Account {
     /// How many commits were attempted.
@@ -46,9 +46,9 @@ pub struct WentBack {
     pub client: i32,
     /// The attempt.
     pub seq: i64,
-    /// What had been acknowledged before it.
+    /// The commit that had been acknowledged before it.
     pub acknowledged: i64,
-    /// What it saw.
+    /// The commit that it saw.
     pub seen: Option<i64>,
     /// Where.
     pub instance: Instance,

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-/// What one node says about itself and about the client's tables.
+/// One node's state and its contents of the client's tables.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct NodeState {
     /// The node.

@@ -47,7 +47,7 @@ impl Serialize for Outage {
 /// Commits are acknowledged every few milliseconds: an outage that begins this shortly before a mark is that mark's.
 const SHORTLY: Duration = Duration::from_millis(200);
 
-/// What one mark did to writers.
+/// The effect of one mark on writers.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct FaultOutage {
     /// The mark.

@@ -14,12 +14,12 @@ use super::event::{Instance, Moment, Proof};
 /// How many witnesses a report spells out.
 const EXAMPLES: usize = 3;
 
-/// An acknowledged write and who accepted it.
+/// An acknowledged write and the instance that accepted it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Ack {
-    /// Who accepted it.
+    /// The instance that accepted it.
     pub instance: Instance,
-    /// What it proves.
+    /// The proof that it gives.
     pub proof: Proof,
     /// When it was about to be sent.
     pub sent: Moment,
@@ -47,7 +47,7 @@ impl fmt::Display for Witness {
     }
 }
 
-/// What is known about two primaries at once.
+/// Findings about two primaries at once.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Primaries {
     /// How long two instances accepted writes at once, in milliseconds.

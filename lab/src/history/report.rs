@@ -1,4 +1,4 @@
-//! What a history proves, for people and for programs.
+//! The findings of a history, for people and for programs.
 
 use std::fmt;
 
@@ -8,11 +8,11 @@ use super::account::Account;
 use super::outage::Outages;
 use super::primaries::Primaries;
 
-/// What a history proves. Its `Display` is a block for people, [`Report::to_json`] the same for programs.
+/// The findings of a history. Its `Display` is a block for people, [`Report::to_json`] the same for programs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[must_use = "an unread report proves nothing"]
 pub struct Report {
-    /// What became of every commit.
+    /// The fate of every commit.
     #[serde(flatten)]
     pub account: Account,
     /// When clients could not write.

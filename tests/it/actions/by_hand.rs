@@ -4,7 +4,7 @@ use pgsqlms::rules::status::Asked;
 
 use super::*;
 
-/// What the cluster knows after a monitor of each node, when the scores have been lost.
+/// The attributes after a monitor of each node, when the scores have been lost.
 fn known_after(asked: Asked) -> String {
     let cluster = running();
     cluster.state.borrow_mut().information.transient.clear();

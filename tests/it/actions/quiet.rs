@@ -1,4 +1,4 @@
-//! What each action changes in the CIB, where a change makes Pacemaker stop its transition and compute another. Demote, stop and the
+//! The changes of each action in the CIB: a change makes Pacemaker stop its transition and compute another. Demote, stop and the
 //! notifications change nothing: a cluster can always be switched off, and nothing is lost by it. The simulation refuses it, too.
 
 use super::*;

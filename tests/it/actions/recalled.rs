@@ -1,4 +1,4 @@
-//! What nodes remember: promotions that the CIB has lost, promises, and what their data directories have written.
+//! The memory of nodes: promotions that the CIB has lost, promises, and timelines that their data directories have written.
 
 use pgsqlms::pacemaker::Property;
 
@@ -61,7 +61,7 @@ fn is_refused(cluster: &Cluster) {
     let refused = start(cluster);
     assert!(refused.contains("on the timeline of srv1"), "{refused}");
     cluster.state.borrow_mut().power_off(0);
-    // What srv3 has confirmed before it was opened is gone, and an operator knows that.
+    // Commits that srv3 had confirmed before it was opened are gone, and an operator knows that.
     let order = (Property::Order.of(RESOURCE), "srv2".to_owned());
     cluster.state.borrow_mut().information.properties.extend([order]);
     elect(cluster, 1, &promotion(1, [1]));

@@ -1,4 +1,4 @@
-//! What goes on in the cluster when an action begins.
+//! States of the cluster in which an action begins.
 
 use super::*;
 use crate::fakes::{Hook, State};

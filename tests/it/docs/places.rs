@@ -1,4 +1,4 @@
-//! What ARCHITECTURE.md, the glossary and the list of commands name exists in the code.
+//! The names in ARCHITECTURE.md, the glossary and the list of commands exist in the code.
 
 use std::collections::BTreeSet;
 

@@ -44,7 +44,7 @@ fn sentences(text: &str) -> Vec<String> {
 
 /// A paragraph's sentences, without the targets of links.
 fn of_paragraph(paragraph: &str) -> Vec<String> {
-    // What is in backquotes becomes one word, so that a full stop in it ends nothing.
+    // A text in backquotes becomes one word, so that a full stop in it ends no sentence.
     let plain: String = paragraph
         .split('`')
         .enumerate()
@@ -104,7 +104,7 @@ fn each_page_about_a_job_has_the_seven_headings() {
     }
 }
 
-/// What was tried is said before what to do.
+/// The page says whether its commands were run before it gives them.
 #[test]
 fn each_page_about_a_distribution_says_first_whether_it_was_run() {
     for name in ["debian", "rhel", "suse"] {

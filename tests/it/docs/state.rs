@@ -31,7 +31,7 @@ fn constants(file: &str) -> Names {
     values.filter(is_name).map(str::to_owned).collect()
 }
 
-/// What the variants of `kind` are called: `Property::Order => "promote-anyway"`.
+/// The names of the variants of `kind`: `Property::Order => "promote-anyway"`.
 fn named_by(file: &str, kind: &str) -> Vec<String> {
     let code = code(&repository(file));
     let arms = code.lines().map(str::trim).filter(|line| line.starts_with(kind));

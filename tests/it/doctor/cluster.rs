@@ -5,7 +5,7 @@ use pgsqlms::rules::doctor::Corosync;
 
 use super::{cib, healthy, names, planted};
 
-/// What is found where this is replaced in the CIB, each by what follows it.
+/// The findings after these replacements in the CIB: each text by the one that follows it.
 fn edited(edits: &[(&str, &str)]) -> String {
     let mut xml = cib();
     for (old, new) in edits {
@@ -18,29 +18,29 @@ fn edited(edits: &[(&str, &str)]) -> String {
     names(&facts)
 }
 
-/// What is found with this cluster property.
+/// The findings with this cluster property.
 fn with_property((name, value): (&str, &str)) -> String {
     let end = "</cluster_property_set>";
     edited(&[(end, &format!(r#"<nvpair id="p" name="{name}" value="{value}"/>{end}"#))])
 }
 
-/// What is found with this meta attribute of the clone.
+/// The findings with this meta attribute of the clone.
 fn with_meta((name, value): (&str, &str)) -> String {
     let begin = r#"<meta_attributes id="pgsqld-clone-meta_attributes">"#;
     edited(&[(begin, &format!(r#"{begin}<nvpair id="m" name="{name}" value="{value}"/>"#))])
 }
 
-/// What is found with something more among the constraints.
+/// The findings with one more constraint.
 fn with_constraint(constraint: &str) -> String {
     edited(&[("</constraints>", &format!("{constraint}</constraints>"))])
 }
 
-/// What is found with something more among the resources.
+/// The findings with one more resource.
 fn with_resource(resource: &str) -> String {
     edited(&[("</resources>", &format!("{resource}</resources>"))])
 }
 
-/// What is found without the line that has this in it.
+/// The findings without the line that contains this.
 fn without(part: &str) -> String {
     let xml = cib();
     let line = xml.lines().find(|line| line.contains(part)).unwrap();
@@ -170,7 +170,7 @@ planted! { with_constraint;
         <date_expression id="d" operation="lt" end="2026-11-28 22:01:53Z"/></rule></rsc_location>"# => "";
 }
 
-// What is left.
+// Constraints left by commands.
 planted! { edited;
     a_score_of_pafs: &[(r#"<node id="2" uname="srv2"/>"#, r#"<node id="2" uname="srv2"><instance_attributes id="n"><nvpair id="v"
         name="master-pgsqld" value="1001"/></instance_attributes></node>"#)] => "WARN permanent-score";
@@ -181,7 +181,7 @@ planted! { with_property;
     how_far_a_node_had_got: ("pgsqlms-pgsqld-left-srv2", "1#1") => "";
 }
 
-/// What is found in this Corosync.
+/// The findings with this Corosync configuration.
 fn corosync(corosync: Corosync) -> String {
     let mut facts = healthy();
     facts.corosync = Ok(corosync);

@@ -6,7 +6,7 @@ use pgsqlms::rules::room::Room;
 
 use super::{HBA, hba, healthy, names, planted, slot};
 
-/// What is found on a machine that is changed so.
+/// The findings on a machine with this change.
 fn machine(change: fn(&mut Machine)) -> String {
     let mut facts = healthy();
     change(facts.machine.as_mut().unwrap());
@@ -34,14 +34,14 @@ planted! { machine;
     the_node_could_not_be_examined: |it| it.node = None => "";
 }
 
-/// What is found in a server that is changed so.
+/// The findings in a server with this change.
 fn server(change: fn(&mut Server)) -> String {
     let mut facts = healthy();
     change(facts.server.as_mut().unwrap());
     names(&facts)
 }
 
-/// What is found with these settings, `name=value` each.
+/// The findings with these settings, `name=value` each.
 fn set(settings: &[&str]) -> String {
     let mut facts = healthy();
     let server = facts.server.as_mut().unwrap();
@@ -127,7 +127,7 @@ planted! { server;
     a_right_lacks: |it| it.not_granted.push("pg_stat_file(text, boolean)".to_owned()) => "WARN rewind-grants";
 }
 
-/// What is found with these lines in pg_hba.conf in place of the last three.
+/// The findings with these lines in pg_hba.conf in place of the last three.
 fn admitted(lines: &str) -> String {
     let mut facts = healthy();
     let first = HBA.lines().next().unwrap();
@@ -157,7 +157,7 @@ fn a_standby_without_a_name_is_found() {
     assert_eq!(names(&facts), "FAIL nameless-standby");
 }
 
-/// Where the agent says whom to follow, what the files say does not matter.
+/// The agent sets primary_conninfo: the setting in the files does not matter.
 #[test]
 fn a_node_that_follows_by_name_needs_no_conninfo() {
     let mut facts = healthy();

@@ -1,4 +1,4 @@
-//! What is printed.
+//! The output of `pgsqlms doctor`.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,4 @@
-//! What a person does to an instance, past the agent.
+//! A person's changes of an instance, past the agent.
 
 use std::collections::BTreeSet;
 
@@ -12,7 +12,7 @@ use super::{State, log};
 /// A copy of a data directory.
 #[derive(Debug, Clone)]
 pub struct Copy {
-    /// Whose it is a copy of.
+    /// The node that it is a copy of.
     pub of: usize,
     pub end: Position,
     timelines: BTreeSet<u32>,

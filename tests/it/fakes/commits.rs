@@ -22,7 +22,7 @@ pub struct Synchronous {
 }
 
 impl Synchronous {
-    /// What such a setting says: a list of names, bare or in double quotes.
+    /// Parses such a setting: a list of names, bare or in double quotes.
     pub fn read(text: &str) -> Self {
         let Some((words, names)) = text.split_once('(') else { return Self::default() };
         let names = names.trim_end_matches(')').split(',').map(|name| name.trim().trim_matches('"').to_owned());

@@ -1,4 +1,4 @@
-//! What PostgreSQL does by itself: it starts, stops, replicates, acknowledges commits, and dies.
+//! PostgreSQL's own behaviour: it starts, stops, replicates, acknowledges commits, and dies.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -17,7 +17,7 @@ pub const SEGMENT: u64 = 16 << 20;
 /// A record such as the one that ends recovery, or the shutdown checkpoint.
 const RECORD: u64 = 0x80;
 
-/// What the processes are doing.
+/// The state of the processes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Process {
     None,
@@ -57,13 +57,13 @@ pub struct Instance {
     /// The end of the WAL on disk.
     pub end: Position,
     pub replayed: Lsn,
-    /// What it received since it was started; after a restart, where the segment begins in which it goes on.
+    /// The end of the WAL received since its start; after a restart, the beginning of the segment in which it goes on.
     pub received: Option<Lsn>,
     /// The timelines of which it has the history files.
     pub timelines: BTreeSet<u32>,
     /// Those of them that only stand for a number that others took. They lead nowhere, so no standby follows them.
     pub fillers: BTreeSet<u32>,
-    /// Whom it receives WAL from.
+    /// The node that it receives WAL from.
     pub upstream: Option<usize>,
     /// It has caught up with its upstream.
     pub streaming: bool,
@@ -233,7 +233,7 @@ fn write(state: &mut State, node: usize) {
     state.nodes[node].postgres.end = state.wal.write(state.nodes[node].postgres.end, bytes);
 }
 
-/// What a demanded shutdown begins with: a primary writes its last record, which its standbys are to have.
+/// The first step of a requested shutdown: a primary writes its last record, which its standbys are to have.
 pub fn shut_down(state: &mut State, node: usize) {
     let until = state.now + state.random.milliseconds(100, 3000);
     let postgres = &mut state.nodes[node].postgres;

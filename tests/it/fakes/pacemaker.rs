@@ -21,7 +21,7 @@ use kept::put;
 
 type Attributes = BTreeMap<NodeName, BTreeMap<String, String>>;
 
-/// What the cluster knows.
+/// The attributes and properties of the cluster.
 #[derive(Debug, Default)]
 pub struct Information {
     /// Transient attributes that the scheduler sees.
@@ -41,7 +41,7 @@ pub struct Information {
     pub weather: Weather,
     /// Which attributes there are, and whether they are private: that does not change any more.
     known: BTreeMap<String, Reach>,
-    /// Who has promised something that the others do not see until then, and what they see meanwhile.
+    /// The node whose new guarantee the others do not see until then, and the one that they see meanwhile.
     withheld: Option<Withheld>,
     underway: Vec<Write>,
 }

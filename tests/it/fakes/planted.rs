@@ -1,6 +1,6 @@
 //! Bugs that the simulation must notice.
 
-/// What a bug would make of the world: each is one that PAF has, or that this agent must not have.
+/// Planted bugs: each is one that PAF has, or that this agent must not have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Planted {
     /// PAF #225: a vote is what was received since the standby was started.

@@ -1,6 +1,6 @@
 //! The seam to PostgreSQL, on top of a modelled instance.
 
-/// What an instance looks like.
+/// An instance as probes see it.
 mod seen;
 
 use std::time::Duration;
@@ -62,10 +62,10 @@ impl FakePostgres<'_> {
     }
 }
 
-/// What PostgreSQL logs.
+/// PostgreSQL's log line about a foreign primary.
 pub const OTHER_SYSTEM: &str = "database system identifier differs between the primary and standby";
 
-/// What it calls itself.
+/// Its process title.
 pub const BASE_BACKUP: &str = "pg_basebackup";
 
 impl Returning for FakePostgres<'_> {}

@@ -11,11 +11,11 @@ pub struct Position {
     pub lsn: Lsn,
 }
 
-/// What one promotion began, or `initdb`.
+/// A branch of WAL that a promotion began, or `initdb`.
 #[derive(Debug)]
 pub struct Branch {
     pub timeline: u32,
-    /// What was left for it, and where.
+    /// The branch before it, and the switch point.
     pub parent: Option<Position>,
     /// Where its timeline begins; a fork on the same timeline has that of the branch that it left.
     pub switch: Lsn,
@@ -60,7 +60,7 @@ impl Wal {
         Position { branch: 0, lsn: ORIGIN }
     }
 
-    /// What `initdb` makes: another database, which begins like every one.
+    /// The WAL of a new `initdb`: another database, which begins like every one.
     pub fn found(&mut self, by: usize, begun: Begun) -> Position {
         let system = 7_300_000_000_000_000_001 + self.0.len() as u64;
         let history = TimelineHistory::first(Timeline(1));
@@ -103,7 +103,7 @@ impl Wal {
         self.0.len() - 1
     }
 
-    /// What the primary at `end` writes next; where that ends.
+    /// Writes WAL on the primary at `end`. Returns the new end.
     pub fn write(&mut self, end: Position, bytes: u64) -> Position {
         let lsn = Lsn(end.lsn.0 + bytes);
         self.0[end.branch].written = lsn;
@@ -153,7 +153,7 @@ impl Wal {
         !self.holds(other, end) && branches.into_iter().any(|branch| self.0[branch].begun == Begun::ByHand)
     }
 
-    /// What a standby holds that has followed `primary` up to `lsn`.
+    /// The position of a standby that has followed `primary` up to `lsn`.
     pub fn up_to(&self, primary: Position, lsn: Lsn) -> Position {
         let reached = |at: &Position| self.0[at.branch].parent.is_none_or(|parent| parent.lsn < lsn);
         let branch = self.way(primary).find(reached).map_or(0, |at| at.branch);

@@ -1,4 +1,4 @@
-//! A file system whose server stops answering, as NFS or a FUSE file system does when what is behind it is gone.
+//! A file system whose server stops answering, as NFS or a FUSE file system does when its backend is gone.
 
 use std::fs::File;
 use std::io::{Read, Write};

@@ -11,7 +11,7 @@ use super::table::Case;
 use crate::run::Test;
 use crate::throwaway::{Instance, Succeeds, as_user, eventually};
 
-/// What undoes something.
+/// A function that undoes a fault.
 type Undo = Box<dyn FnOnce(&mut Stage)>;
 
 /// One instance under test.

@@ -1,4 +1,4 @@
-//! What can happen around an instance: to the machine that it runs on.
+//! Faults around an instance: of the machine that it runs on.
 
 use std::path::Path;
 use std::process::{Command, Stdio};

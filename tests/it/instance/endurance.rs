@@ -1,4 +1,4 @@
-//! What is left of agents: of those that were killed, and of many.
+//! Leftovers of agents: of those that were killed, and of many.
 
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::CommandExt;

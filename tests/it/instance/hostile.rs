@@ -1,4 +1,4 @@
-//! What a wrong configuration, a hostile environment or a link cannot make the agent do.
+//! A wrong configuration, a hostile environment or a link does not mislead the agent.
 
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::Path;

@@ -80,7 +80,7 @@ fn is_delayed(pair: &Pair) {
     let waits = || pair.old.sql("SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'RecoveryApplyDelay'") == "1";
     eventually("its replay to wait", waits);
     expect(&pair.run(pair.action("stop")), Success);
-    // What it has received is replayed before more is asked for.
+    // Received WAL is replayed before more is requested.
     expect(&pair.run(pair.action("start").parameter("rejoin", "rebuild")), Success);
     eventually("its replay to wait again", waits);
     assert_eq!(pair.old.sql("SELECT count(*) FROM pg_stat_wal_receiver"), "0");

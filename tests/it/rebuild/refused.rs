@@ -62,7 +62,7 @@ fn without_room_for_evidence_nothing_is_dropped() {
         assert!(text.contains("has 8 MB free") || text.contains("has 7 MB free"), "{text}");
     }
     assert!(!beside(&pair).exists() && !order(&pair).contains("copied"));
-    // What a person has asked for.
+    // A request of a person.
     let child = copied(&pair, &["--yes", "--without-evidence"]);
     start(&pair);
     let text = succeeds(child);

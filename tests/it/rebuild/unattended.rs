@@ -90,7 +90,7 @@ fn a_job_that_was_killed_is_begun_anew_by_the_next_monitor() {
     let Some(pair) = pair() else { return };
     expect(&pair.run(pair.action("start").parameter("rejoin", "rebuild")), Success);
     pair.programs_with("pg_basebackup", "exec $real --max-rate=500k \"$@\"");
-    // Not the data directory of this node: so it would be read who reads one set of parameters and no rules.
+    // Not the data directory of this node: a program that reads one parameter set and ignores rules would see this one.
     pair.tell_cluster("srv2", &[("pgdata", Path::new("/nowhere"))]);
     expect_reason(
         &pair,
@@ -109,7 +109,7 @@ fn a_job_that_was_killed_is_begun_anew_by_the_next_monitor() {
     assert!(!done && text.contains("still copies the primary"), "{text}");
     kill(job, Signal::SIGKILL).unwrap();
     eventually("its end", || jobs(&pair).is_empty() && commands(&beside(&pair)).is_empty());
-    // What is half copied is never started.
+    // A half-finished copy is never started.
     expect(&pair.run(pair.action("stop")), Success);
     usual_programs(&pair);
     // By now it does not start as what it is.
@@ -151,7 +151,7 @@ fn a_failure_is_reported_and_retried_three_times() {
     expect_reason(&pair, "run `pgsqlms rebuild --resource pgsql-test` here, the primary is not copied: ");
     assert!(jobs(&pair).is_empty() && !beside(&pair).exists());
     assert_eq!(pair.old.sql("SELECT count(*) FROM stray"), "40000");
-    // What the operator does then.
+    // The operator's command then.
     usual_programs(&pair);
     let child = copied(&pair, &["--yes"]);
     expect(&pair.run(pair.action("stop")), Success);

@@ -1,4 +1,4 @@
-//! What goes wrong while a rewind is in its midst: it has rewritten a part of the data directory.
+//! Faults in the middle of a rewind: it has rewritten a part of the data directory.
 
 use std::os::unix::fs::symlink;
 use std::path::PathBuf;

@@ -1,4 +1,4 @@
-//! What is not pg_rewind's to touch: files of the node's own, mounts, and other instances' files.
+//! Files that pg_rewind must not touch: the node's own, mounts, and those of other instances.
 
 use std::process::Command;
 

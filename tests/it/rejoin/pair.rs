@@ -84,12 +84,12 @@ impl Pair {
         self.old.crash();
     }
 
-    /// What the tools say about the cluster.
+    /// Answers of Pacemaker's tools.
     fn describe(&self) {
         self.tell_cluster("srv2", &[("pgdata", &self.old.data())]);
     }
 
-    /// What the tools say: who was promoted, and these parameters of the resource besides the usual ones.
+    /// Sets the answers of the tools: the promoted node, and parameters of the resource besides the usual ones.
     pub(crate) fn tell_cluster(&self, promoted: &str, parameters: &[(&str, &Path)]) {
         let history = std::fs::read_to_string(self.new.data().join("pg_wal/00000002.history")).unwrap();
         let switch = history.split_whitespace().nth(1).unwrap();
@@ -131,7 +131,7 @@ impl Pair {
         std::fs::read_to_string(self.cluster.path().join("calls")).unwrap_or_default()
     }
 
-    /// What is noted about the old primary.
+    /// The agent's files about the old primary.
     pub(crate) fn notes(&self) -> String {
         std::fs::read_to_string(self.evidence().join("pgsql-test/rewind")).unwrap_or_default()
     }
@@ -149,7 +149,7 @@ impl Pair {
         test.meta("notify_promoted_uname", "srv2").meta("notify_start_uname", "srv1").meta("interval", "0")
     }
 
-    /// What runs it as if there were a cluster. The process is the agent's own in the end.
+    /// Runs it as if there were a cluster. The process is the agent's own in the end.
     pub(crate) fn inside(&self, test: Test) -> Command {
         let given = test.command();
         let mut inside = Command::new("unshare");

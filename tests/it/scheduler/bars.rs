@@ -1,4 +1,4 @@
-//! What the agent takes for a bar keeps Pacemaker from promoting a node. srv1 is the primary and is lost; srv2 is the best
+//! Each bar that the agent recognises keeps Pacemaker from promoting a node. srv1 is the primary and is lost; srv2 is the best
 //! standby, and barred.
 
 use pgsqlms::node::NodeName;

@@ -1,4 +1,4 @@
-//! What Pacemaker makes of a constraint that prefers a node as the primary. srv1 is the primary, srv3 is preferred and returns:
+//! Pacemaker's reaction to a constraint that prefers a node as the primary. srv1 is the primary, srv3 is preferred and returns:
 //! nothing is known of it, and no action has run there.
 
 use super::{Cluster, NEXT, Score, running};
@@ -10,7 +10,7 @@ fn joined(score: Option<Score>) -> Cluster {
     cluster
 }
 
-/// What is known of srv3 before any action has run there.
+/// The permanent score of srv3 before any action has run there.
 const DEFAULT: &str = "-1000000";
 
 reactions! {

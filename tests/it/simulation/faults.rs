@@ -1,4 +1,4 @@
-//! What goes wrong, and when: between any two calls of any agent, and between any two turns of the scheduler.
+//! Faults, between any two calls of any agent and between any two turns of the scheduler.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;

@@ -1,4 +1,4 @@
-//! What must hold, judged by what the modelled WAL truly is, not by what the agents can see of it.
+//! Invariants, judged by the true modelled WAL, not by the agents' view of it.
 //!
 //! - **The line.** The cluster's history is that of the last promotion that counts ([`State::line`]): by an agent that has won
 //!   an election, adopted by an agent because provably nothing is lost by it, or ordered by an operator. Every other branch is
@@ -17,7 +17,7 @@
 
 /// How things are when the troubles are over.
 mod end;
-/// What a primary writes into the record.
+/// A primary's entries in the record.
 mod record;
 /// Primaries that people have made.
 mod strays;

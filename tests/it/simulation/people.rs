@@ -1,4 +1,4 @@
-//! What people do by themselves, past Pacemaker and the agent, at any moment and in any order.
+//! Deeds of people, past Pacemaker and the agent, at any moment and in any order.
 
 /// To the cluster's configuration and to the resource.
 mod cluster;
@@ -96,7 +96,7 @@ pub const LEFT_OUT: &[(Deed, u64, &str)] = &[
     (Deed::Delete, 1431, "an earlier version"),
 ];
 
-/// What people do in every run.
+/// Deeds in every run.
 fn usual() -> Vec<Deed> {
     let is_usual = |deed: &Deed| LEFT_OUT.iter().all(|(left_out, ..)| left_out != deed);
     ALL.into_iter().filter(is_usual).collect()
@@ -105,13 +105,13 @@ fn usual() -> Vec<Deed> {
 /// The people of one life.
 #[derive(Debug, Default)]
 pub struct People {
-    /// What they do. Few things in each life, so that each is often done where no other stands in its way.
+    /// The deeds of this life. They are few, so that each is often done without another in its way.
     deeds: Vec<Deed>,
     backups: Vec<Copy>,
     cib: Option<Backup>,
 }
 
-/// What shows that bug, if it is one of those that people bring to light.
+/// Deeds that show this bug, if it is one of those that people bring to light.
 fn shows(planted: Planted) -> Option<&'static [Deed]> {
     Some(match planted {
         Planted::StraysAreOnRecord | Planted::StraysPublish => &[Deed::Promote, Deed::CutAndPromote],
@@ -148,7 +148,7 @@ impl People {
         Some(Self { deeds, ..Self::default() })
     }
 
-    /// What they have done before the cluster is started for the first time.
+    /// Deeds before the first start of the cluster.
     pub fn begin(&self, state: &mut State) {
         if self.deeds.contains(&Deed::Reinstall) && state.random.one_in(8) {
             let node = state.random.below(state.nodes.len());
@@ -159,7 +159,7 @@ impl People {
 }
 
 impl Scheduler {
-    /// What a person does now, if anything.
+    /// A deed of this turn, if any.
     pub fn deed(&mut self) {
         let deed = {
             let state = &mut *self.cluster.state.borrow_mut();

@@ -1,11 +1,11 @@
-//! A small model of Pacemaker: membership, quorum and fencing; whom it promotes; and transitions with notifications,
-//! which are given up as soon as something new is known.
+//! A small model of Pacemaker: membership, quorum and fencing; the choice of the node to promote; and transitions with
+//! notifications, which are given up as soon as something new is known.
 
-/// What an answer stands for.
+/// Readings of an agent's answers.
 mod answers;
-/// What happens to the cluster, and what operators do.
+/// Events and operators.
 mod operators;
-/// What is to be done, and in which order.
+/// A transition's actions and their order.
 mod transition;
 
 use std::cell::RefMut;
@@ -33,7 +33,7 @@ const THRESHOLD: u32 = 5;
 /// For how long (`failure-timeout`).
 const EXPIRY: Duration = Duration::from_secs(600);
 
-/// What Pacemaker thinks an instance is doing.
+/// The role of an instance in Pacemaker's view.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Role {
     Stopped,
@@ -41,7 +41,7 @@ pub enum Role {
     Promoted,
 }
 
-/// What Pacemaker remembers of a node's instance.
+/// Pacemaker's record of a node's instance.
 #[derive(Debug, Clone, Copy)]
 pub struct Seen {
     pub role: Role,
@@ -63,9 +63,9 @@ pub struct Scheduler {
     pub wish: Option<usize>,
     /// The nodes that an operator has put on standby.
     pub resting: BTreeSet<usize>,
-    /// What an operator does by himself, Pacemaker looking on.
+    /// The turns of maintenance mode that are left: a DBA works, and Pacemaker only watches.
     maintenance: u32,
-    /// What crm_mon shows of each node.
+    /// The reason that crm_mon shows for each node.
     pub reasons: BTreeMap<usize, String>,
     /// How often in a row a node has yielded to another while nothing went wrong.
     yields: u32,
@@ -126,7 +126,7 @@ impl Scheduler {
             let busy = self.turn();
             let state = self.state();
             calm = if busy || !oracle::at_rest(&state) { 0 } else { calm + 1 };
-            // Who is not promoted although it could be is noticed after a while.
+            // A promotable node that is not promoted is noticed after a while.
             let long = if oracle::has_primary(&state) { 12 } else { 80 };
             if calm > long || !state.violations.is_empty() {
                 return calm > long;
@@ -157,7 +157,7 @@ impl Scheduler {
         true
     }
 
-    /// Who is in the quorate partition, if there is one. The lost are fenced, the new probed.
+    /// The nodes of the quorate partition, if there is one. Lost nodes are fenced, new ones probed.
     fn look_at_members(&mut self) -> bool {
         let (quorate, boots) = {
             let state = self.state();
@@ -193,7 +193,7 @@ impl Scheduler {
         true
     }
 
-    /// What Pacemaker says when it is asked.
+    /// Publishes the roles for queries by agents.
     fn send_roles(&self, idle: bool) {
         let state = &mut *self.state();
         let is_promoted = |(number, _): &(usize, &crate::fakes::Node)| self.seen[*number].role == Role::Promoted;
@@ -276,7 +276,7 @@ impl Scheduler {
         }
         if action == Action::Promote {
             let yielded = matches!(ended, Ended::Answered(Err(Failure::BetterCandidate(_))));
-            // All yield to whom an operator has ordered, there or not.
+            // All yield to the node that an operator has ordered, there or not.
             let ordered = state.information.properties.contains_key(&Property::Order.of(RESOURCE));
             let fair = state.information.weather == Weather::Fair && !state.information.is_late() && !ordered;
             self.yields = if yielded && fair && state.calm_since.is_some() { self.yields + 1 } else { 0 };

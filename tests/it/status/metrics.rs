@@ -12,7 +12,7 @@ use crate::run::say_skipped;
 /// The version of an agent that does not change with each release.
 const VERSION: &str = "0.0.0";
 
-/// What is printed is what the file of this name has. The file is written anew if PGSQLMS_WRITE_REPORTS is set.
+/// The output equals the file of this name. The file is written anew if PGSQLMS_WRITE_REPORTS is set.
 #[track_caller]
 fn expect_samples(name: &str, facts: &Facts) {
     let text = metrics(facts, &judge(facts), VERSION);

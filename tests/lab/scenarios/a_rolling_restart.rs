@@ -8,7 +8,7 @@ use super::a_switchover_by_the_command::{constraint, ends_by_itself, goes_on};
 use crate::operator::{AGENT, all_started_at, another, wait_until_idle};
 use crate::trial::{Ending, LIMIT, Trial};
 
-/// What it is by default, and what it becomes.
+/// A setting that needs a restart: 64 by default, raised by the scenario.
 const SETTING: &str = "max_locks_per_transaction";
 const RAISED: &str = "72";
 

@@ -18,7 +18,7 @@ struct Obstacle {
     name: &'static str,
     appears: fn(&Node) -> Result<()>,
     disappears: fn(&Node) -> Result<()>,
-    /// What the reason of a start must name.
+    /// Words that the reason of a start must contain.
     named: &'static str,
 }
 

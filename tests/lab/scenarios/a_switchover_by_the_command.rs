@@ -105,7 +105,7 @@ fn interrupted(trial: &Trial<'_>, on: &Node, signal: &str, moment: &str) -> Resu
     Ok(done)
 }
 
-/// There is one primary, everybody follows it, and clients write.
+/// There is one primary, all standbys follow it, and clients write.
 pub fn goes_on(trial: &Trial<'_>) -> Result<()> {
     wait_until_idle(any_node(trial.lab)?)?;
     trial.lab.wait_for_primary(LIMIT, trial.lab.nodes().len() - 1)?;

@@ -12,7 +12,7 @@ use crate::trial::{Ending, LIMIT, Trial};
 
 const AGENT: &str = "/usr/lib/ocf/resource.d/rust/pgsqlms";
 
-/// What keeps WAL for its own sake.
+/// Settings that keep WAL without slots.
 const SETTINGS: [(&str, &str); 2] = [("wal_keep_size", "0"), ("max_wal_size", "32MB")];
 
 /// 8 MB of WAL, on a primary that keeps four times as much.

@@ -1,4 +1,4 @@
-//! The lab itself: `lab down` removes all of it, and what an owner who was killed has left behind goes by the next
+//! The lab itself: `lab down` removes all of it, and the remains of a killed owner are removed by the next
 //! `lab down` or `lab up`.
 
 use std::time::Duration;

@@ -15,7 +15,7 @@ use crate::trial::{Ending, LIMIT, Trial, is_kept_out};
 /// Without which the others go on.
 const INDEPENDENT: [&str; 2] = ["fenced", "attrd"];
 
-/// Whose end is the controller's too; the scheduler's only where the controller coordinates.
+/// Daemons that take the controller with them; the scheduler does so only on the coordinator.
 const VITAL: [&str; 2] = ["schedulerd", "based"];
 
 pub fn play(lab: &Lab) -> Result<()> {

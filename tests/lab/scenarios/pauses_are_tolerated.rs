@@ -1,6 +1,6 @@
-//! What a membership that notices a lost node soon costs: for each pair of token and consensus a standby's node stands still for 100 to
-//! 900 ms, as a virtual machine does that is moved or snapshotted, and then the primary loses power. A table says which pause was
-//! tolerated.
+//! The cost of a membership that notices a lost node soon. For each pair of token and consensus a standby's node stands still
+//! for 100 to 900 ms, as a virtual machine does that is moved or snapshotted, and then the primary loses power. A table says
+//! which pause was tolerated.
 
 use std::thread;
 use std::time::{Duration, Instant};

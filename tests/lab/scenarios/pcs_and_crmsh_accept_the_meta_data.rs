@@ -66,7 +66,7 @@ fn described(said: &str) -> Result<()> {
     Ok(())
 }
 
-/// What a command says that must succeed and not complain.
+/// The output of a command that must succeed without a complaint.
 fn said(node: &Node, argv: &[&str]) -> Result<String> {
     let output = node.exec(argv)?;
     no_complaint(&output.stderr)?;

@@ -11,23 +11,23 @@ use crate::people::{FORCED, as_it_is, is_named, is_refused, with_a_virtual_addre
 use crate::replication::{another_primary, bring_back, commits_wait_for, forget_failures};
 use crate::trial::{Ending, LIMIT, Return, Trial};
 
-/// A node by what it is when one is promoted by hand.
+/// A node by its role when a standby is promoted by hand beside the primary.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Who {
+enum NodeRole {
     Primary,
     Stray,
     Heir,
 }
 
-use Who::{Heir, Primary, Stray};
+use NodeRole::{Heir, Primary, Stray};
 
-/// What happens to the power.
+/// The order in which nodes lose power and get it again.
 #[derive(Debug, Clone, Copy)]
 enum Power {
     /// One node after the other loses it, and gets it again.
-    Fails([Who; 3]),
+    Fails([NodeRole; 3]),
     /// All lose it, and only these get it again.
-    Returns(&'static [Who]),
+    Returns(&'static [NodeRole]),
 }
 
 const EVERY_ORDER: [Power; 9] = [
@@ -105,8 +105,8 @@ impl<'a> Round<'a> {
         Ok(Self { trial, synchronous, primary, stray, heir })
     }
 
-    fn node(&self, who: Who) -> &'a Node {
-        match who {
+    fn node(&self, role: NodeRole) -> &'a Node {
+        match role {
             Primary => self.primary,
             Stray => self.stray,
             Heir => self.heir,
@@ -116,12 +116,12 @@ impl<'a> Round<'a> {
     fn play(self, power: Power) -> Result<()> {
         let fenced: Vec<&Node> = match power {
             Power::Fails(order) => {
-                order.iter().try_for_each(|who| self.fails(self.node(*who)))?;
-                order.iter().map(|who| self.node(*who)).collect()
+                order.iter().try_for_each(|role| self.fails(self.node(*role)))?;
+                order.iter().map(|role| self.node(*role)).collect()
             }
             Power::Returns(to) => {
                 self.returns(to)?;
-                [Primary, Heir].iter().filter(|who| !to.contains(who)).map(|who| self.node(*who)).collect()
+                [Primary, Heir].iter().filter(|role| !to.contains(role)).map(|role| self.node(*role)).collect()
             }
         };
         is_named(self.trial.lab, self.stray)?;
@@ -158,10 +158,10 @@ impl<'a> Round<'a> {
     }
 
     /// All nodes lose their power. Of these that get it again, the one that was promoted by hand is not promoted.
-    fn returns(&self, to: &[Who]) -> Result<()> {
+    fn returns(&self, to: &[NodeRole]) -> Result<()> {
         let (trial, nodes) = (&self.trial, self.trial.lab.nodes());
         self.cut(self.primary, self.heir, || on_all(nodes, Node::power_off))?;
-        let returning: Vec<Node> = to.iter().map(|who| self.node(*who).clone()).collect();
+        let returning: Vec<Node> = to.iter().map(|role| self.node(*role).clone()).collect();
         trial.fault(&format!("give power to {to:?}"), || on_all(&returning, Node::power_on))?;
         let new = another_primary(trial, self.stray)?;
         ensure!(

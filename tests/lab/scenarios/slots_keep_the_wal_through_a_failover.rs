@@ -1,6 +1,7 @@
-//! A standby is down while more WAL is written than anybody keeps for its own sake, and meanwhile another node becomes the
+//! A standby is down while more WAL is written than a node keeps without slots, and meanwhile another node becomes the
 //! primary. It comes back and streams from the new primary, which has kept a slot for it; and so on after a failover. A logical
-//! slot that was made to outlive the primary does, with what its subscriber has not read. Who leaves the cluster loses its slot.
+//! failover slot outlives the primary, with the changes that its subscriber has not read. A node that leaves the cluster loses
+//! its slot.
 
 use anyhow::{Result, ensure};
 use lab::{Lab, Node, eventually};
@@ -9,7 +10,7 @@ use crate::operator::{CLONE, another, any_node, pcs, wait_until_idle};
 use crate::replication::{bring_back, forget_failures};
 use crate::trial::{Ending, LIMIT, Trial};
 
-/// What every node is set up with.
+/// The settings of every node.
 const SETTINGS: [(&str, &str); 6] = [
     ("max_slot_wal_keep_size", "1GB"),
     ("wal_keep_size", "0"),
@@ -19,7 +20,7 @@ const SETTINGS: [(&str, &str); 6] = [
     ("sync_replication_slots", "on"),
 ];
 
-/// What belongs to a node and not to its data.
+/// A configuration file that belongs to a node and not to its data.
 const NODE_CONF: &str = "/etc/postgresql/pgsqlms-node.conf";
 
 /// 150 MB of WAL: four times as much is less than a slot may hold back.

@@ -11,13 +11,13 @@ use crate::operator::{CLONE, all_started_at, any_node, pcs};
 use crate::replication::{bring_back, forget_failures};
 use crate::trial::{Ending, LIMIT, Trial};
 
-/// What belongs to a node and not to its data, and a copy of it as it was.
+/// A configuration file that belongs to a node and not to its data, and a copy of its first version.
 const NODE_CONF: [&str; 2] = ["/etc/postgresql/pgsqlms-node.conf", "/etc/postgresql/pgsqlms-node.conf.before"];
 
-/// The certificates that each node trusts: everybody's own.
+/// The certificates that each node trusts: those of all nodes.
 const ROOTS: &str = "/etc/postgresql/roots.crt";
 
-/// What hooks are, and where one writes down how it was called.
+/// The directory of the hooks, and the file in which one records its calls.
 const HOOKS: &str = "/etc/pgsqlms/hooks.d";
 const HOOK_LOG: &str = "/var/lib/postgresql/hooks.log";
 

@@ -11,7 +11,7 @@ use crate::replication::{commits_wait_for, forget_failures};
 use crate::rewinding::{go_on, is_in_the_middle, make_rewinds_stop, make_rewinds_work, notes};
 use crate::trial::{Ending, LIMIT, Return, Trial};
 
-/// What is free on the small disk, in MB: more than what is kept of the data before a rewind.
+/// Free space on the small disk, in MB: more than the evidence before a rewind needs.
 const ROOM: u64 = 400;
 
 pub fn play(lab: &Lab) -> Result<()> {

@@ -1,6 +1,6 @@
 //! Five nodes, and commits wait for one standby only. It dies together with the primary: three nodes have quorum and do not
-//! know which commits were acknowledged, so no node is promoted, and Pacemaker shows why. The standby returns, and now a node is promoted
-//! that holds as much. The next time an operator accepts the loss.
+//! know which commits were acknowledged, so no node is promoted, and Pacemaker shows why. The standby returns, and now a node
+//! is promoted that holds as much. The next time an operator accepts the loss.
 
 use anyhow::{Result, ensure};
 use lab::provision::on_all;

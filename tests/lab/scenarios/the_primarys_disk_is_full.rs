@@ -10,7 +10,7 @@ use crate::operator::{promotions, rebuild};
 use crate::replication::forget_failures;
 use crate::trial::{Ending, Return, Trial};
 
-/// What is free on the small disk, in MB.
+/// Free space on the small disk, in MB.
 const ROOM: u64 = 128;
 
 /// The most rounds of load, each of more than 200 MB of WAL: PostgreSQL writes into the segments that it has before it needs a new one.

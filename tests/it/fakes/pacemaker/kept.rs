@@ -1,4 +1,4 @@
-//! What the cluster keeps: its properties, and the attributes of its nodes.
+//! The state that the cluster keeps: its properties, and the attributes of its nodes.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! What must hold once the troubles are over and the cluster had time.
+//! Invariants once the troubles are over and the cluster had time.
 
 use pgsqlms::location::DirectoryId;
 use pgsqlms::pacemaker::Property;
@@ -61,7 +61,7 @@ fn is_excused(scheduler: &Scheduler, state: &State) -> bool {
         permanent_bar(state, &node.name) || node.full || node.banned || node.broken || node.postgres.unreadable
     };
     let is_synchronous = |node: &crate::fakes::Node| node.postgres.synchronous.required > 0;
-    // What was promised before commits stopped waiting is still to be kept.
+    // Promises from before commits stopped waiting still hold.
     let promised = state.information.properties.contains_key(&Property::Synchronous.of(RESOURCE));
     let synchronous =
         scheduler.cluster.config.synchronous.managed || promised || state.nodes.iter().any(is_synchronous);

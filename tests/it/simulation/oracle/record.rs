@@ -1,4 +1,4 @@
-//! Who writes the record of promotions, and which primaries are adopted by that.
+//! Writers of the record of promotions, and primaries that are adopted by a write.
 
 use pgsqlms::pacemaker::Property;
 use pgsqlms::record::{Promotion, Stage};

@@ -1,4 +1,4 @@
-//! What people do to the cluster's configuration.
+//! People's changes of the cluster's configuration.
 
 use pgsqlms::node::NodeName;
 use pgsqlms::pacemaker::Property;

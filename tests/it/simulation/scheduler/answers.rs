@@ -1,11 +1,11 @@
-//! What Pacemaker makes of an agent's answer.
+//! Pacemaker's reading of an agent's answer.
 
 use pgsqlms::exit::OcfExitCode;
 
 use super::Role;
 use crate::fakes::Ended;
 
-/// What a probe's answer stands for.
+/// The role that a probe's answer stands for, and whether the answer is a failure.
 pub(super) fn probed(ended: &Ended) -> (Role, bool) {
     match ended {
         Ended::Answered(Ok(outcome)) => match outcome.code {

@@ -1,4 +1,4 @@
-//! What happens to the cluster between two turns, and what its operators do.
+//! Events between two turns, and the deeds of operators.
 
 use pgsqlms::pacemaker::{Attribute, Property};
 
@@ -8,7 +8,7 @@ use crate::fakes::{RESOURCE, log};
 use crate::simulation::faults;
 
 impl Scheduler {
-    /// What happens now and then between two turns.
+    /// Random events between two turns.
     pub fn misfortune(&mut self) {
         let chance = self.state().random.below(40);
         match chance {

@@ -1,4 +1,4 @@
-//! What is to be done, and in which order: demote, stop, start, promote, each with its notifications.
+//! A transition's actions in their order: demote, stop, start, promote, each with its notifications.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -30,7 +30,7 @@ impl Plan {
 }
 
 impl Scheduler {
-    /// What would have to be done.
+    /// The actions to run.
     pub(super) fn plan(&self) -> Plan {
         let now = self.state().now;
         let wanted = |node: &usize| self.seen[*node].banned_until <= now && !self.resting.contains(node);
@@ -201,7 +201,7 @@ impl Scheduler {
             (Action::Start | Action::Demote, true) => (Role::Unpromoted, false),
             (Action::Promote, true) => (Role::Promoted, false),
             (Action::Stop, true) => (Role::Stopped, false),
-            // What could not be demoted is stopped next.
+            // Instances that could not be demoted are stopped next.
             (Action::Start | Action::Demote, false) => (Role::Unpromoted, true),
             (_, false) => (Role::Promoted, true),
             (_, true) => (seen.role, seen.failed),
