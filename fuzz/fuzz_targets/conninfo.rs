@@ -1,4 +1,4 @@
-//! Connection strings and URIs. What is read is printed and read back the same, and no secret is shown.
+//! Connection strings and URIs. A parsed value is printed and read back the same, and no secret is shown.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -5,7 +5,7 @@ use libfuzzer_sys::fuzz_target;
 use pgsqlms::operator::check::http;
 use pgsqlms::rules::check::Health;
 
-/// The code of an answer, which must be well formed and say what follows its head.
+/// The code of an answer, which must be well formed and give the length of its body.
 fn checked(answer: &str, without_body: bool) -> u16 {
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();
     let lines: Vec<&str> = head.split("\r\n").collect();

@@ -7,7 +7,7 @@ use pgsqlms::pacemaker::attributes;
 use pgsqlms::pacemaker::cib::Cib;
 use pgsqlms::score::Score;
 
-/// As Pacemaker does: what would end the value or begin markup is written as an entity.
+/// As Pacemaker does: characters that would end the value or begin markup are written as entities.
 fn escaped(text: &str) -> String {
     let escape = |c: char| match c {
         '&' => "&amp;".to_owned(),

@@ -152,8 +152,8 @@ impl Builder {
         self
     }
 
-    /// Brings it up and waits until it has a primary with the virtual address and streaming standbys. What a crashed lab
-    /// of the same name has left behind is removed first.
+    /// Brings it up and waits until it has a primary with the virtual address and streaming standbys. The remains of a
+    /// crashed lab of the same name are removed first.
     pub fn up(self) -> Result<Lab> {
         let mut lab = self.prepare()?;
         match self.bring_up(&mut lab) {
@@ -276,7 +276,7 @@ impl Lab {
     }
 }
 
-/// A node's disk: the tree below, a layer of its own above, and in it what differs from node to node.
+/// A node's disk: the tree below, a layer of its own above, and in it the files that differ from node to node.
 fn make_disk(layout: &Layout, state: &State, node: &Node, all: &[Node]) -> Result<()> {
     let (disk, root, log) = (layout.disk(node.name()), layout.root(node.name()), layout.node_log_dir(node.name()));
     fs::create_dir_all(&root)?;

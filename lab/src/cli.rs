@@ -139,7 +139,7 @@ struct CutArgs {
     /// Only close PostgreSQL's port between the two.
     #[arg(long, requires = "other", conflicts_with_all = ["one_way", "link", "loss"])]
     postgres: bool,
-    /// Only lose what the first sends to the other.
+    /// Only lose packets from the first to the other.
     #[arg(long, requires = "other", conflicts_with_all = ["link", "loss"])]
     one_way: bool,
     /// Unplug the node's cable, which its kernel notices.

@@ -80,7 +80,7 @@ impl WriterConfig {
             nodes: Vec::new(),
             journal: journal.into(),
             clients: 2,
-            // Three servers and the clients share the processors with what is watched.
+            // Three servers and the clients share the processors with the cluster under test.
             pace: Duration::from_millis(20),
             reconnect_pause: Duration::from_millis(10),
             connect_limit: Duration::from_secs(1),
@@ -113,7 +113,7 @@ pub enum ClientError {
     /// No thread or no event loop.
     #[error("cannot start the client")]
     Thread(#[source] std::io::Error),
-    /// A server did not do in time what it must.
+    /// A server did not finish a step in time.
     #[error("waited {} s for {what}: {reason}", limit.as_secs_f32())]
     Late {
         /// The step that failed.
@@ -182,7 +182,7 @@ impl Writer {
         self.journal.acknowledged()
     }
 
-    /// Lets every client finish what it does, a few seconds at most, and hands over all that was recorded.
+    /// Lets every client finish its present commit, a few seconds at most, and hands over all that was recorded.
     pub fn stop(mut self) -> Result<History, ClientError> {
         self.finish()?;
         self.journal.finish()

@@ -102,7 +102,7 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// Reads what crm_mon has printed.
+    /// Reads the output of crm_mon.
     pub fn parse(xml: &str) -> Result<Self> {
         let mut cluster = Self::default();
         let mut reader = Reader::from_str(xml);

@@ -111,7 +111,7 @@ impl Command {
         self.watch(|_| {})
     }
 
-    /// Runs it and wants exit code 0; gives what it printed.
+    /// Runs it and wants exit code 0; returns its output.
     pub fn run(&self) -> Result<String> {
         self.output()?.ok()
     }

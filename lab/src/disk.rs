@@ -13,10 +13,10 @@ use crate::command::Command;
 use crate::env;
 use crate::layout::Layout;
 
-/// Takes memory only for what is on it.
+/// Takes memory only for its files.
 const IN_MEMORY: &str = "size=4G,mode=755";
 
-/// Takes room only for what is on it.
+/// Takes room only for its files.
 const ON_DISK: u64 = 12 << 30;
 
 /// Where the nodes' disks are.

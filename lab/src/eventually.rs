@@ -14,7 +14,7 @@ use crate::interrupt;
 /// How often conditions are looked at.
 const INTERVAL: Duration = Duration::from_millis(100);
 
-/// Asks `attempt` again and again until it succeeds, at most for `limit`. The error says what was awaited and why the
+/// Asks `attempt` again and again until it succeeds, at most for `limit`. The error names the awaited condition and why the
 /// last attempt failed.
 ///
 /// ```

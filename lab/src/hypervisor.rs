@@ -127,7 +127,7 @@ impl Server {
         Ok(())
     }
 
-    /// Carries out what the fence agent asks; gives what to answer after `ok`.
+    /// Runs the fence agent's request. Returns the answer after `ok`.
     fn act(&self, question: &str) -> Result<String> {
         let (action, name) = question.split_once(' ').unwrap_or((question, ""));
         match action {

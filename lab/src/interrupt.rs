@@ -1,4 +1,4 @@
-//! Ctrl-C, or a plain kill: what this process has made is removed before it ends.
+//! Ctrl-C, or a plain kill: labs and other objects of this process are removed before it ends.
 
 use std::path::PathBuf;
 use std::sync::{Mutex, Once, OnceLock, PoisonError};
@@ -30,7 +30,7 @@ const LAST_GASP: Duration = Duration::from_millis(300);
 pub enum Mine {
     /// A lab.
     Lab(Layout),
-    /// A process that removes what it has made when it gets SIGTERM.
+    /// A process that removes its objects when it gets SIGTERM.
     Process(Pid),
     /// A distribution tree that is not finished, and the processes that make it.
     Tree(PathBuf, Cgroup),
@@ -77,8 +77,8 @@ pub fn unregister(mine: &Mine) {
     lock().retain(|other| other != mine);
 }
 
-/// Does not return once the process was interrupted: the calling thread would otherwise make again what is being removed,
-/// or blame the cluster for its disappearance. Called wherever a program is started or something is waited for.
+/// Does not return once the process was interrupted: the calling thread would otherwise make an object again that is being
+/// removed, or blame the cluster for its disappearance. Called wherever a program is started or something is waited for.
 pub fn hold() {
     while REMOVER.get().is_some_and(|remover| *remover != thread::current().id()) {
         thread::park();

@@ -85,7 +85,7 @@ fn read(node: &Node, from: u64) -> Result<Vec<Entry>> {
     node.run(&argv).map(|text| parse(node.name(), &text))
 }
 
-/// Reads what `journalctl --output=json` printed. Lines that are no text of a program are left out.
+/// Reads the output of `journalctl --output=json`. Entries without text are left out.
 fn parse(node: &str, text: &str) -> Vec<Entry> {
     text.lines().filter_map(|line| entry(node, &serde_json::from_str(line).ok()?)).collect()
 }

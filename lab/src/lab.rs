@@ -126,7 +126,7 @@ impl Lab {
         &self.network
     }
 
-    /// Breaks something in the network, in addition to what is broken already.
+    /// Breaks something in the network, in addition to earlier cuts.
     pub fn cut(&self, cut: &Cut) -> Result<()> {
         self.network.cut(cut)
     }

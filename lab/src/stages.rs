@@ -107,7 +107,7 @@ pub struct Stages {
     stamps: Vec<Stamp>,
 }
 
-/// Every outage of a history whose moments count from `began`, one table for each fault, from what the nodes have logged.
+/// Every outage of a history whose moments count from `began`, one table for each fault, from the nodes' logs.
 pub fn of(history: &History, began: u64, entries: &[Entry]) -> Vec<Stages> {
     let acknowledged = history.attempts.iter().filter(|attempt| attempt.outcome == Outcome::Ok);
     let acknowledged: Vec<&Attempt> = acknowledged.collect();
@@ -163,7 +163,7 @@ fn description(kind: Kind, node: About<'_>) -> String {
     node.map_or_else(|| what.to_owned(), |node| format!("{node}: {what}"))
 }
 
-/// A line for each stage: when, how long after the one before, what.
+/// A line for each stage: its time, how long after the one before, its name.
 impl fmt::Display for Stages {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.title)?;

@@ -1,5 +1,5 @@
-//! Each action, killed before each of its calls to the outside, and with each of its calls failing: what is left behind is
-//! what the next action accepts.
+//! Each action, killed before each of its calls to the outside, and with each of its calls failing: the next action
+//! accepts the state that is left.
 
 /// Nodes that Pacemaker does not promote.
 mod barred;
@@ -73,7 +73,7 @@ fn elect(cluster: &Cluster, node: usize, transition: &Transition) {
     done(cluster, &job(node, Action::Monitor, &Transition::default()));
 }
 
-/// Of each node, once all has come to rest: what runs, and its score. Of `teller` also whether its vote is there.
+/// Of each node, once all has come to rest: its server, and its score. Of `teller` also whether its vote is there.
 fn seen(cluster: &Cluster, teller: Option<usize>) -> String {
     wait(cluster);
     let state = cluster.state.borrow();
@@ -113,7 +113,7 @@ enum Next {
     Recover,
 }
 
-/// One row: where it happens, the action, and what runs in the end.
+/// One row: where it happens, the action, and the state at the end.
 struct Case {
     situation: fn() -> Cluster,
     job: Job,
@@ -121,7 +121,7 @@ struct Case {
 }
 
 impl Case {
-    /// How the action ends and what then runs, undisturbed; and how many calls it makes.
+    /// How the action ends and the state after it, undisturbed; and how many calls it makes.
     fn undisturbed(&self) -> (String, u32) {
         let cluster = (self.situation)();
         let ended = word(&cluster.run(&self.job));

@@ -1,11 +1,11 @@
-//! The agent typed on a command line, without what Pacemaker and its tools set.
+//! The agent typed on a command line, without the environment that Pacemaker and its tools set.
 
 use pgsqlms::exit::OcfExitCode::*;
 
 use crate::run::Test;
 use crate::throwaway::Instance;
 
-/// The actions that change something, and what the refusal names instead.
+/// The actions that change something, and the commands that the refusal names instead.
 const CHANGES: [(&str, &str); 5] = [
     ("start", "`pcs resource enable RESOURCE-clone`"),
     ("stop", "`pcs resource disable RESOURCE-clone`"),

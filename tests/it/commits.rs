@@ -8,7 +8,7 @@ use crate::run::{is_root, skip};
 use crate::throwaway::eventually;
 
 const WEAK: [(&str, &str); 6] = [
-    // The setting, and what the monitor says of it.
+    // The setting, and the monitor's reason.
     (
         "ALTER ROLE app SET synchronous_commit = remote_write",
         "synchronous_commit=remote_write for role app: a standby may lose acknowledged commits with its power; reset it, \

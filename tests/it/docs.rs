@@ -14,13 +14,13 @@ use tempfile::TempDir;
 
 use crate::run::{CODES, repository};
 
-/// A file of the documentation: its path in the repository, and what it says.
+/// A file of the documentation: its path in the repository, and its text.
 struct Document {
     path: PathBuf,
     text: String,
 }
 
-/// All Markdown that is the user's, and what contributors read.
+/// All Markdown that is the user's, and the contributors'.
 fn documents() -> Vec<Document> {
     let mut paths = markdown_in(&repository(""), 0);
     for (directory, depth) in [("docs", 9), ("vagrant", 0), ("pcs-examples", 0)] {
@@ -194,7 +194,7 @@ fn the_examples_differ_by_the_address() {
     assert_eq!(without, made("3nodes-vip.sh").into_iter().map(follows).collect::<Vec<_>>());
 }
 
-/// The first configuration rewinds: what that takes is granted by the page and by the scripts that it refers to.
+/// The first configuration rewinds: the required functions are granted by the page and by the scripts that it refers to.
 #[test]
 fn the_preparation_grants_the_functions_that_pg_rewind_calls() {
     let script = std::fs::read_to_string(repository("vagrant/provision/postgresql-primary.sh")).unwrap();

@@ -53,7 +53,7 @@ pub struct Node {
     pub name: NodeName,
     /// It has power and runs the cluster's software.
     pub on: bool,
-    /// How often it was switched on: what ran before that is gone.
+    /// How often it was switched on: earlier processes are gone.
     pub boots: u32,
     /// The side of a network partition it is on; usually all are on side 0.
     pub side: u8,
@@ -99,7 +99,7 @@ pub struct State {
     pub handed_over: Option<usize>,
     /// An operator has run `forget-history`, and no node was promoted since.
     pub forgotten: bool,
-    /// Data was replaced or a node renamed: what was promised under synchronous replication may not be provable any more.
+    /// Data was replaced or a node renamed: promises of synchronous replication may not be provable any more.
     pub unprovable: bool,
     /// There is another database than the one on record.
     pub unsettled: bool,
@@ -132,7 +132,7 @@ pub struct State {
     pub story: Option<Vec<String>>,
     /// Checks a promotion by an agent at the moment at which it takes effect.
     pub on_promotion: fn(&mut State, usize),
-    /// Checks what an agent has written into the record of promotions.
+    /// Checks an agent's entry in the record of promotions.
     pub on_record: fn(&mut State, usize),
     /// Since when nothing has gone wrong, if that is since before the election that is going on.
     pub calm_since: Option<Duration>,
@@ -231,7 +231,7 @@ impl State {
         (self.calm_since, self.ended, self.handed_over) = (None, None, None);
     }
 
-    /// Cuts a node's power. What it had in memory is gone, and so are its transient attributes.
+    /// Cuts a node's power. Its memory is gone, and so are its transient attributes.
     pub fn power_off(&mut self, node: usize) {
         self.nodes[node].on = false;
         self.crash(node);

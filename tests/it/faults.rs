@@ -15,7 +15,7 @@ use stage::Stage;
 mod hanging;
 /// Faults of an instance.
 mod injection;
-/// An instance, what was done to it and how that is undone.
+/// An instance, its faults and how they are undone.
 mod stage;
 /// Faults around an instance.
 mod surroundings;
@@ -71,7 +71,7 @@ fn every_fault_is_answered_as_the_table_says() {
     assert!(wrong.is_empty(), "{} of {} faults:\n{}", wrong.len(), cases.len(), wrong.join("\n"));
 }
 
-/// Plays a case to its end; what was not as it should be.
+/// Plays a case to its end. Returns the mistakes.
 fn play(case: &Case) -> Vec<String> {
     let mut stage = Stage::set(case);
     let mut wrong = Vec::new();

@@ -152,7 +152,7 @@ fn a_monitor_completes_the_switch_to_a_new_primary_and_names_obstacles() {
     };
     broken(&before.replace("include_if_exists", "# include_if_exists"), "must be the last line of postgresql.conf");
     broken(&format!("{before}primary_conninfo = 'host=/later'\n"), "postgresql.conf, line ");
-    // A server that uses none of its files goes on with what it has.
+    // A server that uses none of its files goes on with its present settings.
     std::fs::remove_file(standby.data().join("pgsqlms.conf")).unwrap();
     reload("SELECT 1");
     // The postmaster reads the files some time after the reload.

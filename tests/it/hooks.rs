@@ -35,7 +35,7 @@ impl Hooks {
         self.instance.agent(action).parameter("hooks", self.path(""))
     }
 
-    /// The notification that comes after an action on this node; what it has said.
+    /// The notification that comes after an action on this node.
     fn after(&self, action: &str) -> Test {
         self.agent("notify")
             .meta("notify_type", "post")

@@ -85,7 +85,7 @@ fn a_crashed_primary_is_stopped_and_comes_back_as_a_standby() {
     assert_eq!(instance.sql("SELECT count(*) FROM kept"), "1");
 }
 
-/// After a power cut the new postmaster may well get the old one's number. What the old one had written there, that it is ready,
+/// After a power cut the new postmaster may well get the old one's number. The old one's note there that it is ready
 /// would be taken for the new one's word.
 #[test]
 fn the_files_of_a_dead_postmaster_are_gone_before_the_next_one_starts() {
@@ -104,7 +104,7 @@ fn the_files_of_a_dead_postmaster_are_gone_before_the_next_one_starts() {
 }
 
 #[test]
-fn a_crashed_standby_is_no_failed_primary() {
+fn a_crashed_standby_is_not_a_failed_primary() {
     let Some(instance) = Instance::new() else { return };
     instance.start();
     instance.crash();

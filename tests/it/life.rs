@@ -1,4 +1,4 @@
-//! Life is not a login: what keeps the agent's session out of a real instance makes that neither dead nor unfit to be promoted.
+//! Life is not a login: an instance that the agent cannot log in to is neither dead nor unfit to be promoted.
 
 /// Storage that stands still.
 mod storage;
@@ -53,7 +53,7 @@ fn is_primary(instance: &Instance) -> bool {
     String::from_utf8(output.stdout).unwrap().contains("in production")
 }
 
-/// Monitors as Pacemaker does by default; what comes back.
+/// Monitors as Pacemaker does by default. Returns the reason.
 #[track_caller]
 fn monitor(instance: &Instance, code: OcfExitCode) -> String {
     let began = Instant::now();
@@ -74,7 +74,7 @@ fn works_with(settings: &str) -> Option<Instance> {
 }
 
 #[test]
-fn slow_logins_are_no_death() {
+fn slow_logins_are_not_a_failure() {
     let Some(instance) = works_with("post_auth_delay = 4\n") else { return };
     let reason = monitor(&instance, DegradedPromoted);
     assert!(reason.contains("did not let the agent in within"), "{reason}");
@@ -84,7 +84,7 @@ fn slow_logins_are_no_death() {
 }
 
 #[test]
-fn a_lock_on_a_catalog_is_no_death() {
+fn a_lock_on_a_catalog_is_not_a_failure() {
     let Some(instance) = Instance::new() else { return };
     instance.promote();
     let started = instance.postmaster();

@@ -114,7 +114,7 @@ impl Members {
         self.act_for(number, transition, None, work)
     }
 
-    /// Lets the agent of the node of this number take part in what others do.
+    /// Lets the agent of the node of this number take part in other nodes' actions.
     pub(crate) fn notified(&self, number: usize, notification: Notification) {
         let transition = notification.transition.clone();
         self.act_for(number, &transition, Some(notification), |agent| notify::run(agent).unwrap());

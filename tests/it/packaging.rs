@@ -122,7 +122,7 @@ fn places_can_be_chosen() {
     }
 }
 
-/// There is one list of packages to install; the lab only says what it misses.
+/// There is one list of packages to install; the lab only reports missing ones.
 #[test]
 fn every_package_that_the_lab_needs_is_installed_for_it() {
     let script = std::fs::read_to_string(repository(".ci/packages")).unwrap();

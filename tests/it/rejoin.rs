@@ -218,7 +218,7 @@ fn a_rewind_may_be_killed_at_any_moment() {
             expect(&refused, GenericError);
             assert!(refused.reason.contains("it is half rewound and there is no primary"), "{refused:?}");
             assert_eq!(pair.old.processes(), 0);
-            // A loss of power may take what was written last, and leave longer files.
+            // A loss of power may take the last writes, and leave longer files.
             let started = pair.run(start());
             expect(&started, Success);
         }

@@ -34,7 +34,7 @@ pub(crate) fn skip(why: &str) {
     say_skipped(why);
 }
 
-/// Says the same where this release of the distribution has not got what it takes. `make test` allows that: the lab tests it on
+/// Says the same where this release of the distribution lacks a requirement. `make test` allows that: the lab tests it on
 /// a newer one.
 pub(crate) fn say_skipped(why: &str) {
     let _ = writeln!(std::io::stderr(), "SKIPPED, NOT TESTED: {why}");

@@ -6,7 +6,7 @@ use pgsqlms::score::Score;
 
 use cluster::{Cluster, new, running};
 
-/// The cluster, and what happens to it.
+/// The cluster, and events in it.
 mod cluster;
 
 const SIMULATOR: &str = "/usr/sbin/crm_simulate";

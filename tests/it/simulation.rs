@@ -1,5 +1,5 @@
 //! Whole lives of clusters, in memory: three to five nodes, the agent's real actions on modelled instances, a small model
-//! of Pacemaker, and faults at every point. What must hold is looked at all the time; a seed makes a life repeatable.
+//! of Pacemaker, and faults at every point. Invariants are checked all the time; a seed makes a life repeatable.
 
 #![allow(unreachable_pub)]
 
@@ -140,14 +140,14 @@ fn first_wrong(seeds: Range<u64>, planted: Option<Planted>, meant: &[&str]) -> O
     Some(first.into_inner()).filter(|first| *first < u64::MAX)
 }
 
-/// Everything that happened in a life, and what was wrong with it.
+/// All events of a life, and its violations.
 fn story(seed: u64, planted: Option<Planted>) -> String {
     let life = live(seed, planted, true);
     let wrong = life.violations.join("\n");
     format!("{}\n\nseed {seed} (SEED={seed} cargo test one_seed -- --nocapture):\n{wrong}", life.story.join("\n"))
 }
 
-/// Says what people do not do in the lives that are led, past what hides the output of tests that pass.
+/// Prints the deeds that the lives leave out, past the capture of the output of tests that pass.
 fn print_deeds_left_out() {
     for (deed, seed, why) in people::LEFT_OUT {
         _ = writeln!(std::io::stderr(), "LEFT OUT of the usual lives: {deed:?}: {why} (DEEDS={deed:?} SEED={seed})");

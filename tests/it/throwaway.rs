@@ -173,7 +173,7 @@ impl Instance {
         self.pids().len()
     }
 
-    /// The processes that work in the data directory. What has ended and was not reaped has no directory any more.
+    /// The processes that work in the data directory. A zombie has no directory any more.
     pub(crate) fn pids(&self) -> Vec<Pid> {
         // It may be another one by now, or one that something else has made.
         self.inodes.borrow_mut().extend(inode(&self.data()));
@@ -204,7 +204,7 @@ impl Instance {
         PathBuf::from(format!("/run/pgsqlms/{}.{extension}", self.name()))
     }
 
-    /// Lets what the monitors have noted, if they have, have been so for a minute more.
+    /// Moves a recorded beginning, if the monitors have one, a minute into the past.
     pub(crate) fn a_minute_passes(&self, extension: &str) {
         let Ok(noted) = std::fs::read_to_string(self.note(extension)) else { return };
         let (since, seen) = noted.split_once(' ').unwrap();

@@ -131,7 +131,7 @@ fn a_standby_that_has_followed_a_promotion_is_on_its_timeline_however_little_is_
     eventually("the standby to replay what was written on the new timeline", || {
         standby.sql("SELECT count(*) FROM later") == "1"
     });
-    // The new primary writes by itself, too: the checkpoint after its promotion, and what is running every 15 s.
+    // The new primary writes by itself, too: the checkpoint after its promotion, and the running transactions every 15 s.
     eventually("two votes with nothing written between them", || {
         let found = vote_within(standby, 0);
         assert_eq!(found.timeline(), Timeline(old.0 + 1), "{found}");

@@ -216,7 +216,7 @@ fn a_missing_cluster_is_not_explained() {
 
 /// Only root can find out that Pacemaker does not run.
 #[test]
-fn where_there_is_no_cluster_it_is_said() {
+fn why_without_a_cluster_names_the_obstacle() {
     let ended = Test::new(["why"]).without("OCF_RESOURCE_INSTANCE").run();
     let (code, words) = if is_root() { (2, "(cause 1 of 13)") } else { (3, "the cluster cannot be seen: needs root") };
     assert!(ended.code == code && ended.stdout.contains(words), "{ended:?}");

@@ -1,5 +1,5 @@
 //! Scenarios on several labs at once, because a lab mostly waits. A lane is a process of this program with a lab of its own
-//! that plays one scenario after the other, so that what is said of a scenario stays together.
+//! that plays one scenario after the other, so that the output of a scenario stays together.
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdout, Command, Stdio};
@@ -18,7 +18,7 @@ use crate::stage::{Place, Stage};
 /// The argument that makes a process a lane.
 pub const LANE: &str = "--lane";
 
-/// Ends what a lane says of a scenario.
+/// Ends a lane's output of a scenario.
 const PASSED: &str = "=== passed";
 const FAILED: &str = "=== failed";
 
@@ -105,7 +105,7 @@ impl Lane {
         Ok(Self { process, says, mine })
     }
 
-    /// Has it play a scenario, and shows what it said once it has ended; nothing when it is the process that has ended.
+    /// Has it play a scenario, and shows its output once it has ended; nothing when it is the process that has ended.
     fn passes(&mut self, scenario: &Scenario) -> Option<bool> {
         let asked = self.process.stdin.as_mut().map(|stdin| writeln!(stdin, "{}", scenario.name));
         let (mut shown, mut passed) = (String::new(), None);

@@ -1,4 +1,4 @@
-//! Promotions by hand beside a primary, and what must become of them.
+//! Promotions by hand beside a primary, and their required results.
 
 use std::time::Duration;
 
@@ -144,7 +144,7 @@ pub fn with_a_virtual_address(lab: &Lab) -> Result<()> {
     Ok(())
 }
 
-/// The agent as a person types it, without what Pacemaker passes.
+/// The agent as a person types it, without Pacemaker's environment.
 pub fn typed_promote(node: &Node) -> Vec<String> {
     let pgdata = format!("OCF_RESKEY_pgdata={}", node.pgdata());
     ["env", "OCF_ROOT=/usr/lib/ocf", &pgdata, AGENT, "promote"].map(str::to_owned).to_vec()

@@ -68,7 +68,7 @@ pub fn received(standby: &Node) -> Result<String> {
     standby.psql("SELECT pg_last_wal_receive_lsn()")
 }
 
-/// Waits until a standby has received what the primary has flushed by now.
+/// Waits until a standby has received all WAL that the primary has flushed by now.
 pub fn receives_all_of(standby: &Node, primary: &Node) -> Result<()> {
     let flushed = primary.psql("SELECT pg_current_wal_flush_lsn()")?;
     eventually(LIMIT, &format!("{} to receive what {} has flushed", standby.name(), primary.name()), || {

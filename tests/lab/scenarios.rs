@@ -221,7 +221,7 @@ pub fn campaign() -> Vec<Scenario> {
     ]
 }
 
-/// Trixie is what everything is played on; other releases are named.
+/// Scenarios are played on trixie; names contain other releases.
 fn name(scenario: &str, suite: &str) -> String {
     if suite == "trixie" { scenario.to_owned() } else { format!("{scenario}_on_{suite}") }
 }

@@ -16,7 +16,7 @@ pub fn of(layout: &Layout) -> Result<Vec<String>> {
     Ok(traces)
 }
 
-/// Fails when a lab has anything on the machine, apart from what one of these words is part of.
+/// Fails when a lab has anything on the machine, apart from objects that contain one of these words.
 pub fn none_but(layout: &Layout, accepted: &[String]) -> Result<()> {
     let mut left = of(layout)?;
     left.retain(|trace| !accepted.contains(trace));

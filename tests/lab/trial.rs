@@ -69,7 +69,7 @@ pub struct Ending<'a> {
 pub enum Return {
     /// As a standby of the new primary.
     Streaming,
-    /// Not at all, for a reason that Pacemaker shows: it holds what the new primary never had.
+    /// Not at all, for a reason that Pacemaker shows: it holds WAL that the new primary never had.
     KeptOut,
 }
 
@@ -111,7 +111,7 @@ impl<'a> Trial<'a> {
         action().with_context(|| what.to_owned())
     }
 
-    /// A person promotes a standby beside the primary. What this server acknowledges is that person's doing: it promises
+    /// A person promotes a standby beside the primary. Acknowledgements of this server are that person's doing: it promises
     /// nothing, and is not held against the agent.
     pub fn promote_by_hand(&self, standby: &Node) -> Result<()> {
         let started = standby.psql("SELECT (extract(epoch FROM pg_postmaster_start_time()) * 1000000)::bigint")?;
@@ -169,7 +169,7 @@ impl<'a> Trial<'a> {
         Ok(self.lab.fencings()?.into_iter().skip(self.fencings_before).map(|fencing| fencing.node).collect())
     }
 
-    /// Waits for a healthy cluster and proves what must always hold.
+    /// Waits for a healthy cluster and proves the invariants.
     pub fn end(self, ending: &Ending<'_>) -> Result<()> {
         let primary = wait_until_whole(self.lab)?;
         self.writes_go_on()?;

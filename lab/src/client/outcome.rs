@@ -64,7 +64,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cancelled_wait_for_a_standby_is_no_acknowledgement() {
+    fn a_cancelled_wait_for_a_standby_is_not_an_acknowledgement() {
         let warning = "canceling wait for synchronous replication due to user request".to_owned();
         assert_eq!(of_success(&[warning]), Info);
         assert_eq!(of_success(&[]), Outcome::Ok);

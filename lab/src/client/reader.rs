@@ -45,7 +45,7 @@ pub fn read_rows(access: &Access, host: &str, limit: Duration) -> Result<Vec<Row
     })
 }
 
-/// Looks at all nodes once every standby has replayed what the primary has now, or `limit` is over.
+/// Looks at all nodes once every standby has replayed the primary's present WAL, or `limit` is over.
 ///
 /// No client may write meanwhile. [`Nodes::differences`] shows whether all is well. A node that does not answer within
 /// `limit` is an error. The role must be allowed to read `pg_stat_wal_receiver` (`pg_monitor`).

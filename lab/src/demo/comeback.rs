@@ -15,11 +15,11 @@ use crate::node::Node;
 
 const POSTGRES_LOG: &str = "/var/log/postgresql/postgresql.log";
 
-/// Where the agent keeps what a rewind drops: a directory for each rewind, with a summary for people in it.
+/// The agent's evidence of rewinds: a directory for each rewind, with a summary for people in it.
 const EVIDENCE: &str = "/var/lib/pgsqlms/pgsqld";
 const SUMMARY: &str = "summary.txt";
 
-/// So many lines of a summary show what it is about.
+/// The number of lines of a summary that are shown.
 const FIRST_LINES: usize = 6;
 
 impl Show<'_> {

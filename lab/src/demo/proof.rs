@@ -28,7 +28,7 @@ pub(super) fn acknowledged_by(history: &History, at: Moment) -> Option<String> {
 }
 
 impl Show<'_> {
-    /// Ends the writing, and holds the client's record against what the nodes hold.
+    /// Ends the writing, and compares the client's record with the nodes' rows.
     pub(super) fn prove(&mut self) -> Result<()> {
         let history = self.writer.take().context("the client has stopped")?.stop()?;
         self.story.chapter("Proof: what the clients remember against what the nodes hold");

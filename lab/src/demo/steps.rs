@@ -44,7 +44,7 @@ impl Journals {
         sorted(vec![self.state(node, "member", format!("{node} is a member again"))?, started])
     }
 
-    /// The agent's last words on a node about what commits wait for.
+    /// The agent's last log line on a node about synchronous commits.
     pub(super) fn promise(&self, node: &str) -> Option<String> {
         let said = self.words(node).map(|entry| entry.text().to_owned());
         said.filter(|message| message.starts_with("synchronous replication: ")).last()
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failed_operation_is_no_step() {
+    fn a_failed_operation_is_not_a_step() {
         let journals =
             journals("1 srv2 pacemaker-controld notice: Result of promote operation for pgsqld on srv2: error");
         let error = journals.failover("srv1", "srv2").unwrap_err();

@@ -1,4 +1,4 @@
-//! The account of commits: what was acknowledged, against what is there.
+//! The account of commits: the acknowledged ones against the rows that are there.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,4 +1,4 @@
-//! The words of a journal: what happened, when, and on which instance.
+//! The entries of a journal: an event, its time, and its instance.
 
 use std::fmt;
 use std::time::Duration;

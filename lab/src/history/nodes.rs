@@ -23,7 +23,7 @@ pub struct NodeState {
     pub digest: String,
 }
 
-/// All nodes, looked at once the standbys had replayed what the primary had, or had been waited for long enough.
+/// All nodes, looked at once the standbys had replayed the primary's WAL, or had been waited for long enough.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Nodes {
     /// Each of them.

@@ -1,7 +1,7 @@
 //! Were there ever two primaries? Judged by acknowledged writes alone, on the client's one clock.
 //!
 //! A client cannot see the instant at which a server accepts a write, only that it lies between sending and acknowledgement.
-//! Every comparison here takes the side that proves least, so what is reported did happen.
+//! Every comparison here takes the side that proves least, so a reported overlap did happen.
 
 use std::collections::BTreeMap;
 use std::fmt;

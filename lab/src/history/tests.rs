@@ -1,4 +1,4 @@
-//! Each row of a table is a small history and what it proves; most are histories of something that went wrong, because
+//! Each row of a table is a small history and its findings; most are histories of something that went wrong, because
 //! a checker that never fails proves nothing.
 
 use super::*;
@@ -6,7 +6,7 @@ use super::*;
 /// Two primaries.
 mod primaries;
 
-/// `ok`, `fail` or `info` and the number, with `<n` for what it saw before: `1ok 2ok<1 3info`. Client 1.
+/// `ok`, `fail` or `info` and the number, with `<n` for the commit that it saw before: `1ok 2ok<1 3info`. Client 1.
 fn attempts(text: &str) -> Vec<Attempt> {
     text.split_whitespace().map(attempt).collect()
 }
@@ -121,8 +121,8 @@ outage_tables! {
     one_commit:                     "10"                               => "none";
     longest_of_three:               "0 10 900 910 2990"                => "2080";
     order_of_recording_is_nothing:  "910 0 2990 10 900"                => "2080";
-    late_start_is_no_outage:        "2500 2600 2990"                   => "390";
-    a_quiet_end_is_no_outage:       "0 10 20"                          => "10";
+    a_late_start_is_not_an_outage:        "2500 2600 2990"                   => "390";
+    a_quiet_end_is_not_an_outage:       "0 10 20"                          => "10";
     never_back:                     "0 10 20 ..."                      => "2980...";
     never_back_after_a_fault:       "0 10 cut15 ..."                   => "2990... cut=2990...";
     one_fault:                      "0 10 cut15 1945 1950 2990"        => "1935 cut=1935";

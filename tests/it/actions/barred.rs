@@ -4,7 +4,7 @@ use pgsqlms::pacemaker::Property;
 
 use super::*;
 
-/// srv2 lacks what srv3 has confirmed, and the primary is lost.
+/// srv2 lacks commits that srv3 has confirmed, and the primary is lost.
 fn ahead() -> Cluster {
     let cluster = running();
     cluster.state.borrow_mut().nodes[1].linked = false;

@@ -3,7 +3,7 @@
 
 use super::*;
 
-/// The names of what an action changes in the CIB.
+/// The names of the attributes and properties that an action changes in the CIB.
 fn written((situation, job): (fn() -> Cluster, Job)) -> String {
     let cluster = situation();
     let ended = cluster.run(&job);
@@ -41,7 +41,7 @@ fn notified() -> Cluster {
     cluster
 }
 
-/// As after srv3 was stopped: the primary has made lasting what it has left.
+/// As after srv3 was stopped: the primary has made the record of the stop permanent.
 fn kept() -> Cluster {
     let cluster = notified();
     done(&cluster, &job(0, Action::Monitor, &none()));
@@ -115,7 +115,7 @@ fn the_next_monitor_sets_the_score_that_a_demotion_could_not() {
     assert_eq!(cluster.state.borrow().violations, Vec::<String>::new());
 }
 
-/// Everything is stopped cleanly, and all machines are switched off: what the stops have left in private attributes is gone with
+/// Everything is stopped cleanly, and all machines are switched off: the private attributes of the stops are gone with
 /// the last attribute daemon. Any two nodes form a cluster again, from their data directories.
 #[test]
 fn any_two_nodes_go_on_after_everything_was_switched_off() {

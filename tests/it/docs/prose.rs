@@ -1,4 +1,4 @@
-//! README and what is read in trouble are short and plain: a person reads them tired, and in a foreign language.
+//! README and the pages for trouble are short and plain: a person reads them tired, and in a foreign language.
 
 use std::path::Path;
 
@@ -11,7 +11,7 @@ const LONGEST: usize = 25;
 const HEADINGS: [&str; 7] =
     ["When you need this", "What happens", "Before", "Do it", "Check it", "If it goes wrong", "Undo"];
 
-/// The sentences of a Markdown text. Code in a sentence counts as one word; blocks of code and marks are no sentences; a table's
+/// The sentences of a Markdown text. Code in a sentence counts as one word; blocks of code and marks do not count; a table's
 /// cell and an item of a list end one.
 fn sentences(text: &str) -> Vec<String> {
     let mut paragraphs = vec![String::new()];

@@ -88,7 +88,7 @@ fn a_real_primary_is_examined_without_a_cluster() {
     assert!(!ended.stdout.contains("PostgreSQL on ") && !ended.stdout.contains("the machine "), "{ended:?}");
     let json: serde_json::Value = serde_json::from_str(&run(&["--json"]).stdout).unwrap();
     let found = |id: &str| json["findings"].as_array().unwrap().iter().any(|it| it["id"] == id);
-    // Instances of these tests forget what they have written, and listen nowhere.
+    // Instances of these tests have fsync off, and listen nowhere.
     assert!(found("fsync") && found("listen-addresses"), "{json}");
     let checks = json["checks"].as_u64().unwrap();
     assert!(json["version"] == 1 && checks > 40, "{json}");

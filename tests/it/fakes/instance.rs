@@ -128,7 +128,7 @@ impl Instance {
     }
 }
 
-/// Lets every instance do what is due.
+/// Lets every instance take its due steps.
 pub fn proceed(state: &mut State) {
     for node in 0..state.nodes.len() {
         write(state, node);

@@ -1,4 +1,4 @@
-//! Attributes, properties and members, and what may go wrong with them.
+//! Attributes, properties and members, and their faults.
 
 /// Attributes on their way from and to an agent.
 mod arriving;
@@ -76,7 +76,7 @@ struct Write {
 }
 
 impl Information {
-    /// Lets what is due arrive.
+    /// Lets due changes arrive.
     pub fn deliver(&mut self, now: Duration) {
         if self.underway.iter().all(|write| write.due > now) {
             return;

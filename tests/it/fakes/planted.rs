@@ -3,7 +3,7 @@
 /// Planted bugs: each is one that PAF has, or that this agent must not have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Planted {
-    /// PAF #225: a vote is what was received since the standby was started.
+    /// PAF #225: a vote counts only WAL received since the standby was started.
     VotesWithReceivedOnly,
     /// A vote for which not all WAL was read counts as one for which it was.
     CutVotesAreExact,

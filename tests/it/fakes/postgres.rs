@@ -273,7 +273,7 @@ impl Postgres for FakePostgres<'_> {
             if postgres.process != Process::None {
                 return None;
             }
-            // As the real one does: what stands for others' numbers goes, unless a timeline that leads on comes after.
+            // As the real one does: placeholders for others' timelines go, unless a timeline that leads on comes after.
             while let Some(filler) = postgres.fillers.last().copied().filter(|it| postgres.timelines.last() == Some(it))
             {
                 postgres.fillers.remove(&filler);

@@ -82,7 +82,7 @@ fn connect(state: &mut State, node: usize, primary: usize) {
     let retry_at = state.now + Duration::from_secs(5);
     let following = follows(state, node, sender);
     let end = state.nodes[node].postgres.end;
-    // Such a standby receives what does not continue its WAL, and gives up, again and again.
+    // Such a standby receives WAL that does not continue its own, and gives up, again and again.
     let garbled = following && state.wal.differs_by_hand(end, sender);
     let is_same = state.wal.branch(end.branch).system == state.wal.branch(sender.branch).system;
     let histories: Vec<u32> = state.wal.way(sender).map(|at| state.wal.branch(at.branch).timeline).collect();

@@ -1,4 +1,4 @@
-//! Agents at work: what Pacemaker has them do, and how they end.
+//! Agents at work: their jobs from Pacemaker, and how they end.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
@@ -72,7 +72,7 @@ pub enum Ended {
 
 struct KilledHere;
 
-/// One agent at work: what its calls go through.
+/// One agent at work: the interface that its calls go through.
 pub struct Run<'a> {
     pub cluster: &'a Cluster,
     pub node: usize,

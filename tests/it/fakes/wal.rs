@@ -134,7 +134,7 @@ impl Wal {
         !self.holds(tip, end)
     }
 
-    /// The end of what a standby at `end` and a primary at `primary` have in common by PostgreSQL's numbers, as a branch
+    /// The end of the WAL that a standby at `end` and a primary at `primary` have in common by PostgreSQL's numbers, as a branch
     /// of the primary's; none if the primary would refuse to send from there.
     pub fn following(&self, end: Position, primary: Position) -> Option<usize> {
         let Branch { timeline, system, .. } = self.0[end.branch];

@@ -15,7 +15,7 @@ use super::stage::Stage;
 use super::{hanging, surroundings};
 use crate::throwaway::{Instance, Succeeds, as_user, eventually};
 
-/// Does what one line of the table says.
+/// Injects the fault of one line of the table.
 pub(super) fn inject(stage: &mut Stage, line: &str) {
     let (name, rest) = line.split_once(": ").unwrap_or((line, ""));
     let rest = stage.expanded(rest);
@@ -220,7 +220,7 @@ fn reload(stage: &Stage) {
     std::thread::sleep(Duration::from_millis(300));
 }
 
-/// `FILE TEXT` in the data directory, instead of what it held.
+/// `FILE TEXT` in the data directory, instead of its former content.
 fn write(stage: &mut Stage, rest: &str) {
     let (name, text) = rest.split_once(' ').unwrap_or((rest, ""));
     let path = stage.data().join(name);

@@ -21,7 +21,7 @@ fn cover(stage: &mut Stage, what: &Path, at: &Path) {
     stage.undo.push(Box::new(move |_| Command::new("umount").arg(at).success()));
 }
 
-/// The name service answers at once for what is in files, and never for anything else.
+/// The name service answers at once for entries in files, and never for anything else.
 pub(super) fn hanging_name_service(stage: &mut Stage) {
     let directories = ["/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/lib64", "/lib64", "/usr/lib"];
     let mut places = directories.map(|directory| Path::new(directory).join("libnss_hesiod.so.2")).into_iter();

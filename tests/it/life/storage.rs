@@ -108,16 +108,16 @@ const HANGS: &str = "SELECT pg_current_wal_insert_lsn() > pg_current_wal_flush_l
 
 /// WAL that waits for the disk is nothing strange, and storage that answers is not asked again and again.
 #[test]
-fn a_transaction_that_does_not_end_is_no_standstill() {
+fn an_open_transaction_is_not_a_standstill() {
     let Some(instance) = Instance::new() else { return };
     if !is_root() {
         return skip("not run as root");
     }
     instance.configure("autovacuum = off\n");
     instance.promote();
-    // The one that follows a promotion ends whenever it likes, and so flushes what runs.
+    // Now: the checkpoint after the promotion would end at any time, and flush the WAL of the transaction below.
     instance.sql("CHECKPOINT");
-    // They would write, and flush, what runs: the WAL writer whole pages, up to 5 s later.
+    // They would flush it, too: the WAL writer whole pages, up to 5 s later.
     let writers =
         instance.sql("SELECT pid FROM pg_stat_activity WHERE backend_type IN ('background writer', 'walwriter')");
     Command::new("kill").arg("-STOP").args(writers.split_whitespace()).success();

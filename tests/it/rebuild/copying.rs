@@ -1,4 +1,4 @@
-//! pg_basebackup: what it is called with, and what is left when it fails.
+//! pg_basebackup: its arguments, and the files that are left when it fails.
 
 use super::*;
 

@@ -5,7 +5,7 @@ use std::process::Command;
 use super::*;
 use crate::throwaway::Succeeds;
 
-/// Mounts a small file system at a directory, with what is in it.
+/// Mounts a small file system at a directory, with the files in it.
 fn mount(pair: &mut Pair, directory: &Path, size: &str) {
     let kept = pair.old.directory.path().join("kept");
     Command::new("cp").arg("-a").arg(directory).arg(&kept).success();
@@ -15,7 +15,7 @@ fn mount(pair: &mut Pair, directory: &Path, size: &str) {
     pair.old.give(directory);
 }
 
-/// With the next boot the mount would hide what the copy has received since.
+/// With the next boot the mount would hide the files that the copy has received since.
 #[test]
 fn a_data_directory_with_a_mount_in_it_is_not_replaced() {
     let Some(mut pair) = pair() else { return };

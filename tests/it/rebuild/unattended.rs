@@ -9,7 +9,7 @@ pub(super) fn monitors(pair: &Pair) -> Ended {
     pair.run(with_programs(pair, pair.action("monitor").meta("interval", "3000")).parameter("rejoin", "rebuild"))
 }
 
-/// With the programs of [`Pair::programs_with`], until they are removed: what goes on after an action has its parameters.
+/// With the programs of [`Pair::programs_with`], until they are removed: a process that outlives an action has its parameters.
 fn with_programs(pair: &Pair, test: Test) -> Test {
     let bindir = pair.old.directory.path().join("bin");
     if bindir.exists() { test.parameter("bindir", bindir) } else { test }
@@ -112,7 +112,7 @@ fn a_job_that_was_killed_is_begun_anew_by_the_next_monitor() {
     // A half-finished copy is never started.
     expect(&pair.run(pair.action("stop")), Success);
     usual_programs(&pair);
-    // By now it does not start as what it is.
+    // By now it does not start with its own data.
     let started = pair.run(pair.action("start").parameter("rejoin", "rebuild"));
     if started.code == Success as i32 {
         begins(&pair, 2);

@@ -116,7 +116,7 @@ fn the_source_dies_and_a_third_node_takes_its_place() {
     symlink(third.directory.path(), upstream(&pair.old)).unwrap();
     let advice =
         "it is half rewound: run `pgsqlms rejoin --resource pgsql-test --yes`, or `rebuild`; the primary has removed";
-    // Up to PostgreSQL 15 pg_rewind would take it for what it was before, and leave what PostgreSQL refuses to start.
+    // Up to PostgreSQL 15 pg_rewind would take it for the former primary, and leave data that PostgreSQL refuses to start.
     let version: u32 = third.sql("SHOW server_version_num").parse().unwrap();
     if version < 160_000 {
         let early = pair.run(start(&pair));
@@ -151,7 +151,7 @@ fn the_source_dies_and_a_third_node_takes_its_place() {
     assert!(std::fs::read_to_string(pair.dropped().join("summary.txt")).unwrap().contains(": COMMIT 20"));
 }
 
-/// The file system with the data directory, and what takes all that is left of it.
+/// The file system with the data directory, and the file that fills it.
 fn small_disk(old: &Instance) -> (PathBuf, PathBuf) {
     let space = old.directory.path().join("space");
     (space.clone(), space.join("ballast"))
@@ -183,7 +183,7 @@ fn the_disk_is_full_in_the_middle_and_has_space_again() {
         assert!(failed.reason.contains("No space left on device"), "{failed:?}");
         is_half_rewound(&pair);
     }
-    // Nor if there is space for what was kept, and not for what comes from the primary.
+    // Nor if there is space for the evidence, and not for the primary's files.
     let fails = "case \"$*\" in *--dry-run*) exec $real \"$@\" ;; esac\n\
         echo 'pg_rewind: error: could not write file \"base/5/1\": No space left on device' >&2; exit 1";
     std::fs::File::options().write(true).open(&ballast).unwrap().set_len(100 << 20).unwrap();

@@ -34,7 +34,7 @@ impl Pair {
         Self::parted(prepare, "CHECKPOINT")
     }
 
-    /// The old primary runs `afterwards` between what it writes for itself.
+    /// The old primary runs `afterwards` between its own writes.
     pub(crate) fn parted(prepare: impl FnOnce(&Instance), afterwards: &str) -> Option<Self> {
         if !is_root() {
             skip("not run as root");
@@ -136,7 +136,7 @@ impl Pair {
         std::fs::read_to_string(self.evidence().join("pgsql-test/rewind")).unwrap_or_default()
     }
 
-    /// The directory with what was dropped.
+    /// The directory with the dropped commits.
     pub(crate) fn dropped(&self) -> PathBuf {
         let notes = self.notes();
         let line = notes.lines().find_map(|line| line.strip_prefix("evidence=").map(PathBuf::from));
@@ -209,7 +209,7 @@ impl Pair {
         assert_eq!(self.old.sql(catalog), self.new.sql(catalog));
     }
 
-    /// PostgreSQL's programs, but this one is a script; `$real` is what it stands for.
+    /// PostgreSQL's programs, but this one is a script; `$real` is the real program.
     pub(crate) fn programs_with(&self, name: &str, script: &str) -> PathBuf {
         self.old.programs_with(name, script)
     }

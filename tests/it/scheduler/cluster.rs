@@ -1,4 +1,4 @@
-//! A cluster as its CIB, what happens to it, and the simulator's answer.
+//! A cluster as its CIB, events in it, and the simulator's answer.
 
 use std::path::Path;
 use std::process::Command;
@@ -60,7 +60,7 @@ pub(super) fn configuration() -> String {
     )
 }
 
-/// A cluster in some state, and what has just happened to it.
+/// A cluster in some state, and the latest events.
 #[derive(Debug, Clone)]
 pub(super) struct Cluster {
     pub(super) cib: String,
@@ -114,7 +114,7 @@ impl Cluster {
         self.with(format!("--node-fail={node}"))
     }
 
-    /// An action has ended on `node`. Not for the recurring monitors: they are expected to find what they found before.
+    /// An action has ended on `node`. Not for the recurring monitors: they are expected to find the same as before.
     pub(super) fn ended(self, action: &str, node: &str, code: u8) -> Self {
         self.with(format!("--op-inject=pgsqld_{action}_0@{node}={code}"))
     }
@@ -133,7 +133,7 @@ impl Cluster {
         self
     }
 
-    /// Rewrites what is known of `node`, from `begin` to `end`. There is nothing where no simulator has made it.
+    /// Rewrites the state of `node`, from `begin` to `end`. There is nothing where no simulator has made it.
     pub(super) fn edit(&mut self, node: &str, begin: &str, end: &str, rewrite: impl Fn(&str) -> String) {
         if self.cib.contains("<lrm_rsc_op") {
             let state = self.cib.find(&format!(r#"uname="{node}" in_ccm"#)).unwrap();

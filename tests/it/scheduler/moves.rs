@@ -1,4 +1,4 @@
-//! The constraints of `pgsqlms switchover` and `pgsqlms restart`, made by Pacemaker's own tools, and what its scheduler makes of them.
+//! The constraints of `pgsqlms switchover` and `pgsqlms restart`, made by Pacemaker's own tools, and the scheduler's reaction.
 
 use std::path::Path;
 use std::time::Duration;

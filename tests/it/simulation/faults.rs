@@ -37,7 +37,7 @@ impl Trouble {
         self.active.get()
     }
 
-    /// Carries out what has been ordered, one inside the other where they wait.
+    /// Runs the ordered actions, one inside the other where they wait.
     pub fn carry_out(&self, cluster: &Cluster) {
         loop {
             let next = self.waiting.borrow_mut().pop_front();

@@ -71,7 +71,7 @@ fn beside(state: &State, winner: usize) -> Vec<String> {
     let writes = |node: &usize| {
         let other = &state.nodes[*node];
         let published = state.seen_votes[winner].get(&other.name).is_some_and(|vote| vote.contains(" primary=yes"));
-        // Where Pacemaker runs no instance no agent looks, and no agent is to know what a person has started there.
+        // Where Pacemaker runs no instance no agent looks, and no agent can know of a server that a person has started there.
         let known = (other.postgres.end.branch == state.line && !other.postgres.hidden) || published;
         *node != winner && other.on && other.postgres.process == Process::Primary && known
     };
@@ -181,7 +181,7 @@ fn record(state: &State) -> Record {
     record.and_then(|record| record.parse().ok()).unwrap_or_default()
 }
 
-/// The record without what `winner` is about to do.
+/// The record without the promotion that `winner` is about to do.
 fn record_before(state: &State, winner: usize) -> Record {
     let mut record = record(state);
     let intended = |first: &Promotion| first.stage == Stage::Intended && first.node == state.nodes[winner].name;

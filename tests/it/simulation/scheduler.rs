@@ -104,7 +104,7 @@ impl Scheduler {
         self.cluster.state.borrow_mut()
     }
 
-    /// `pcs resource cleanup`: what failed is forgotten, and everything is probed again.
+    /// `pcs resource cleanup`: failures are forgotten, and all instances are probed again.
     pub fn clean_up(&mut self) {
         log!(self.state(), "cleanup");
         for seen in &mut self.seen {
@@ -135,7 +135,7 @@ impl Scheduler {
         false
     }
 
-    /// One look at the cluster, and what follows from it; whether anything was done apart from monitors.
+    /// One look at the cluster, and the resulting actions. Returns whether any but monitors ran.
     pub fn turn(&mut self) -> bool {
         self.state().pass(TURN);
         self.move_address();
@@ -254,7 +254,7 @@ impl Scheduler {
         done
     }
 
-    /// Tells the story of an action, and counts what must not happen for ever.
+    /// Logs the end of an action, and counts repetitions that must not go on for ever.
     fn note(&mut self, job: &Job, ended: &Ended) {
         let state = &mut *self.cluster.state.borrow_mut();
         let (node, action) = (&state.nodes[job.node].name, job.action);

@@ -1,5 +1,5 @@
 //! A location constraint forbids the role of the primary on the standby that is ahead: `pcs resource ban --promoted`. Pacemaker
-//! never promotes it, and the others do not wait for that. Where it may hold what was promised, its name is shown until the
+//! never promotes it, and the others do not wait for that. Where it may hold acknowledged commits, its name is shown until the
 //! primary is back, which is promoted; where nothing was promised, the other standby is.
 
 use anyhow::{Result, ensure};

@@ -1,6 +1,6 @@
-//! `rejoin=rebuild`: the primary writes what no standby receives, loses its power and gets it again. The primary of then is
+//! `rejoin=rebuild`: the primary writes WAL that no standby receives, loses its power and gets it again. The primary of then is
 //! copied beside its data; the copying is killed once, and the node loses its power in the middle of it once. It is never
-//! started half copied, and streams in the end; what it alone had is kept.
+//! started half copied, and streams in the end; the WAL that it alone had is kept as evidence.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

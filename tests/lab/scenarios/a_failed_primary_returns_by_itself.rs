@@ -1,5 +1,5 @@
-//! The cluster as the example configures it, with `rejoin=rewind`: the primary writes what no standby receives, loses its power
-//! and gets it again. No operator does anything else: it follows the new primary, and what it alone held is kept.
+//! The cluster as the example configures it, with `rejoin=rewind`: the primary writes WAL that no standby receives, loses its power
+//! and gets it again. No operator does anything else: it follows the new primary, and the WAL that it alone held is kept.
 
 use anyhow::{Result, ensure};
 

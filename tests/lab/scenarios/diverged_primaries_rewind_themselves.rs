@@ -1,5 +1,5 @@
-//! `rejoin=rewind`: one primary after the other writes what no standby receives, loses power and gets it again. Each comes
-//! back by itself, without what it alone had, and that is kept.
+//! `rejoin=rewind`: one primary after the other writes WAL that no standby receives, loses power and gets it again. Each comes
+//! back by itself, without the WAL that it alone had, which is kept as evidence.
 
 use std::time::Instant;
 

@@ -32,7 +32,7 @@ pub fn play(stage: &mut Stage) -> Result<()> {
     lab::progress::step("lab up, Ctrl-C, lab down");
     let ended = kill_owner(&layout, Signal::SIGINT)?;
     ensure!(ended.code == 130, "Ctrl-C ended `lab up` with {}: {}", ended.code, ended.stderr);
-    // People want to know what happened, so the logs stay until then.
+    // The logs stay until then, for people who look for the cause.
     traces::none_but(&layout, &[traces::logs(&layout), traces::lock(&layout)]).context("after Ctrl-C")?;
     down(&layout)?;
 

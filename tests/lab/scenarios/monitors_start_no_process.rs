@@ -44,7 +44,7 @@ fn processes_of_monitors(node: &Node, interval: u32, wanted: i32) -> Result<BTre
     Ok(started)
 }
 
-/// Reads what strace has written.
+/// Reads the output of strace.
 fn processes(trace: &str, agent: &str) -> Result<Vec<String>> {
     // A program that is looked for along PATH is not there at first.
     let calls = || trace.lines().filter(|line| !line.contains("resumed>") && !line.contains("ENOENT"));

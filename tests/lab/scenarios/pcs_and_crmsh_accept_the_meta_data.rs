@@ -1,4 +1,4 @@
-//! pcs and crmsh describe the agent and take a resource of it without a complaint, and report in one line what is wrong with
+//! pcs and crmsh describe the agent and take a resource of it without a complaint, and report in one line the mistakes in
 //! a parameter's value. All on files: the cluster does not notice.
 
 use anyhow::{Result, ensure};

@@ -175,7 +175,7 @@ impl<'a> Round<'a> {
         Ok(())
     }
 
-    /// Cuts power; what was acknowledged before `heir` held it is kept, and with synchronous replication everything is.
+    /// Cuts power. Commits that `heir` held are kept, and with synchronous replication all acknowledged ones.
     fn cut(&self, primary: &Node, heir: &Node, cut: impl FnOnce() -> Result<()>) -> Result<()> {
         if self.synchronous {
             self.trial.fault("cut power", cut)

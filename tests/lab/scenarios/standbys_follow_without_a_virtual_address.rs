@@ -176,7 +176,7 @@ fn all_standbys_follow(lab: &Lab, primary: &Node) -> Result<()> {
     lab.nodes().iter().filter(|node| node.name() != primary.name()).try_for_each(|node| follows(node, primary))
 }
 
-/// Waits until a standby streams from this primary, by its name and over TLS, and keeps what else the DBA has said.
+/// Waits until a standby streams from this primary, by its name and over TLS, and keeps the DBA's other settings.
 fn follows(standby: &Node, primary: &Node) -> Result<()> {
     let (standby_name, primary_name) = (standby.name(), primary.name());
     eventually(LIMIT, &format!("{standby_name} to stream from {primary_name} by its name"), || {

@@ -1,5 +1,5 @@
 //! `rejoin=rewind`, a database of a gigabyte, and clients that write all the time: ten times the primary loses power, one node
-//! after the other. Each comes back by itself and soon, and what it dropped is kept.
+//! after the other. Each comes back by itself and soon, and its dropped commits are kept.
 
 use std::thread;
 use std::time::{Duration, Instant};

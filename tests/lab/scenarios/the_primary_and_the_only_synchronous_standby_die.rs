@@ -30,9 +30,9 @@ fn the_standby_returns(lab: &Lab) -> Result<()> {
     no_node_is_promoted(lab, &["commits", synchronous.name()])?;
     trial.fault("the synchronous standby gets power again", || synchronous.power_on())?;
     let new = another_primary(&trial, old)?;
-    // Others may have received more than the synchronous one in the last instant. What was acknowledged is looked for at the end.
+    // Others may have received more than the synchronous one in the last instant. The end checks the acknowledged commits.
     bring_back(&trial, old, new)?;
-    // Until now they wait for the new primary itself; and until the old one is back, it might lack what they waited for.
+    // Until now they wait for the new primary itself; and until the old one is back, it might lack their commits.
     commits_wait_for(lab, "")?;
     trial.end(&Ending { primary: Some(new), fenced: &[old, synchronous], ..Ending::default() })
 }

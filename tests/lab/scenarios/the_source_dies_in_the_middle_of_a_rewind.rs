@@ -15,7 +15,7 @@ pub fn play(lab: &Lab) -> Result<()> {
     let old = trial.primary()?;
     pcs(old, &["resource", "update", "pgsqld", "rejoin=rewind"])?;
     wait_until_idle(old)?;
-    // The old primary has no vote, and might hold what the source and it alone have promised to keep.
+    // The old primary has no vote, and might hold commits that only it and the source have confirmed.
     commits_wait_for(lab, "")?;
     make_rewinds_stop(old)?;
     let source = strays(&trial, old)?;

@@ -1,4 +1,4 @@
-//! Whether there were two primaries, from what they acknowledged.
+//! Whether there were two primaries, from their acknowledgements.
 
 use super::*;
 

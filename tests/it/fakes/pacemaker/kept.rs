@@ -10,7 +10,7 @@ use pgsqlms::record::{Promotion, Record};
 use super::{Attributes, Information, Withheld, Write};
 use crate::fakes::{Planted, RESOURCE, State, log};
 
-/// A copy of what the CIB keeps for ever.
+/// A copy of the permanent state in the CIB.
 #[derive(Debug, Clone)]
 pub struct Backup {
     properties: BTreeMap<String, String>,

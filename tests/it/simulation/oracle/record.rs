@@ -7,7 +7,7 @@ use super::{branch_of, is_better, is_free, is_stray, lost, record};
 use crate::fakes::{RESOURCE, State};
 use crate::simulation::people::primary;
 
-/// Judges what the agent on `writer` has written into the record. A primary that a person made is adopted by that.
+/// Judges the entry of the agent on `writer` in the record. A primary that a person made is adopted by that.
 pub fn recorded(state: &mut State, writer: usize) {
     let record = record(state);
     let counts = |last: &Promotion| last.stage == Stage::Kept && Some(last.timeline) >= state.overruled;

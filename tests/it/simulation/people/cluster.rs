@@ -78,7 +78,7 @@ impl Scheduler {
         }
     }
 
-    /// `pcs resource delete` and `create`: what the agent keeps in attributes goes, and what it keeps in properties stays.
+    /// `pcs resource delete` and `create`: the agent's attributes go, and its properties stay.
     pub(super) fn delete(&mut self) {
         {
             let mut state = self.state();

@@ -87,7 +87,7 @@ impl Scheduler {
         }
     }
 
-    /// Does what is planned, as far as nothing new becomes known.
+    /// Runs the planned actions as long as nothing changes.
     pub(super) fn carry_out(&mut self, plan: &Plan) {
         let transition = self.transition(plan);
         {
