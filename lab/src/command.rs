@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn feeds_input() {
+    fn a_command_gets_its_input() {
         assert_eq!(Command::new(["cat"]).input("hello").run().unwrap(), "hello");
     }
 }

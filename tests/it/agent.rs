@@ -164,7 +164,7 @@ fn refused(test: Test, code: OcfExitCode, reason: &str) {
 }
 
 #[test]
-fn validate_all_tells_which_value_is_wrong() {
+fn validate_all_names_the_wrong_value() {
     for (name, value) in [
         ("pgdata", "data"),
         ("datadir", "../data"),

@@ -168,7 +168,7 @@ fn a_silent_connection_is_given_up_after_a_second() {
 
 /// Root is not needed, and another user sees too little to say that nothing runs.
 #[test]
-fn only_the_postgresql_user_and_root_can_tell() {
+fn only_the_postgresql_user_and_root_can_run_a_check() {
     if !is_root() {
         return skip("not run as root");
     }

@@ -108,7 +108,7 @@ fn no_client_can_switch_the_check_off_or_take_all_of_it() {
 }
 
 #[test]
-fn places_can_be_chosen() {
+fn installation_directories_can_be_chosen() {
     let directory = TempDir::new().unwrap();
     let places = ["OCFDIR", "SBINDIR", "DOCDIR", "MANDIR", "BASHDIR", "ZSHDIR", "FISHDIR"];
     let places = places.map(|place| format!("{place}=/opt/{}", place.trim_end_matches("DIR").to_lowercase()));

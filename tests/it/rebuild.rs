@@ -186,7 +186,7 @@ fn the_old_data_is_kept_on_request() {
 fn a_copy_that_was_killed_is_made_anew() {
     let Some(pair) = pair() else { return };
     let stuck = pair.programs_with("pg_basebackup", "exec sleep 600");
-    pair.tell_cluster("srv2", &[("pgdata", &pair.old.data()), ("bindir", &stuck)]);
+    pair.set_cluster("srv2", &[("pgdata", &pair.old.data()), ("bindir", &stuck)]);
     let mut child = begin(&pair, &["--yes"]);
     let sleeps = || commands(&beside(&pair)).iter().any(|command| command == "sleep");
     eventually("one that says nothing", sleeps);
@@ -194,7 +194,7 @@ fn a_copy_that_was_killed_is_made_anew() {
     child.wait().unwrap();
     eventually("its end", || commands(&beside(&pair)).is_empty());
     let slow = pair.programs_with("pg_basebackup", "exec $real --max-rate=200k \"$@\"");
-    pair.tell_cluster("srv2", &[("pgdata", &pair.old.data()), ("bindir", &slow)]);
+    pair.set_cluster("srv2", &[("pgdata", &pair.old.data()), ("bindir", &slow)]);
     let mut child = begin(&pair, &["--yes"]);
     eventually("a part of the copy", || beside(&pair).join("data/base").exists());
     let (done, text) = run(&pair, &["--yes"]);
@@ -203,7 +203,7 @@ fn a_copy_that_was_killed_is_made_anew() {
     child.wait().unwrap();
     eventually("the end of pg_basebackup", || commands(&beside(&pair)).is_empty());
     assert!(pair.old.data().join("PG_VERSION").exists() && !order(&pair).contains("copied"));
-    pair.tell_cluster("srv2", &[("pgdata", &pair.old.data())]);
+    pair.set_cluster("srv2", &[("pgdata", &pair.old.data())]);
     let child = copied(&pair, &["--yes"]);
     start(&pair);
     succeeds(child);
@@ -279,7 +279,7 @@ fn a_copy_of_another_cluster_is_not_used() {
 #[test]
 fn a_primary_is_not_rebuilt() {
     let Some(pair) = pair() else { return };
-    pair.tell_cluster("srv2", &[("pgdata", &pair.new.data())]);
+    pair.set_cluster("srv2", &[("pgdata", &pair.new.data())]);
     for node in ["srv2", "srv1"] {
         let output = pair.inside(command(&["--yes"]).meta("on_node", node)).output().unwrap();
         assert!(text_of(&output).contains("not rebuilt: this node runs the primary"), "{}", text_of(&output));
@@ -301,13 +301,13 @@ fn a_pg_wal_elsewhere_stays_elsewhere() {
     let wal = |name: &str| pair.old.directory.path().join(name);
     let leads_to = || std::fs::read_link(pair.old.data().join("pg_wal")).unwrap();
     let slow = pair.programs_with("pg_basebackup", "exec $real --max-rate=200k \"$@\"");
-    pair.tell_cluster("srv2", &[("pgdata", &pair.old.data()), ("bindir", &slow)]);
+    pair.set_cluster("srv2", &[("pgdata", &pair.old.data()), ("bindir", &slow)]);
     let mut child = begin(&pair, &["--yes"]);
     eventually("a part of the copy", || beside(&pair).join("data/base").exists() && wal("wal.pgsqlms").exists());
     child.kill().unwrap();
     child.wait().unwrap();
     eventually("the end of pg_basebackup", || commands(&beside(&pair)).is_empty());
-    pair.tell_cluster("srv2", &[("pgdata", &pair.old.data())]);
+    pair.set_cluster("srv2", &[("pgdata", &pair.old.data())]);
     let child = copied(&pair, &["--yes"]);
     assert_eq!(leads_to(), wal("wal"));
     start(&pair);

@@ -86,7 +86,7 @@ reactions! {
     a_standby_in_trouble_is_left_alone: running(usual()).monitored("srv2", Degraded) => "";
     a_crashed_primary_recovers_in_place: running(usual()).monitored("srv1", FailedPromoted)
         => "demote srv1, stop srv1, start srv1, promote srv1";
-    so_does_a_vanished_one: running(usual()).monitored("srv1", NotRunning)
+    a_vanished_primary_is_recovered_in_place: running(usual()).monitored("srv1", NotRunning)
         => "demote srv1, stop srv1, start srv1, promote srv1";
     a_crashed_primary_that_gives_up_is_replaced: running(scores(Score::CANDIDATE, Score::BEST_STANDBY, NEXT)).monitored("srv1", FailedPromoted)
         => "demote srv1, stop srv1, start srv1, promote srv2";

@@ -236,7 +236,7 @@ fn why_without_a_cluster_names_the_obstacle() {
 }
 
 #[test]
-fn programs_get_one_object() {
+fn why_prints_one_json_object() {
     let ended = Test::new(["why", "--json"]).without("OCF_RESOURCE_INSTANCE").run();
     assert!(ended.stdout.starts_with('{') && ended.stdout.contains(r#""version":1"#), "{ended:?}");
 }

@@ -216,7 +216,7 @@ fn rows_of_other_writers_are_not_ours() {
 }
 
 #[test]
-fn the_twin_for_programs_has_the_figures() {
+fn the_json_report_has_the_figures() {
     let report = history("1ok 2ok").check(&rows("1"));
     let twin: serde_json::Value = serde_json::from_str(&report.to_json().unwrap()).unwrap();
     assert_eq!(twin["passed"], false);

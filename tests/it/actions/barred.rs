@@ -91,7 +91,7 @@ fn the_primary_is_promoted_when_it_returns_beside_a_banned_node() {
 }
 
 #[test]
-fn a_node_in_maintenance_does_not_count_either() {
+fn a_node_in_maintenance_is_named_and_does_not_count() {
     let cluster = ahead();
     let maintenance = [("maintenance".to_owned(), "on".to_owned())].into();
     cluster.state.borrow_mut().information.permanent.insert(NodeName::new("srv3"), maintenance);

@@ -82,7 +82,7 @@ fn a_stop_remembers_whose_timeline_was_written() {
 }
 
 #[test]
-fn a_demotion_remembers_it() {
+fn a_demotion_remembers_whose_timeline_was_written() {
     let cluster = opened();
     let demote = Transition { promoted: nodes([0, 2]), demote: nodes([2]), ..none() };
     let refused = word(&cluster.run(&job(2, Action::Demote, &demote)));
@@ -91,7 +91,7 @@ fn a_demotion_remembers_it() {
 }
 
 #[test]
-fn a_monitor_remembers_it_although_the_power_is_lost() {
+fn a_monitor_remembers_whose_timeline_was_written_over_a_power_cut() {
     let cluster = opened();
     done(&cluster, &job(2, Action::Monitor, &none()));
     cluster.state.borrow_mut().power_off(2);

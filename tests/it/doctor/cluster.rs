@@ -69,7 +69,7 @@ planted! { edited;
         value="Stopped"/></meta_attributes><operations><op name="monitor" interval="60s" id="fence-srv1"#)] => "WARN fencing-device-disabled";
     a_node_may_run_its_own_device: &[(r#"rsc="fence-srv2" node="srv2""#, r#"rsc="fence-srv2" node="srv3""#)] => "HINT fencing-self";
     two_nodes_may_fence_each_other: &[(r#"<node id="3" uname="srv3"/>"#, ""), (r#"value="3""#, r#"value="2""#)] => "WARN fencing-race";
-    unless_one_of_them_waits: &[(r#"<node id="3" uname="srv3"/>"#, ""), (r#"value="3""#, r#"value="2""#),
+    two_nodes_may_fence_each_other_after_a_delay: &[(r#"<node id="3" uname="srv3"/>"#, ""), (r#"value="3""#, r#"value="2""#),
         (r#"name="plug" value="srv1""#, r#"name="pcmk_delay_base" value="5s""#)] => "";
 }
 
@@ -127,10 +127,10 @@ planted! { edited;
 
 // Operations.
 planted! { without;
-    the_primary_is_not_watched: r#"role="Promoted" id"# => "FAIL monitor-missing";
-    standbys_are_not_watched: r#"role="Unpromoted" id"# => "FAIL monitor-missing";
+    the_primary_is_not_monitored: r#"role="Promoted" id"# => "FAIL monitor-missing";
+    standbys_are_not_monitored: r#"role="Unpromoted" id"# => "FAIL monitor-missing";
     a_stop_has_the_usual_time: "pgsqld-stop" => "WARN operation-timeout";
-    so_has_a_start: "pgsqld-start" => "WARN operation-timeout";
+    a_start_has_the_usual_time: "pgsqld-start" => "WARN operation-timeout";
 }
 planted! { edited;
     a_monitor_is_switched_off: &[(r#"role="Promoted" id"#, r#"role="Promoted" enabled="false" id"#)] => "FAIL monitor-missing";
@@ -192,6 +192,6 @@ planted! { corosync;
     two_nodes_alone: Corosync { two_nodes: true, waits_for_all: true, ..Corosync::default() } => "WARN two-nodes-no-third-vote";
     two_nodes_that_do_not_wait: Corosync { two_nodes: true, has_device: true, ..Corosync::default() } => "FAIL two-nodes-no-wait";
     two_nodes_and_a_device: Corosync { two_nodes: true, waits_for_all: true, has_device: true, ..Corosync::default() } => "";
-    a_short_agreement: Corosync { token: Some(1000), consensus: Some(1100), ..Corosync::default() } => "WARN consensus";
-    a_late_notice: Corosync { token: Some(10_000), consensus: Some(12_000), ..Corosync::default() } => "HINT token";
+    consensus_is_short: Corosync { token: Some(1000), consensus: Some(1100), ..Corosync::default() } => "WARN consensus";
+    a_lost_node_is_noticed_late: Corosync { token: Some(10_000), consensus: Some(12_000), ..Corosync::default() } => "HINT token";
 }

@@ -56,7 +56,7 @@ planted! { set;
     standbys_take_no_sessions: &["hot_standby=off"] => "FAIL hot-standby";
     nothing_is_on_the_disk: &["fsync=off"] => "FAIL fsync";
     pages_are_torn: &["full_page_writes=off"] => "FAIL full-page-writes";
-    a_crash_ends_it: &["restart_after_crash=off"] => "WARN restart-after-crash";
+    a_backend_crash_ends_postgresql: &["restart_after_crash=off"] => "WARN restart-after-crash";
     recovery_ends: &["recovery_target_time=2026-11-28"] => "FAIL recovery-target";
     recovery_ends_at_once: &["recovery_target=immediate"] => "FAIL recovery-target";
     recovery_stays_on_a_timeline: &["recovery_target_timeline=current"] => "FAIL recovery-target";
@@ -124,7 +124,7 @@ planted! { server;
     there_are_no_passwords: |it| it.passfile = None => "";
     debian_starts_it: |it| it.start_conf = Some(("/etc/postgresql/17/main/start.conf".to_owned(), "auto".to_owned())) => "WARN start-conf";
     debian_does_not: |it| it.start_conf = Some(("/etc/postgresql/17/main/start.conf".to_owned(), "manual".to_owned())) => "";
-    a_right_lacks: |it| it.not_granted.push("pg_stat_file(text, boolean)".to_owned()) => "WARN rewind-grants";
+    a_privilege_for_pg_rewind_is_missing: |it| it.not_granted.push("pg_stat_file(text, boolean)".to_owned()) => "WARN rewind-grants";
 }
 
 /// The findings with these lines in pg_hba.conf in place of the last three.
@@ -140,8 +140,8 @@ const REJECT: &str = "host replication all samehost reject";
 planted! { admitted;
     no_node_is_let_in: "host all all 10.0.0.0/255.0.0.0 md5" => "FAIL hba-replication";
     another_role_is_let_in: "host replication backup all md5\nhost all all 10.0.0.0/255.0.0.0 md5" => "FAIL hba-replication";
-    itself_is_let_in: "host replication replicator 10.0.0.0/255.0.0.0 md5\nhost all all 10.0.0.0/255.0.0.0 md5" => "WARN hba-self";
-    itself_is_let_in_first: &format!("host replication replicator 10.0.0.0/255.0.0.0 md5\n{REJECT}\nhost all all 10.0.0.0/255.0.0.0 md5")
+    a_standby_could_follow_itself: "host replication replicator 10.0.0.0/255.0.0.0 md5\nhost all all 10.0.0.0/255.0.0.0 md5" => "WARN hba-self";
+    a_standby_could_follow_itself_before_the_reject_line: &format!("host replication replicator 10.0.0.0/255.0.0.0 md5\n{REJECT}\nhost all all 10.0.0.0/255.0.0.0 md5")
         => "WARN hba-self";
     each_other_node_is_let_in: "host replication replicator 10.0.0.2/255.255.255.255 md5\nhost all all 10.0.0.0/255.0.0.0 md5" => "";
     a_rewind_is_not_let_in: &format!("{REJECT}\nhost replication replicator 10.0.0.0/255.0.0.0 md5\nhost app app 10.0.0.0/255.0.0.0 md5")

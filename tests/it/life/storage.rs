@@ -57,7 +57,7 @@ fn move_to_its_own(instance: &Instance, place: &Path) -> bool {
 
 /// All sessions hang in a commit, so the server accepts no other. That alone is not a failure.
 #[test]
-fn storage_that_hangs_over_several_monitors_is_death() {
+fn storage_that_hangs_over_several_monitors_is_a_failure() {
     let Some(instance) = with_its_own(|instance| instance.data().join("pg_wal")) else { return };
     instance.promote();
     std::fs::write(instance.data().join("pg_hba.conf"), "local all all reject\n").unwrap();

@@ -91,7 +91,7 @@ fn a_job_that_was_killed_is_begun_anew_by_the_next_monitor() {
     expect(&pair.run(pair.action("start").parameter("rejoin", "rebuild")), Success);
     pair.programs_with("pg_basebackup", "exec $real --max-rate=500k \"$@\"");
     // Not the data directory of this node: a program that reads one parameter set and ignores rules would see this one.
-    pair.tell_cluster("srv2", &[("pgdata", Path::new("/nowhere"))]);
+    pair.set_cluster("srv2", &[("pgdata", Path::new("/nowhere"))]);
     expect_reason(
         &pair,
         "being rebuilt, `journalctl -t pgsqlms` here tells how far: it diverged from timeline 2 (srv2) at 0/",
@@ -104,7 +104,7 @@ fn a_job_that_was_killed_is_begun_anew_by_the_next_monitor() {
     expect_reason(&pair, "being rebuilt, ");
     assert_eq!(jobs(&pair), [job]);
     // Nor beside an operator's.
-    pair.tell_cluster("srv2", &[("pgdata", &pair.old.data())]);
+    pair.set_cluster("srv2", &[("pgdata", &pair.old.data())]);
     let (done, text) = run(&pair, &["--yes"]);
     assert!(!done && text.contains("still copies the primary"), "{text}");
     kill(job, Signal::SIGKILL).unwrap();

@@ -23,7 +23,7 @@ fn the_configuration_is_not_in_the_data_directory() {
     let settings = std::fs::read_to_string(&file).unwrap() + &format!("data_directory = '{}'\n", data.display());
     std::fs::write(&file, &settings).unwrap();
     let options = format!("-c config_file={}", file.display());
-    pair.tell_cluster("srv2", &[("pgdata", &configuration), ("datadir", &data), ("start_opts", Path::new(&options))]);
+    pair.set_cluster("srv2", &[("pgdata", &configuration), ("datadir", &data), ("start_opts", Path::new(&options))]);
     let action = |name: &str| {
         let action = pair.action(name).parameter("pgdata", &configuration).parameter("datadir", &data);
         action.parameter("start_opts", &options).parameter("rejoin", "report")

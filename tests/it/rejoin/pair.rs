@@ -86,11 +86,11 @@ impl Pair {
 
     /// Answers of Pacemaker's tools.
     fn describe(&self) {
-        self.tell_cluster("srv2", &[("pgdata", &self.old.data())]);
+        self.set_cluster("srv2", &[("pgdata", &self.old.data())]);
     }
 
     /// Sets the answers of the tools: the promoted node, and parameters of the resource besides the usual ones.
-    pub(crate) fn tell_cluster(&self, promoted: &str, parameters: &[(&str, &Path)]) {
+    pub(crate) fn set_cluster(&self, promoted: &str, parameters: &[(&str, &Path)]) {
         let history = std::fs::read_to_string(self.new.data().join("pg_wal/00000002.history")).unwrap();
         let switch = history.split_whitespace().nth(1).unwrap();
         let usual = [("system_user", Path::new(&self.old.user.name)), ("evidence_dir", &self.evidence())];

@@ -38,7 +38,7 @@ pub fn play(lab: &Lab) -> Result<()> {
     trial.fault("cut the power of the new primary", || new.power_off())?;
     lab.heal()?;
     no_node_is_promoted(lab, &["missed", new.name()])?;
-    only_tells_the_loss(stale, new)?;
+    only_reports_the_loss(stale, new)?;
     trial.fault("the new primary gets power again", || new.power_on())?;
     trial.writes_go_on()?;
     lab.wait_for_primary(LIMIT, lab.nodes().len() - 1)?;
@@ -47,7 +47,7 @@ pub fn play(lab: &Lab) -> Result<()> {
     trial.end(&Ending { primary: Some(new), fenced: &[new], ..Ending::default() })
 }
 
-fn only_tells_the_loss(stale: &Node, new: &Node) -> Result<()> {
+fn only_reports_the_loss(stale: &Node, new: &Node) -> Result<()> {
     let output = stale.run(&[AGENT, "promote-anyway", "--resource", "pgsqld"])?;
     lab::progress::step(output.trim());
     for words in [new.name(), "lost", "--yes"] {
