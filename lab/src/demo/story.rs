@@ -76,7 +76,7 @@ impl Ink {
     }
 }
 
-/// Tells the story on standard output.
+/// Prints the demonstration on standard output.
 #[derive(Debug)]
 pub(super) struct Story {
     ink: Ink,

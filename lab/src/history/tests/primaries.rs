@@ -8,12 +8,12 @@ fn primaries_in(text: &str) -> String {
     let acks: Vec<Ack> = text
         .split_whitespace()
         .map(|word| {
-            let (who, when) = word.split_once(':').unwrap();
+            let (writer, when) = word.split_once(':').unwrap();
             let (sent, acked) = when.split_once('-').unwrap();
-            let letter = who.chars().next().unwrap();
+            let letter = writer.chars().next().unwrap();
             let at = |text: &str| Moment(text.parse::<u64>().unwrap() * 1000);
             Ack {
-                instance: server(letter.to_ascii_uppercase(), who[1..].parse().unwrap()),
+                instance: server(letter.to_ascii_uppercase(), writer[1..].parse().unwrap()),
                 proof: if letter.is_uppercase() { Proof::Ackable } else { Proof::Writable },
                 sent: at(sent),
                 acked: at(acked),
