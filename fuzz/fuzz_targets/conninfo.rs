@@ -1,4 +1,4 @@
-//! Connection strings and URIs. What is read is printed and read back the same, and no secret is shown.
+//! Connection strings and URIs. A parsed value is printed and read back the same, and no secret is shown.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -13,8 +13,8 @@ fuzz_target!(|bytes: &[u8]| {
     let mut conninfo = match text.parse::<Conninfo>() {
         Ok(conninfo) => conninfo,
         Err(error) => {
-            let told = error.to_string();
-            assert!(!told.contains('\n') && told.len() < 100, "{told}");
+            let text = error.to_string();
+            assert!(!text.contains('\n') && text.len() < 100, "{text}");
             return;
         }
     };

@@ -1,4 +1,4 @@
-//! What Pacemaker passes in the environment. The input is lines: the first byte of each chooses a variable, the rest is
+//! The environment that Pacemaker passes. The input is lines: the first byte of each chooses a variable, the rest is
 //! its value, which need not be text.
 #![no_main]
 
@@ -34,7 +34,7 @@ const META: [&str; 16] = [
     "on_node",
 ];
 
-/// From 0x60 on the parameters, below that what Pacemaker adds.
+/// From 0x60 on the parameters, below that Pacemaker's own variables.
 fn variable(number: u8) -> String {
     match number.checked_sub(0x60) {
         Some(number) => PARAMETERS[usize::from(number) % PARAMETERS.len()].variable(),
@@ -47,8 +47,8 @@ static VARIABLES: LazyLock<Vec<String>> = LazyLock::new(|| (0..=u8::MAX).map(var
 fn check_config(environment: &Environment) {
     let (config, bad) = Config::read(environment);
     for parameter in &bad {
-        let told = parameter.to_string();
-        assert!(!told.contains(char::is_control) && told.len() < 600, "{told:?}");
+        let text = parameter.to_string();
+        assert!(!text.contains(char::is_control) && text.len() < 600, "{text:?}");
     }
     assert!(config.pgdata.is_absolute() && config.datadir().is_absolute());
     assert!(config.recovery_template().is_absolute());
@@ -56,7 +56,7 @@ fn check_config(environment: &Environment) {
     if let Some(Host::Directory(directory)) = &config.pghost {
         assert!(directory.as_os_str().len() + ".s.PGSQL.1".len() <= 107);
     }
-    // The words are those that a shell would see in what they are quoted as.
+    // The words are those that a shell would see in the quoted text.
     if let Ok(quoted) = shlex::try_join(config.start_opts.iter().map(String::as_str)) {
         let again: Environment = [("OCF_RESKEY_start_opts", quoted)].into_iter().collect();
         assert_eq!(Config::read(&again).0.start_opts, config.start_opts);

@@ -5,7 +5,7 @@ use libfuzzer_sys::fuzz_target;
 use pgsqlms::operator::check::http;
 use pgsqlms::rules::check::Health;
 
-/// The code of an answer, which must be well formed and say what follows its head.
+/// The code of an answer, which must be well formed and give the length of its body.
 fn checked(answer: &str, without_body: bool) -> u16 {
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();
     let lines: Vec<&str> = head.split("\r\n").collect();
@@ -17,7 +17,7 @@ fn checked(answer: &str, without_body: bool) -> u16 {
 }
 
 fuzz_target!(|bytes: &[u8]| {
-    // What came in more pieces is whole at some point, and remains so.
+    // A request that came in more pieces is whole at some point, and remains so.
     let mut whole = false;
     for end in 0..=bytes.len().min(64) {
         let now = http::is_whole(&bytes[..end]);

@@ -1,4 +1,4 @@
-//! What Pacemaker's tools print: any bytes; and values that were written as XML and must be read back as they were.
+//! Output of Pacemaker's tools: any bytes; and values that were written as XML and must be read back as they were.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -7,7 +7,7 @@ use pgsqlms::pacemaker::attributes;
 use pgsqlms::pacemaker::cib::Cib;
 use pgsqlms::score::Score;
 
-/// As Pacemaker does: what would end the value or begin markup is written as an entity.
+/// As Pacemaker does: characters that would end the value or begin markup are written as entities.
 fn escaped(text: &str) -> String {
     let escape = |c: char| match c {
         '&' => "&amp;".to_owned(),

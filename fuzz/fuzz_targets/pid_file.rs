@@ -8,7 +8,7 @@ use libfuzzer_sys::fuzz_target;
 use pgsqlms::postgres::pid_file::PidFile;
 use pgsqlms::rules::status::Phase;
 
-/// The file that says what was read, as the postmaster writes it.
+/// The file with the parsed values, as the postmaster writes it.
 fn written(file: &PidFile) -> Vec<u8> {
     let phase = match file.phase {
         Phase::Starting => "starting",

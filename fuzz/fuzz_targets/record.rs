@@ -1,4 +1,4 @@
-//! What the cluster keeps: the record of promotions and votes. What is read is written and read back the same.
+//! The record of promotions and votes, as the cluster keeps it. A parsed value is written and read back the same.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

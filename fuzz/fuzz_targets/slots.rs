@@ -1,4 +1,4 @@
-//! What a primary publishes about its slots, and the slots' names.
+//! A primary's attribute about its slots, and the slots' names.
 #![no_main]
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -1,4 +1,4 @@
-//! `synchronous_standby_names` and the published guards. What is read is written and read back the same.
+//! `synchronous_standby_names` and the published guards. A parsed value is written and read back the same.
 #![no_main]
 
 use std::collections::BTreeSet;

@@ -1,4 +1,4 @@
-//! WAL: the first byte of the input chooses what is made right, the second where reading starts, the third the history;
+//! WAL: the first byte of the input chooses the fields that are made right, the second where reading starts, the third the history;
 //! the rest are pages, from the second segment of a timeline on.
 #![no_main]
 
@@ -45,7 +45,7 @@ fn repair_pages(bytes: &mut [u8]) {
     }
 }
 
-/// Makes the links and checksums of records within a page right, so that what they mean is reached.
+/// Makes the links and checksums of records within a page right, so that the parser reaches their content.
 fn repair_records(bytes: &mut [u8]) {
     let mut prev = 0_u64;
     for (number, page) in bytes.chunks_exact_mut(PAGE).enumerate() {

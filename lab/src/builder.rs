@@ -29,7 +29,7 @@ const CRMSH: Script =
 /// How long a cluster may take until it has a primary.
 const PRIMARY_LIMIT: Duration = Duration::from_secs(90);
 
-/// What configures the cluster's resources.
+/// The script that configures the cluster's resources.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Configurator {
     /// `pcs-examples/3nodes-vip.sh`.
@@ -37,7 +37,7 @@ pub enum Configurator {
     /// `pcs-examples/3nodes-vip-crmsh.sh`.
     Crmsh,
     /// Nothing: the cluster runs and is empty, and PostgreSQL is ready to be started on all nodes.
-    Nobody,
+    None,
 }
 
 /// How a lab shall be. Start with [`Lab::builder`].
@@ -96,7 +96,7 @@ impl Builder {
         self
     }
 
-    /// Who manages PostgreSQL.
+    /// The resource agent that manages PostgreSQL.
     #[must_use]
     pub fn agent(mut self, agent: Agent) -> Self {
         self.agent = agent;
@@ -138,7 +138,7 @@ impl Builder {
         self
     }
 
-    /// What configures the cluster's resources; pcs by default.
+    /// The script that configures the cluster's resources; pcs by default.
     #[must_use]
     pub fn configured_by(mut self, configurator: Configurator) -> Self {
         self.configurator = configurator;
@@ -152,8 +152,8 @@ impl Builder {
         self
     }
 
-    /// Brings it up and waits until it has a primary with the virtual address and streaming standbys. What a crashed lab
-    /// of the same name has left behind is removed first.
+    /// Brings it up and waits until it has a primary with the virtual address and streaming standbys. The remains of a
+    /// crashed lab of the same name are removed first.
     pub fn up(self) -> Result<Lab> {
         let mut lab = self.prepare()?;
         match self.bring_up(&mut lab) {
@@ -223,7 +223,7 @@ impl Builder {
         let script = match self.configurator {
             Configurator::Pcs => PCS,
             Configurator::Crmsh => CRMSH,
-            Configurator::Nobody => return Ok(()),
+            Configurator::None => return Ok(()),
         };
         progress::step(format!("configuring the cluster by {} on {}", script.name, nodes[0].name()));
         script.run(&nodes[0], &[], &self.variables(layout.vip(), nodes))?;
@@ -276,7 +276,7 @@ impl Lab {
     }
 }
 
-/// A node's disk: the tree below, a layer of its own above, and in it what differs from node to node.
+/// A node's disk: the tree below, a layer of its own above, and in it the files that differ from node to node.
 fn make_disk(layout: &Layout, state: &State, node: &Node, all: &[Node]) -> Result<()> {
     let (disk, root, log) = (layout.disk(node.name()), layout.root(node.name()), layout.node_log_dir(node.name()));
     fs::create_dir_all(&root)?;

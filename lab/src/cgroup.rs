@@ -29,7 +29,7 @@ fn hierarchies() -> Vec<PathBuf> {
     [Some(unified()), old("systemd"), old("blkio")].into_iter().flatten().collect()
 }
 
-/// Fails with one sentence when this kernel's control groups are no use.
+/// Fails with one sentence when this kernel's control groups cannot be used.
 pub fn check() -> Result<()> {
     ensure!(
         unified().join("cgroup.procs").exists(),
@@ -157,7 +157,7 @@ fn set(file: &Path, value: &str) -> Result<()> {
     fs::write(file, value).with_context(|| format!("cannot write {value} to {}", file.display()))
 }
 
-/// Groups can only be removed one by one, the innermost first; the files in them are no obstacle.
+/// Groups can only be removed one by one, the innermost first; files in them do not matter.
 fn remove_tree(dir: &Path) -> Result<()> {
     let Ok(entries) = fs::read_dir(dir) else { return Ok(()) };
     for entry in entries.flatten().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())) {

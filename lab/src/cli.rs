@@ -46,7 +46,7 @@ enum Order {
     Exec {
         /// Which node.
         node: String,
-        /// What to run.
+        /// The program to run, and its arguments.
         #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
         argv: Vec<String>,
     },
@@ -94,7 +94,7 @@ struct Up {
     /// How many nodes.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u8).range(2..=7))]
     nodes: u8,
-    /// Who manages PostgreSQL.
+    /// The resource agent that manages PostgreSQL.
     #[arg(long, value_enum, default_value = "pgsqlms")]
     agent: Agent,
     /// The agent's binary; by default the newest that cargo has built.
@@ -106,7 +106,7 @@ struct Up {
     /// Leave fenced nodes off.
     #[arg(long)]
     fenced_stay_off: bool,
-    /// What configures the cluster.
+    /// The script that configures the cluster.
     #[arg(long, value_enum, default_value = "pcs")]
     configured_by: Configurator,
     /// Leave the lab running when it does not come up well, to look at it.
@@ -139,7 +139,7 @@ struct CutArgs {
     /// Only close PostgreSQL's port between the two.
     #[arg(long, requires = "other", conflicts_with_all = ["one_way", "link", "loss"])]
     postgres: bool,
-    /// Only lose what the first sends to the other.
+    /// Only lose packets from the first to the other.
     #[arg(long, requires = "other", conflicts_with_all = ["link", "loss"])]
     one_way: bool,
     /// Unplug the node's cable, which its kernel notices.
@@ -269,7 +269,7 @@ fn status(lab: &Lab) -> Result<String> {
     let answers: Vec<_> = on.map(|node| node.run(&["crm_mon", "--one-shot", "--show-node-attributes"])).collect();
     match answers.iter().find(|answer| answer.is_ok()).or(answers.first()) {
         Some(Ok(answer)) => text.push_str(answer),
-        Some(Err(error)) => writeln!(text, "no node can tell about the cluster: {error:#}")?,
+        Some(Err(error)) => writeln!(text, "no node can report the cluster's state: {error:#}")?,
         None => writeln!(text, "all nodes are off or frozen")?,
     }
     Ok(text)

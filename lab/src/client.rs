@@ -44,7 +44,7 @@ use journal::Journal;
 /// How long [`Writer::start`] tries to create its tables.
 const SETUP_LIMIT: Duration = Duration::from_secs(30);
 
-/// What a writer does, and where.
+/// A writer's configuration.
 #[derive(Debug, Clone)]
 pub struct WriterConfig {
     /// How to reach any server from the client.
@@ -80,7 +80,7 @@ impl WriterConfig {
             nodes: Vec::new(),
             journal: journal.into(),
             clients: 2,
-            // Three servers and the clients share the processors with what is watched.
+            // Three servers and the clients share the processors with the cluster under test.
             pace: Duration::from_millis(20),
             reconnect_pause: Duration::from_millis(10),
             connect_limit: Duration::from_secs(1),
@@ -90,8 +90,8 @@ impl WriterConfig {
     }
 }
 
-/// Why the client could not do its work. A server that refuses or does not answer is no error but what it is there to
-/// record.
+/// Why the client could not do its work. A server that refuses or does not answer is not an error: the client
+/// records it.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     /// The journal cannot be written.
@@ -99,7 +99,7 @@ pub enum ClientError {
     Journal {
         /// The journal.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: std::io::Error,
     },
     /// The client's network cannot be used.
@@ -107,16 +107,16 @@ pub enum ClientError {
     Namespace {
         /// The namespace's file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: std::io::Error,
     },
     /// No thread or no event loop.
     #[error("cannot start the client")]
     Thread(#[source] std::io::Error),
-    /// A server did not do in time what it must.
+    /// A server did not finish a step in time.
     #[error("waited {} s for {what}: {reason}", limit.as_secs_f32())]
     Late {
-        /// What it was to do.
+        /// The step that failed.
         what: String,
         /// How long.
         limit: Duration,
@@ -148,7 +148,7 @@ impl Writer {
             .spawn(move || {
                 let access = work.config.access.clone();
                 let result = access::block_on(&access, work.run(&started));
-                // Whoever started us is gone, or has its answer already.
+                // The thread that started this one is gone, or has its answer already.
                 let _ = result.map_err(|error| started.send(Err(error)));
             })
             .map_err(ClientError::Thread)?;
@@ -182,7 +182,7 @@ impl Writer {
         self.journal.acknowledged()
     }
 
-    /// Lets every client finish what it does, a few seconds at most, and hands over all that was recorded.
+    /// Lets every client finish its present commit, a few seconds at most, and hands over all that was recorded.
     pub fn stop(mut self) -> Result<History, ClientError> {
         self.finish()?;
         self.journal.finish()
@@ -205,7 +205,7 @@ impl Drop for Writer {
     }
 }
 
-/// What all clients and probes of one writer share.
+/// The state that all clients and probes of one writer share.
 #[derive(Debug, Clone)]
 struct Work {
     config: Arc<WriterConfig>,

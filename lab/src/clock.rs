@@ -42,7 +42,7 @@ pub fn unix_millis() -> u64 {
     unix_micros() / 1000
 }
 
-/// Microseconds since 1970, to hold against what others have written down.
+/// Microseconds since 1970, to compare with the times in logs.
 pub fn unix_micros() -> u64 {
     #[expect(clippy::disallowed_methods, reason = "the one place that meets real time")]
     let now = std::time::SystemTime::now();

@@ -1,4 +1,4 @@
-//! What Pacemaker says about the cluster, from `crm_mon --output-as=xml`.
+//! Pacemaker's view of the cluster, from `crm_mon --output-as=xml`.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,7 +9,7 @@ use quick_xml::reader::Reader;
 
 use crate::lab::{RESOURCE, VIP_RESOURCE};
 
-/// What a resource does on a node. Versions before 2.1 say Master and Slave.
+/// The role of a resource on a node. Versions before 2.1 say Master and Slave.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Role {
     /// It runs as the primary.
@@ -59,7 +59,7 @@ pub struct Member {
 pub struct Instance {
     /// Its identifier, without the number of the instance.
     pub resource: String,
-    /// What it does.
+    /// Its role.
     pub role: Role,
     /// Where it runs, if anywhere.
     pub node: Option<String>,
@@ -102,7 +102,7 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// Reads what crm_mon has printed.
+    /// Reads the output of crm_mon.
     pub fn parse(xml: &str) -> Result<Self> {
         let mut cluster = Self::default();
         let mut reader = Reader::from_str(xml);

@@ -17,16 +17,16 @@ use nix::unistd::Pid;
 use crate::clock::Deadline;
 use crate::interrupt;
 
-/// How long a program may take unless told otherwise.
+/// How long a program may take unless a limit is given.
 const DEFAULT_LIMIT: Duration = Duration::from_secs(30);
 
 /// After a program has ended, its left-behind children may hold its pipes open this long.
 const PIPE_GRACE: Duration = Duration::from_millis(200);
 
-/// What a program said and how it ended.
+/// A program's output and exit code.
 #[derive(Debug, Clone)]
 pub struct Output {
-    /// What was run, for messages.
+    /// The command line, for messages.
     pub command: String,
     /// Exit code, or 128 plus the signal that ended it.
     pub code: i32,
@@ -85,7 +85,7 @@ impl Command {
         self
     }
 
-    /// What it reads on standard input.
+    /// Its standard input.
     #[must_use]
     pub fn input(mut self, input: impl Into<Vec<u8>>) -> Self {
         self.input = input.into();
@@ -99,7 +99,7 @@ impl Command {
         self
     }
 
-    /// What to call it in messages instead of its command line.
+    /// Its name in messages, instead of its command line.
     #[must_use]
     pub fn title(mut self, title: impl Into<String>) -> Self {
         self.title = Some(title.into());
@@ -111,7 +111,7 @@ impl Command {
         self.watch(|_| {})
     }
 
-    /// Runs it and wants exit code 0; gives what it printed.
+    /// Runs it and wants exit code 0; returns its output.
     pub fn run(&self) -> Result<String> {
         self.output()?.ok()
     }
@@ -165,7 +165,7 @@ impl Command {
             .stderr(log)
             .spawn()
             .with_context(|| format!("cannot start `{}`", self.name()))?;
-        // Nobody asks how it ended, but somebody must reap it.
+        // Its exit status does not matter, but it must be reaped.
         thread::spawn(move || child.wait());
         Ok(())
     }
@@ -193,7 +193,7 @@ impl Command {
                 Err(RecvTimeoutError::Disconnected) => break,
             }
         }
-        ended.ok_or_else(|| anyhow!("nobody knows how it ended"))
+        ended.ok_or_else(|| anyhow!("its exit status is not known"))
     }
 
     fn std_command(&self) -> Result<std::process::Command> {
@@ -249,7 +249,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tells_exit_code_and_last_words() {
+    fn an_error_has_the_exit_code_and_the_last_lines() {
         let error = Command::new(["sh", "-c", "echo nice try >&2; exit 3"]).run().unwrap_err();
         assert_eq!(error.to_string(), "`sh -c echo nice try >&2; exit 3` exited with 3: nice try");
     }
@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn feeds_input() {
+    fn a_command_gets_its_input() {
         assert_eq!(Command::new(["cat"]).input("hello").run().unwrap(), "hello");
     }
 }

@@ -1,5 +1,5 @@
 //! A demonstration for people: three nodes, a switchover as ordered, a power cut of the primary, its return; each step
-//! with its time, and in the end what the client's record proves.
+//! with its time, and in the end the findings from the client's record.
 
 mod comeback;
 mod proof;
@@ -18,13 +18,13 @@ use story::{Finding, Story};
 /// Whether commits wait for a standby.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Replication {
-    /// For any one: what is acknowledged outlives the primary.
+    /// For any one: acknowledged commits outlive the primary.
     Synchronous,
     /// They do not: the last ones before a power cut may be lost.
     Asynchronous,
 }
 
-/// What becomes of the cluster.
+/// The cluster after the demonstration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Afterwards {
     /// It disappears.
@@ -33,7 +33,7 @@ pub enum Afterwards {
     Keep,
 }
 
-/// Plays it on the lab of this name. An error says what was not as it should be.
+/// Plays it on the lab of this name. An error names the mistake.
 pub fn run(name: &str, builder: Builder, replication: Replication, afterwards: Afterwards) -> Result<()> {
     progress::elapsed();
     let story = Story::begin();

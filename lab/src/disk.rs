@@ -13,10 +13,10 @@ use crate::command::Command;
 use crate::env;
 use crate::layout::Layout;
 
-/// Takes memory only for what is on it.
+/// Takes memory only for its files.
 const IN_MEMORY: &str = "size=4G,mode=755";
 
-/// Takes room only for what is on it.
+/// Takes room only for its files.
 const ON_DISK: u64 = 12 << 30;
 
 /// Where the nodes' disks are.
@@ -40,7 +40,7 @@ impl Disks {
             Disks::Disk => {
                 let device = new_device(&env::cache_dir().join(format!("{}{node}.img", layout.prefix())))?;
                 let mounted = make_and_mount(&device, &at);
-                // As soon as nothing is mounted from it any more, whatever has become of the lab.
+                // Takes effect at the last unmount, also if the lab has crashed.
                 Command::new(["losetup", "--detach", &device]).run()?;
                 mounted?;
             }
@@ -71,9 +71,8 @@ pub fn device_of(path: &Path) -> Result<String> {
     Ok(format!("{}:{}", major(device), minor(device)))
 }
 
-/// What was read from disks before has to be read again, as after a power cut: the machine keeps the files of its nodes in
-/// memory.
-pub fn forget_what_was_read() -> Result<()> {
+/// Empties the machine's page cache, so that nodes read their files from disk again, as after a power cut.
+pub fn drop_page_cache() -> Result<()> {
     nix::unistd::sync();
     fs::write("/proc/sys/vm/drop_caches", "1").context("cannot drop what was read from disks")
 }

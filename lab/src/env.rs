@@ -21,7 +21,7 @@ pub fn cache_dir() -> PathBuf {
     }
 }
 
-/// The folders that programs are looked for in: those of an administrator, whatever the caller's PATH says.
+/// The folders that programs are looked for in: the caller's PATH, and always those of an administrator.
 pub fn program_dirs() -> Vec<PathBuf> {
     let path = variable("PATH").unwrap_or_default();
     let mut dirs: Vec<PathBuf> = std::env::split_paths(&path).collect();

@@ -14,7 +14,7 @@ use crate::interrupt;
 /// How often conditions are looked at.
 const INTERVAL: Duration = Duration::from_millis(100);
 
-/// Asks `attempt` again and again until it succeeds, at most for `limit`. The error says what was awaited and why the
+/// Asks `attempt` again and again until it succeeds, at most for `limit`. The error names the awaited condition and why the
 /// last attempt failed.
 ///
 /// ```
@@ -106,7 +106,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn says_what_was_awaited_and_what_was_seen_last() {
+    fn names_the_awaited_condition_and_the_last_failure() {
         let error = eventually_is(Duration::ZERO, "a large number", || Ok(7), |number| *number > 100).unwrap_err();
         assert_eq!(error.to_string(), "waited 0 s for a large number: last seen: 7");
     }

@@ -1,4 +1,4 @@
-//! What the client saw, and what that proves.
+//! The client's record, and the findings from it.
 //!
 //! A [`History`] is everything the [`Writer`](crate::client::Writer) recorded; [`History::check`] holds it against the
 //! rows that are left at the end. Nothing here talks to a server: the same events always give the same [`Report`].
@@ -31,7 +31,7 @@ pub struct History {
     pub attempts: Vec<Attempt>,
     /// Every write that a probe got through on one particular node.
     pub beats: Vec<Beat>,
-    /// What was done to the cluster meanwhile.
+    /// Events in the cluster meanwhile.
     pub marks: Vec<Mark>,
     /// When the writer stopped; `None` when it was killed.
     pub ended: Option<Moment>,
@@ -45,17 +45,17 @@ pub enum JournalError {
     Unreadable {
         /// The journal.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: std::io::Error,
     },
-    /// A line that is no event.
+    /// A line that is not an event.
     #[error("line {line} of the journal {} is not an event", path.display())]
     Malformed {
         /// The journal.
         path: PathBuf,
         /// Counted from 1.
         line: usize,
-        /// What is wrong with it.
+        /// The parser's error.
         source: serde_json::Error,
     },
 }
@@ -102,7 +102,7 @@ impl History {
         self.ended.or_else(|| attempts.chain(marks).max()).unwrap_or_default()
     }
 
-    /// What this history proves, given the rows that the table holds in the end.
+    /// The findings of this history, given the rows that the table holds in the end.
     ///
     /// Rows of clients of other writers are not looked at.
     pub fn check(&self, final_rows: &[RowId]) -> Report {

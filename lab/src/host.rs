@@ -1,4 +1,4 @@
-//! What the machine must offer, and one sentence when it does not.
+//! Requirements of the machine, and one sentence when they are not met.
 
 use std::path::PathBuf;
 

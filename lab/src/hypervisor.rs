@@ -30,7 +30,7 @@ pub struct Fencing {
     pub at: u64,
     /// Which node.
     pub node: String,
-    /// What the cluster asked for: `off` or `reboot`.
+    /// The cluster's request: `off` or `reboot`.
     pub action: String,
     /// Whether the node had power; if not, the cluster only made sure.
     pub was_on: bool,
@@ -127,7 +127,7 @@ impl Server {
         Ok(())
     }
 
-    /// Carries out what the fence agent asks; gives what to answer after `ok`.
+    /// Runs the fence agent's request. Returns the answer after `ok`.
     fn act(&self, question: &str) -> Result<String> {
         let (action, name) = question.split_once(' ').unwrap_or((question, ""));
         match action {

@@ -1,4 +1,4 @@
-//! Ctrl-C, or a plain kill: what this process has made is removed before it ends.
+//! Ctrl-C, or a plain kill: labs and other objects of this process are removed before it ends.
 
 use std::path::PathBuf;
 use std::sync::{Mutex, Once, OnceLock, PoisonError};
@@ -15,14 +15,14 @@ use crate::eventually::eventually;
 use crate::layout::Layout;
 use crate::{clock, progress, teardown};
 
-/// What to remove.
+/// Objects to remove.
 static MINE: Mutex<Vec<Mine>> = Mutex::new(Vec::new());
 static HANDLER: Once = Once::new();
 
 /// The thread that removes everything, once there is one.
 static REMOVER: OnceLock<ThreadId> = OnceLock::new();
 
-/// What another thread was just making when it was stopped appears within this time.
+/// An object that another thread was just making when it was stopped appears within this time.
 const LAST_GASP: Duration = Duration::from_millis(300);
 
 /// Something that must not outlive this process.
@@ -30,7 +30,7 @@ const LAST_GASP: Duration = Duration::from_millis(300);
 pub enum Mine {
     /// A lab.
     Lab(Layout),
-    /// A process that removes what it has made when it is told to end.
+    /// A process that removes its objects when it gets SIGTERM.
     Process(Pid),
     /// A distribution tree that is not finished, and the processes that make it.
     Tree(PathBuf, Cgroup),
@@ -57,13 +57,13 @@ impl Mine {
     fn name(&self) -> String {
         match self {
             Self::Lab(layout) => format!("the lab `{}`", layout.name()),
-            Self::Process(pid) => format!("what process {pid} has made"),
+            Self::Process(pid) => format!("the objects of process {pid}"),
             Self::Tree(..) => "the unfinished tree".into(),
         }
     }
 }
 
-/// From now on this is removed when the process is told to end.
+/// From now on this is removed when the process is interrupted.
 pub fn register(mine: Mine) -> Result<()> {
     let mut result = Ok(());
     HANDLER.call_once(|| result = ctrlc::set_handler(remove_all_and_exit));
@@ -72,13 +72,13 @@ pub fn register(mine: Mine) -> Result<()> {
     Ok(())
 }
 
-/// This is somebody else's now, or gone.
+/// This belongs to another process now, or is gone.
 pub fn unregister(mine: &Mine) {
     lock().retain(|other| other != mine);
 }
 
-/// Does not return once the process has been told to end: whoever goes on would make again what is being removed, or
-/// blame the cluster for its disappearance. Called wherever a program is started or something is waited for.
+/// Does not return once the process was interrupted: the calling thread would otherwise make an object again that is being
+/// removed, or blame the cluster for its disappearance. Called wherever a program is started or something is waited for.
 pub fn hold() {
     while REMOVER.get().is_some_and(|remover| *remover != thread::current().id()) {
         thread::park();
@@ -96,7 +96,7 @@ fn remove_all_and_exit() {
     }
     clock::sleep(LAST_GASP);
     all.iter().for_each(remove);
-    #[expect(clippy::exit, reason = "the process was told to end")]
+    #[expect(clippy::exit, reason = "the process was interrupted")]
     std::process::exit(130);
 }
 

@@ -1,4 +1,4 @@
-//! What the nodes have written into their journals, and PostgreSQL into its log.
+//! The nodes' journals, and PostgreSQL's logs.
 
 use std::fs;
 
@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::lab::{Lab, RESOURCE};
 use crate::node::Node;
 
-/// The programs whose words matter.
+/// The programs whose log lines matter.
 const PROGRAMS: [&str; 5] = [COROSYNC, "pacemaker-controld", "pacemaker-schedulerd", "pacemaker-fenced", AGENT];
 
 /// The name under which the agent writes.
@@ -29,12 +29,12 @@ pub struct Entry {
     pub node: String,
     /// By which program.
     pub program: String,
-    /// What it says.
+    /// Its text.
     pub message: String,
 }
 
 impl Entry {
-    /// What it says, without the severity that Pacemaker puts before it, or the name of the agent's resource.
+    /// Its text, without the severity that Pacemaker puts before it, or the name of the agent's resource.
     pub fn text(&self) -> &str {
         let message = self.message.trim_start();
         if self.program == AGENT {
@@ -45,7 +45,7 @@ impl Entry {
     }
 }
 
-/// What the nodes that are on, and all PostgreSQLs, have written since then, the oldest first.
+/// The log lines of the nodes that are on, and of all PostgreSQLs, since then, the oldest first.
 ///
 /// # Errors
 ///
@@ -61,7 +61,7 @@ pub fn everything_since(lab: &Lab, from: u64) -> Result<Vec<Entry>> {
     Ok(entries)
 }
 
-/// What the nodes that are on have written since then, the oldest first.
+/// The log lines of the nodes that are on since then, the oldest first.
 ///
 /// # Errors
 ///
@@ -85,7 +85,7 @@ fn read(node: &Node, from: u64) -> Result<Vec<Entry>> {
     node.run(&argv).map(|text| parse(node.name(), &text))
 }
 
-/// Reads what `journalctl --output=json` printed. Lines that are no text of a program are left out.
+/// Reads the output of `journalctl --output=json`. Entries without text are left out.
 fn parse(node: &str, text: &str) -> Vec<Entry> {
     text.lines().filter_map(|line| entry(node, &serde_json::from_str(line).ok()?)).collect()
 }
@@ -129,7 +129,7 @@ fn unix_micros(time: &str) -> Option<u64> {
     Some((seconds * 1000 + millis) * 1000)
 }
 
-/// What [`unix_micros`] counts as days until 1 January 1970.
+/// The days until 1 January 1970, as [`unix_micros`] counts them.
 const DAYS_UNTIL_1970: u64 = 719_469;
 
 #[cfg(test)]

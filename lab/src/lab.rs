@@ -27,7 +27,7 @@ pub const RESOURCE: &str = "pgsqld";
 /// The name of the virtual address' resource.
 pub const VIP_RESOURCE: &str = "pgsql-vip";
 
-/// Who manages PostgreSQL.
+/// The resource agent that manages PostgreSQL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Agent {
@@ -38,7 +38,7 @@ pub enum Agent {
 }
 
 impl Agent {
-    /// What Pacemaker calls it.
+    /// Its name in Pacemaker.
     pub fn resource_type(self) -> &'static str {
         match self {
             Self::Pgsqlms => "ocf:rust:pgsqlms",
@@ -58,7 +58,7 @@ pub struct Lab {
     keep_logs: bool,
 }
 
-/// What makes this process the owner of a lab.
+/// The lock and the hypervisor that make this process the owner of a lab.
 #[derive(Debug)]
 pub(crate) struct Owner {
     /// Ends first.
@@ -72,7 +72,7 @@ impl Lab {
         Builder::default()
     }
 
-    /// A lab that somebody else has brought up; dropping this leaves it alone.
+    /// A lab that another process has brought up; dropping this leaves it alone.
     pub fn open(name: &str) -> Result<Self> {
         let layout = Layout::new(name)?;
         let state = State::load(&layout)?.with_context(|| {
@@ -94,7 +94,7 @@ impl Lab {
         &self.layout
     }
 
-    /// What it consists of.
+    /// Its parts.
     pub fn state(&self) -> &State {
         &self.state
     }
@@ -126,7 +126,7 @@ impl Lab {
         &self.network
     }
 
-    /// Breaks something in the network, in addition to what is broken already.
+    /// Breaks something in the network, in addition to earlier cuts.
     pub fn cut(&self, cut: &Cut) -> Result<()> {
         self.network.cut(cut)
     }
@@ -157,7 +157,7 @@ impl Lab {
         self.layout.log_dir()
     }
 
-    /// The cluster as the first node that can tell sees it; one that has quorum is believed more.
+    /// The cluster as the first node with quorum sees it, otherwise as the first node that answers.
     pub fn cluster(&self) -> Result<Cluster> {
         let mut without_quorum = Err(anyhow!("all nodes are off or frozen"));
         for node in self.nodes.iter().filter(|node| node.is_on() && !node.is_frozen()) {
@@ -242,7 +242,7 @@ impl Lab {
 
     /// Leaves the lab running when this process ends: a process of its own becomes the hypervisor.
     pub(crate) fn hand_over(mut self, start_hypervisor: impl FnOnce(&Layout) -> Result<()>) -> Result<()> {
-        let owner = self.owner.as_mut().context("this lab is somebody else's")?;
+        let owner = self.owner.as_mut().context("this lab belongs to another process")?;
         owner.hypervisor = None;
         start_hypervisor(&self.layout)?;
         eventually(Duration::from_secs(10), "the hypervisor to answer", || {
@@ -289,7 +289,7 @@ pub(crate) fn lock(layout: &Layout) -> Result<Flock<File>> {
             let (name, owner) = (layout.name(), owner.trim());
             anyhow!("the lab `{name}` belongs to the running process {owner}; choose another --name")
         })?;
-        // Whoever had it before may have removed the file between the two steps: then this lock is nobody's.
+        // The former owner may have removed the file between the two steps: then this lock is void.
         if fs::metadata(&path).is_ok_and(|there| lock.metadata().is_ok_and(|mine| mine.ino() == there.ino())) {
             fs::write(&path, format!("{}\n", std::process::id())).context("cannot write the lock")?;
             return Ok(lock);
@@ -297,13 +297,13 @@ pub(crate) fn lock(layout: &Layout) -> Result<Flock<File>> {
     }
 }
 
-/// Lets others bring the lab up or down; its name is forgotten.
+/// Lets other processes bring the lab up or down, and frees its name.
 fn unlock(layout: &Layout, lock: Flock<File>) {
     let _ = fs::remove_file(layout.lock());
     drop(lock);
 }
 
-/// Removes a lab by its name, with its logs unless told to keep them. Fine when there is none.
+/// Removes a lab by its name, with its logs unless `keep_logs` is set. Fine when there is none.
 pub fn down(name: &str, keep_logs: bool) -> Result<()> {
     let layout = Layout::new(name)?;
     let lock = lock(&layout)?;

@@ -1,5 +1,5 @@
 //! The names and places of everything a lab has on the machine. All are derived from the lab's name, so that a lab can
-//! be found and removed by its name alone, whatever became of the process that made it.
+//! be found and removed by its name alone, also after a crash of the process that made it.
 
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
@@ -90,7 +90,7 @@ impl Layout {
         Path::new(RUN).join(format!("{}.lock", self.name))
     }
 
-    /// What the lab consists of, as JSON.
+    /// The file with the lab's parts, as JSON.
     pub fn state_file(&self) -> PathBuf {
         self.run_dir().join("state.json")
     }

@@ -3,22 +3,22 @@
 //! Each node is a container with a systemd, Corosync, Pacemaker and PostgreSQL of its own, on a switch of its own; this
 //! process plays the hypervisor. `Lab::builder().up()` gives a running cluster that disappears when it is dropped.
 //!
-//! | module | what it does |
+//! | module | task |
 //! |---|---|
 //! | [`lab`] | [`Lab`], its builder, bringing it up and down |
 //! | [`node`] | one node: run something in it, power, freezer |
 //! | [`disk`] | where the nodes' disks are |
-//! | [`cluster`] | what Pacemaker says, from `crm_mon` |
+//! | [`cluster`] | Pacemaker's view of the cluster, from `crm_mon` |
 //! | [`mod@eventually`] | the only ways to wait |
 //! | [`hypervisor`] | switches nodes off and on for the fence agent, and remembers it |
 //! | [`network`] | the switch, and how to cut it |
 //! | [`provision`] | runs the scripts that virtual machines run too |
 //! | [`tree`] | the distribution tree that all nodes share, built once |
 //! | [`client`] | writes through the virtual IP and records every acknowledged commit |
-//! | [`history`] | what that record proves |
-//! | [`journal`], [`stages`] | what the nodes wrote meanwhile, and where the time of an outage went |
+//! | [`history`] | the findings from that record |
+//! | [`journal`], [`stages`] | the nodes' logs, and where the time of an outage went |
 //! | [`mod@demo`] | shows people a switchover and a failover |
-//! | [`host`] | what the machine must offer |
+//! | [`host`] | requirements of the machine |
 //! | [`layout`] | the names and places of everything, all derived from the lab's name |
 //! | [`interrupt`], [`teardown`] | how everything disappears again |
 //! | [`cgroup`], [`command`], [`clock`], [`mod@env`], [`progress`] | the rest |

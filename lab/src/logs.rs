@@ -13,7 +13,7 @@ use crate::command::Command;
 use crate::lab::Lab;
 use crate::progress;
 
-/// Adds what is not there as text yet: every node's journal, the cluster as it is, the fencings. Gives the folder.
+/// Adds files that are not there as text yet: every node's journal, the cluster as it is, the fencings. Gives the folder.
 pub fn collect(lab: &Lab) -> Result<PathBuf> {
     let folder = lab.logs();
     for node in lab.nodes() {

@@ -17,7 +17,7 @@ pub enum Cut {
     Between(String, String),
     /// Nothing passes from or to this one: clients are cut off too.
     Isolate(String),
-    /// Only what the first sends to the second is lost.
+    /// Only packets from the first to the second are lost.
     OneWay(String, String),
     /// PostgreSQL's port is closed between these two; the cluster's own messages pass.
     Postgres(String, String),
@@ -75,7 +75,7 @@ impl Network {
         if namespace_exists(&namespace) {
             delete_namespace(&namespace)?;
         }
-        // What kept the old namespace alive may also have kept the old cable.
+        // A process that kept the old namespace alive may also have kept the old cable.
         let _ = ip(&["-n", &switch], &format!("link del {port}\n"));
         ip(&[], &format!("netns add {namespace}\n"))?;
         ip(
@@ -95,7 +95,7 @@ impl Network {
         ip(&["-n", &self.switch()], &format!("link set {port} {}\n", if up { "up" } else { "down" }))
     }
 
-    /// Breaks something, in addition to what is broken already.
+    /// Breaks something, in addition to earlier cuts.
     pub fn cut(&self, cut: &Cut) -> Result<()> {
         if let Cut::Link(node) = cut {
             File::create(self.layout.cable_out(node)).context("cannot note that the cable is out")?;
@@ -108,7 +108,7 @@ impl Network {
     pub fn heal<'a>(&self, ports: impl IntoIterator<Item = (&'a str, bool)>) -> Result<()> {
         self.nft("flush chain bridge lab cuts\n")?;
         for (port, on) in ports {
-            // Not there is what it should be.
+            // The mark of a cut cable, if there is one.
             let _ = fs::remove_file(self.layout.cable_out(port));
             if on {
                 self.set_link(port, true)?;

@@ -16,7 +16,7 @@ use crate::eventually::eventually;
 use crate::layout::{HYPERVISOR_IN_NODE, Layout};
 use crate::network::Network;
 
-/// How long something run in a node may take unless told otherwise.
+/// How long something run in a node may take unless a limit is given.
 const EXEC_LIMIT: Duration = Duration::from_secs(60);
 
 /// A node boots in a second; a busy machine may need longer.
@@ -91,7 +91,7 @@ impl Node {
         output
     }
 
-    /// Runs something in it as root, wants exit code 0 and gives what it printed.
+    /// Runs something in it as root, wants exit code 0 and returns its output.
     pub fn run(&self, argv: &[&str]) -> Result<String> {
         self.exec(argv)?.ok()
     }
@@ -137,11 +137,11 @@ impl Node {
         self.cut_power()
     }
 
-    /// Cuts its power in an instant. Its disk keeps what it had; nothing else is left.
+    /// Cuts its power in an instant. Its disk keeps its files; nothing else is left.
     pub fn cut_power(&self) -> Result<()> {
         let _lock = self.lock_power()?;
         if self.cgroup().dir().exists() {
-            // The cable first: the kernel would still send what the dead processes' sockets hold.
+            // The cable first: the kernel would still send the data in the dead processes' sockets.
             self.network().set_link(&self.name, false)?;
             self.cgroup().destroy().with_context(|| format!("cannot cut the power of {}", self.name))?;
         }
@@ -169,7 +169,7 @@ impl Node {
         if self.is_on() {
             return Ok(());
         }
-        // A new group and a new namespace: what runs in a used group dies at once, and the virtual address may be left
+        // A new group and a new namespace: a process in a used group dies at once, and the virtual address may be left
         // in a used namespace.
         self.cgroup().destroy()?;
         self.cgroup().create()?;
@@ -205,7 +205,7 @@ impl Node {
             &log,
             &hypervisor,
         ]);
-        // Its systemd wants the unified hierarchy, whatever the machine's has.
+        // The node's systemd wants the unified hierarchy, also if the machine's does not use it.
         Command::new(argv).env("SYSTEMD_NSPAWN_UNIFIED_HIERARCHY", "1").spawn_detached(console)
     }
 

@@ -12,7 +12,7 @@ pub fn elapsed() -> Duration {
     START.get_or_init(clock::now).elapsed()
 }
 
-/// Says what happens now.
+/// Prints the present step.
 pub fn step(what: impl AsRef<str>) {
     let elapsed = elapsed().as_secs_f64();
     eprintln!("[{elapsed:6.1} s] {}", what.as_ref());

@@ -41,13 +41,13 @@ const SCRIPT_LIMIT: Duration = Duration::from_secs(600);
 pub struct Script {
     /// Its file name.
     pub name: &'static str,
-    /// What it says.
+    /// Its text.
     pub text: &'static str,
 }
 
 impl Script {
     /// Runs it in a node with these variables. It stays in /root for people to read and run
-    /// again; what it said goes to the node's logs.
+    /// again; its output goes to the node's logs.
     pub fn run(&self, node: &Node, arguments: &[&str], variables: &[(&str, String)]) -> Result<String> {
         let inside = format!("/root/{}", self.name);
         let path = node.path(&inside);

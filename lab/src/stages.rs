@@ -1,4 +1,4 @@
-//! Where the time of an outage went: what the nodes have logged meanwhile, stage by stage.
+//! Where the time of an outage went, stage by stage, from the nodes' logs.
 
 use std::collections::BTreeSet;
 use std::fmt::{self, Write};
@@ -8,13 +8,13 @@ use crate::history::{Attempt, FaultOutage, History, Moment, Outage, Outcome};
 use crate::journal::{AGENT, COROSYNC, Entry, POSTGRES};
 use crate::lab::{RESOURCE, VIP_RESOURCE};
 
-/// A shorter outage is no worth a table.
+/// A shorter outage is not worth a table.
 const WORTH_IT: Duration = Duration::from_millis(250);
 
 /// Where nothing waits for them, standbys may connect this long after the first commit.
 const STANDBYS_MAY_BE_LATER: u64 = 6_000_000;
 
-/// What happens on the way from one primary to the next.
+/// A step on the way from one primary to the next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Kind {
     TokenLost,
@@ -37,7 +37,7 @@ enum Kind {
 /// The node that a stage is about, if it is about one.
 type About<'a> = Option<&'a str>;
 
-/// Which stage a line of a journal tells.
+/// The stage that a line of a journal belongs to.
 fn stage(entry: &Entry) -> Option<(Kind, About<'_>)> {
     let (text, here) = (entry.text(), Some(entry.node.as_str()));
     match entry.program.as_str() {
@@ -107,7 +107,7 @@ pub struct Stages {
     stamps: Vec<Stamp>,
 }
 
-/// Every outage of a history whose moments count from `began`, one table for each fault, from what the nodes have logged.
+/// Every outage of a history whose moments count from `began`, one table for each fault, from the nodes' logs.
 pub fn of(history: &History, began: u64, entries: &[Entry]) -> Vec<Stages> {
     let acknowledged = history.attempts.iter().filter(|attempt| attempt.outcome == Outcome::Ok);
     let acknowledged: Vec<&Attempt> = acknowledged.collect();
@@ -116,7 +116,7 @@ pub fn of(history: &History, began: u64, entries: &[Entry]) -> Vec<Stages> {
     let mut seen = BTreeSet::new();
     let worth_it = |fault: &FaultOutage| fault.outage.filter(|it| it.over && it.lasted() >= WORTH_IT);
     let outages = faults.iter().filter_map(|fault| Some((fault, worth_it(fault)?)));
-    // One that goes on through the next fault is told once.
+    // An outage that goes on through the next fault is reported once.
     let outages = outages.filter(|(_, outage)| seen.insert(outage.from));
     outages.map(|(fault, outage)| split(fault, &outage, &acknowledged, began, entries)).collect()
 }
@@ -130,7 +130,7 @@ fn split(fault: &FaultOutage, outage: &Outage, acks: &[&Attempt], began: u64, en
         let Some((kind, node)) = stage(entry) else { continue };
         let latest = if kind == Kind::Streams { until + STANDBYS_MAY_BE_LATER } else { until };
         if entry.at <= latest && seen.insert((kind, node)) {
-            stamps.push(Stamp { at: entry.at, what: told(kind, node) });
+            stamps.push(Stamp { at: entry.at, what: description(kind, node) });
         }
     }
     for (at, which) in [(outage.from, "last"), (outage.until, "first")] {
@@ -142,7 +142,7 @@ fn split(fault: &FaultOutage, outage: &Outage, acks: &[&Attempt], began: u64, en
     Stages { title: format!("{}: {outage}", fault.mark.text), fault: unix(fault.mark.at), stamps }
 }
 
-fn told(kind: Kind, node: About<'_>) -> String {
+fn description(kind: Kind, node: About<'_>) -> String {
     let what = match kind {
         Kind::TokenLost => "token lost",
         Kind::RingFormed => "ring formed without it",
@@ -163,7 +163,7 @@ fn told(kind: Kind, node: About<'_>) -> String {
     node.map_or_else(|| what.to_owned(), |node| format!("{node}: {what}"))
 }
 
-/// A line for each stage: when, how long after the one before, what.
+/// A line for each stage: its time, how long after the one before, its name.
 impl fmt::Display for Stages {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.title)?;

@@ -1,4 +1,4 @@
-//! What a lab consists of, in a file: for the other commands, and for whoever cleans up after a crash.
+//! The parts of a lab, in a file: for the other commands, and for the clean-up after a crash.
 
 use std::fs;
 use std::path::PathBuf;
@@ -10,11 +10,11 @@ use crate::disk::Disks;
 use crate::lab::Agent;
 use crate::layout::Layout;
 
-/// How far a lab is, and who looks after it.
+/// How far a lab is, and which process looks after it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Phase {
-    /// It is coming up, or whoever brought it up has crashed.
+    /// It is coming up, or the process that was bringing it up has crashed.
     Starting,
     /// It belongs to a running program and ends with it.
     Owned,
@@ -22,7 +22,7 @@ pub enum Phase {
     Up,
 }
 
-/// What a lab consists of.
+/// The parts of a lab.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct State {
     /// How far it is.
@@ -35,7 +35,7 @@ pub struct State {
     pub postgres: u32,
     /// How many nodes.
     pub nodes: u8,
-    /// Who manages PostgreSQL.
+    /// The resource agent that manages PostgreSQL.
     pub agent: Agent,
     /// The agent's binary when it is ours.
     pub agent_binary: Option<PathBuf>,

@@ -39,7 +39,7 @@ fn unmount_below(dir: &Path) -> Result<()> {
         .map(PathBuf::from)
         .filter(|p| p.starts_with(dir))
         .collect();
-    // What was mounted last is on top.
+    // The last mount is on top.
     points.reverse();
     for point in points {
         umount2(&point, MntFlags::MNT_DETACH).with_context(|| format!("cannot unmount {}", point.display()))?;

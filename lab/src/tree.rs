@@ -1,5 +1,5 @@
 //! The distribution tree that all nodes share: made once by debootstrap and the provisioning script that virtual
-//! machines run too, then kept in a cache under a name that tells what went in.
+//! machines run too, then kept in a cache under a name that depends on its ingredients.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! What crm_mon of each Pacemaker generation really printed, and what is made of it.
+//! Recorded output of crm_mon of each Pacemaker generation, and the parser's result.
 
 use lab::cluster::{Cluster, Role};
 

@@ -14,7 +14,7 @@ fn a_lab_fences_cuts_heals_and_leaves_nothing() {
     let lab = Lab::builder().name("self-test").up().unwrap();
     let layout = lab.layout().clone();
 
-    // Nodes are separate machines that run what they are told.
+    // Nodes are separate machines that run commands.
     assert_eq!(lab.node("srv2").run(&["uname", "-n"]).unwrap(), "srv2\n");
     assert_eq!(lab.node("srv2").exec(&["sh", "-c", "exit 7"]).unwrap().code, 7);
     let slow = lab.node("srv2").exec_within(Duration::from_millis(200), &["sleep", "1000"]);

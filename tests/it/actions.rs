@@ -1,13 +1,13 @@
-//! Each action, killed before each of its calls to the outside, and with each of its calls failing: what is left behind is
-//! what the next action accepts.
+//! Each action, killed before each of its calls to the outside, and with each of its calls failing: the next action
+//! accepts the state that is left.
 
 /// Nodes that Pacemaker does not promote.
 mod barred;
 /// A monitor that a person has typed.
 mod by_hand;
-/// What reaches the CIB.
+/// Changes of the CIB.
 mod quiet;
-/// What nodes remember.
+/// The memory of nodes.
 mod recalled;
 /// Where the actions happen.
 mod situations;
@@ -73,7 +73,7 @@ fn elect(cluster: &Cluster, node: usize, transition: &Transition) {
     done(cluster, &job(node, Action::Monitor, &Transition::default()));
 }
 
-/// Of each node, once all has come to rest: what runs, and its score. Of `teller` also whether its vote is there.
+/// Of each node, once all has come to rest: its server, and its score. Of `teller` also whether its vote is there.
 fn seen(cluster: &Cluster, teller: Option<usize>) -> String {
     wait(cluster);
     let state = cluster.state.borrow();
@@ -106,14 +106,14 @@ fn word(ended: &Ended) -> String {
     }
 }
 
-/// What Pacemaker does after an action that did not end: `repeat` it, as after a change of mind, or recover the instance.
+/// Pacemaker's reaction to an action that did not end: `repeat` it, as after a new transition, or recover the instance.
 #[derive(Debug, Clone, Copy)]
 enum Next {
     Repeat,
     Recover,
 }
 
-/// One row: where it happens, the action, and what runs in the end.
+/// One row: where it happens, the action, and the state at the end.
 struct Case {
     situation: fn() -> Cluster,
     job: Job,
@@ -121,7 +121,7 @@ struct Case {
 }
 
 impl Case {
-    /// How the action ends and what then runs, undisturbed; and how many calls it makes.
+    /// How the action ends and the state after it, undisturbed; and how many calls it makes.
     fn undisturbed(&self) -> (String, u32) {
         let cluster = (self.situation)();
         let ended = word(&cluster.run(&self.job));
@@ -131,11 +131,11 @@ impl Case {
     }
 
     fn seen(&self, cluster: &Cluster) -> String {
-        let tells = matches!(self.job.action, Action::Notify | Action::Stop);
-        seen(cluster, tells.then_some(self.job.node))
+        let votes = matches!(self.job.action, Action::Notify | Action::Stop);
+        seen(cluster, votes.then_some(self.job.node))
     }
 
-    /// Before a promotion all vote, whatever was before.
+    /// Before a promotion all nodes vote.
     fn prepare(&self, cluster: &Cluster) {
         let voters = [0, 1, 2].into_iter().filter(|_| self.job.action == Action::Promote);
         for voter in voters.filter(|node| cluster.state.borrow().nodes[*node].on) {
@@ -180,31 +180,34 @@ impl Case {
         }
     }
 
-    /// With each call failing once: an answer in time that tells, and the next time it works.
+    /// Each call fails once: the action answers in time with a reason, and the next run works.
     fn fail(&self) {
         let (ended, calls) = self.undisturbed();
         for at in 1..=calls {
             let cluster = (self.situation)();
             let failing = cluster.run(&Job { fails_at: Some(at), ..self.job.clone() });
-            let told = word(&failing);
+            let answer = word(&failing);
             match &failing {
-                Ended::Answered(Ok(_)) => assert_eq!(told, ended, "call {at} of {calls} fails"),
+                Ended::Answered(Ok(_)) => assert_eq!(answer, ended, "call {at} of {calls} fails"),
                 Ended::Answered(Err(failure)) => {
                     assert!(
                         ![Action::Monitor, Action::Stop].contains(&self.job.action),
-                        "call {at} of {calls}: {told}"
+                        "call {at} of {calls}: {answer}"
                     );
                     assert_eq!(failure.exit_code(), OcfExitCode::GenericError);
-                    assert!((20..150).contains(&told.len()) && !told.contains('\n'), "call {at} of {calls}: {told}");
+                    assert!(
+                        (20..150).contains(&answer.len()) && !answer.contains('\n'),
+                        "call {at} of {calls}: {answer}"
+                    );
                 }
-                Ended::Killed | Ended::Overdue => panic!("call {at} of {calls}: {told}"),
+                Ended::Killed | Ended::Overdue => panic!("call {at} of {calls}: {answer}"),
             }
             self.prepare(&cluster);
             let ended = word(&cluster.run(&self.job));
             assert_eq!(
                 format!("{ended}: {}", self.seen(&cluster)),
                 self.ends,
-                "after call {at} of {calls} failed: {told}"
+                "after call {at} of {calls} failed: {answer}"
             );
         }
     }
@@ -268,7 +271,7 @@ cases! {
     demote_of_a_crashed_primary: crashed, job(0, Action::Demote, &demotion(false)) => "Success: standby 1001, standby 1000, standby 990", killed_and_recovered;
     vote: bereft, notify(1, Moment::Before, Around::Promote, &promotion(1, [1, 2])) => "Success: nothing, standby 1000 vote, standby 990";
     promote: voted, job(1, Action::Promote, &promotion(1, [1, 2])) => "Success: nothing, primary 1000, standby 990", killed_and_recovered;
-    promote_what_has_to_be_started: ended, job(1, Action::Promote, &promotion(1, [1, 2])) => "Success: nothing, primary 1000, standby 990", killed_and_recovered;
+    promote_has_to_start_the_server_first: ended, job(1, Action::Promote, &promotion(1, [1, 2])) => "Success: nothing, primary 1000, standby 990", killed_and_recovered;
     yield_to_a_better_one: behind, job(2, Action::Promote, &promotion(2, [1, 2])) => "srv2 is the best candidate: its WAL reaches 0/484F430 on timeline 2, ours 0/3024010 on timeline 2: nothing, standby 1001, standby -1000000", killed_and_recovered;
     forget: promoted, notify(1, Moment::After, Around::Promote, &promotion(1, [1, 2])) => "Success: nothing, primary 1000, standby 990";
     first_monitor_after_a_promotion: promoted, job(1, Action::Monitor, &none()) => "RunningPromoted: nothing, primary 1001, standby 1000";

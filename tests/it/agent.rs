@@ -1,4 +1,4 @@
-//! The binary and its environment: whatever it is given, Pacemaker gets a code it knows and a person gets one line.
+//! The binary and its environment: for any input Pacemaker gets a code it knows and a person gets one line.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 use crate::run::{Test, skip};
 
-/// Values that nobody would set.
+/// Absurd values of parameters.
 mod hostile;
 
 /// All that Pacemaker, an administrator or a tool may ask for.
@@ -47,7 +47,7 @@ fn an_unknown_action_is_unimplemented() {
 
 /// An executor that does not read, and so leaves no room in the pipe, must not hold up an action.
 #[test]
-fn a_full_pipe_holds_up_nobody() {
+fn a_full_pipe_does_not_delay_an_action() {
     let (_reader, writer) = nix::unistd::pipe().unwrap();
     let mode = |flags| nix::fcntl::fcntl(&writer, nix::fcntl::FcntlArg::F_SETFL(flags)).unwrap();
     mode(OFlag::O_NONBLOCK);
@@ -95,9 +95,9 @@ fn methods_are_all_the_actions() {
     }
 }
 
-/// Faults: println! panics and Rust's 101 reaches Pacemaker when nobody reads the meta-data.
+/// Faults: println! panics and Rust's 101 reaches Pacemaker when no process reads the meta-data.
 #[test]
-fn nobody_need_read_the_meta_data() {
+fn the_meta_data_need_no_reader() {
     Test::new(["meta-data"]).redirected(">&-").run();
     let full = Test::new(["meta-data"]).redirected(">/dev/full").run();
     assert_eq!(full.code, GenericError as i32);
@@ -106,7 +106,7 @@ fn nobody_need_read_the_meta_data() {
 }
 
 #[test]
-fn nobody_need_hear_the_reason() {
+fn the_reason_needs_no_reader() {
     for redirection in ["2>&-", "2>/dev/full", "2>/dev/null", ">&- 2>&- <&-"] {
         for (action, code) in [("monitor", NotRunning), ("stop", Success), ("bogus", Unimplemented)] {
             let ended = nowhere([action]).redirected(redirection).run();
@@ -118,7 +118,7 @@ fn nobody_need_hear_the_reason() {
 }
 
 #[test]
-fn a_bad_pgdata_is_nobodys_instance() {
+fn a_bad_pgdata_is_not_an_instance() {
     for bad in ["data", "", "/", "../x", "/a\nb", "$(id)", "-D"] {
         Test::new(["stop"]).parameter("pgdata", bad).expect(Success);
         Test::new(["monitor"]).parameter("pgdata", bad).expect(NotRunning);
@@ -126,7 +126,7 @@ fn a_bad_pgdata_is_nobodys_instance() {
 }
 
 #[test]
-fn a_probe_of_what_is_not_there_finds_nothing() {
+fn a_probe_without_a_data_directory_finds_nothing() {
     for interval in ["0", "15000"] {
         let ended = nowhere(["monitor"]).meta("interval", interval).expect(NotRunning);
         assert!(interval != "0" || ended.stderr.is_empty(), "{ended:?}");
@@ -164,7 +164,7 @@ fn refused(test: Test, code: OcfExitCode, reason: &str) {
 }
 
 #[test]
-fn validate_all_tells_which_value_is_wrong() {
+fn validate_all_names_the_wrong_value() {
     for (name, value) in [
         ("pgdata", "data"),
         ("datadir", "../data"),
@@ -277,7 +277,7 @@ fn the_callers_environment_is_not_ours() {
 }
 
 #[test]
-fn a_directory_that_is_gone_is_no_place_to_fail() {
+fn a_removed_working_directory_does_not_matter() {
     if !Path::new("/bin/sh").exists() {
         return skip("there is no /bin/sh");
     }

@@ -104,7 +104,7 @@ fn a_fresh_database_beside_the_primary_is_named_and_never_promoted() {
     assert!(reason.starts_with(wanted) && reason.contains(&system(&members, 2)), "{reason}");
     assert_eq!(score(&members, 2), "-1000000");
 
-    // The primary is lost, and whoever promotes it all the same is refused.
+    // The primary is lost. Each attempt to promote srv2 is refused.
     members.instance(1).crash();
     members.board.borrow_mut().cib.transient.remove(&NodeName::new("srv1"));
     let refused = members.act(2, &promotion_of(2), promote::run).unwrap_err().to_string();
@@ -187,17 +187,17 @@ fn after_initdb_on_all_nodes_the_record_is_forgotten_on_request() {
     let (code, reason) = monitored(&members, 1);
     let wanted = "no primary: another database than on record; if that is intended, run pgsqlms forget-history";
     assert!(code == Degraded && reason.starts_with(wanted), "{reason}");
-    let told = order(&members, 1, false).unwrap_err().to_string();
-    assert!(told.contains("no position in one compares") && told.starts_with("not ordered: "), "{told}");
+    let text = order(&members, 1, false).unwrap_err().to_string();
+    assert!(text.contains("no position in one compares") && text.starts_with("not ordered: "), "{text}");
 
-    let told = forget(&members, false).unwrap();
+    let text = forget(&members, false).unwrap();
     let system = system(&members, 1);
     for words in ["The record of pgsqld is about", "timeline 2 from 0/", "Nothing has been done", &system] {
-        assert!(told.contains(words), "{words:?} is not in what is told: {told}");
+        assert!(text.contains(words), "{words:?} is not in the output: {text}");
     }
     assert_eq!((record(&members), property(&members, Property::Forgotten)), (before, None));
-    let told = forget(&members, true).unwrap();
-    assert!(told.contains("That is forgotten."), "{told}");
+    let text = forget(&members, true).unwrap();
+    assert!(text.contains("That is forgotten."), "{text}");
     assert_eq!((record(&members).as_str(), property(&members, Property::Forgotten).is_some()), ("", true));
 
     assert_eq!(monitored(&members, 1), (Success, String::new()));
@@ -211,16 +211,16 @@ fn after_initdb_on_all_nodes_the_record_is_forgotten_on_request() {
 }
 
 #[test]
-fn what_is_left_of_a_resource_that_is_gone_is_removed_on_request() {
-    let name = "another_database::what_is_left_of_a_resource_that_is_gone_is_removed_on_request";
+fn the_history_of_a_deleted_resource_is_removed_on_request() {
+    let name = "another_database::the_history_of_a_deleted_resource_is_removed_on_request";
     if !has_a_process_of_its_own(name) {
         return;
     }
     let Some(members) = members() else { return };
     [2, 1].iter().for_each(|node| stop(&members, *node));
     members.board.borrow_mut().without_resource = true;
-    let told = forget(&members, false).unwrap();
-    assert!(told.starts_with("The cluster has no resource pgsqld any more."), "{told}");
+    let text = forget(&members, false).unwrap();
+    assert!(text.starts_with("The cluster has no resource pgsqld any more."), "{text}");
     forget(&members, true).unwrap();
     let board = members.board.borrow();
     let left: Vec<&String> = board.cib.properties.keys().collect();

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::run::repository;
 
-/// What a pure function has no use for. The table of `clippy.toml` keeps the rest of the crate in order.
+/// Paths that a pure function must not use. `clippy.toml` restricts the rest of the crate.
 const IMPURE: [&str; 20] = [
     "std::env",
     "std::fs",
@@ -75,7 +75,7 @@ fn rules_touch_nothing_outside() {
 }
 
 #[test]
-fn what_is_impure_is_found() {
+fn impure_code_is_found() {
     for line in ["use std::fs;", "use std::{env, fmt};", "    let now = Instant::now();", "log::warn!(\"x\");"] {
         assert_eq!(impure_lines(line), [line]);
     }

@@ -1,11 +1,11 @@
-//! The agent typed on a command line, without what Pacemaker and its tools set.
+//! The agent typed on a command line, without the environment that Pacemaker and its tools set.
 
 use pgsqlms::exit::OcfExitCode::*;
 
 use crate::run::Test;
 use crate::throwaway::Instance;
 
-/// The actions that change something, and what the refusal names instead.
+/// The actions that change something, and the commands that the refusal names instead.
 const CHANGES: [(&str, &str); 5] = [
     ("start", "`pcs resource enable RESOURCE-clone`"),
     ("stop", "`pcs resource disable RESOURCE-clone`"),
@@ -27,14 +27,14 @@ fn refused(test: Test, action: &str, instead: &str) {
 }
 
 #[test]
-fn what_changes_something_is_refused() {
+fn a_person_cannot_call_an_action_that_changes_something() {
     for (action, instead) in CHANGES {
         refused(Test::new([action]).parameter("pgdata", "/nonexistent/data"), action, instead);
     }
 }
 
 #[test]
-fn what_changes_nothing_is_answered() {
+fn a_person_can_call_an_action_that_changes_nothing() {
     for (action, code) in [("monitor", NotRunning), ("validate-all", Success), ("reload", Success)] {
         for interval in ["0", "15000"] {
             let test = Test::new([action]).parameter("pgdata", "/nonexistent/data").meta("interval", interval);
@@ -49,7 +49,7 @@ fn what_changes_nothing_is_answered() {
 
 /// `pgsqlms promote`, typed as root on a standby, must not make a second primary.
 #[test]
-fn an_instance_stays_what_it_is() {
+fn an_action_by_hand_does_not_change_an_instance() {
     let Some(instance) = Instance::new() else { return };
     let untouched = |running: bool, in_recovery: bool| {
         let before = instance.pid_file(1);

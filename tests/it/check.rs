@@ -1,4 +1,4 @@
-//! `pgsqlms check` on real instances: what a proxy is told.
+//! `pgsqlms check` on real instances: exit codes and lines for a proxy.
 
 use std::cell::RefCell;
 use std::io::{Read, Write};
@@ -21,7 +21,7 @@ fn check(instance: &Instance, arguments: &[&str]) -> Test {
 
 /// The exit code and the line.
 #[track_caller]
-fn told(instance: &Instance, arguments: &[&str]) -> (i32, String) {
+fn code_and_line(instance: &Instance, arguments: &[&str]) -> (i32, String) {
     let ended = check(instance, arguments).run();
     assert_eq!((ended.stderr.as_str(), ended.stdout.lines().count()), ("", 1), "{ended:?}");
     (ended.code, ended.stdout.trim().to_owned())
@@ -32,7 +32,7 @@ fn told(instance: &Instance, arguments: &[&str]) -> (i32, String) {
 fn expect(instance: &Instance, arguments: &[&str], code: i32, line: &str) {
     let seen = RefCell::new((0, String::new()));
     let is_so = || {
-        seen.replace(told(instance, arguments));
+        seen.replace(code_and_line(instance, arguments));
         *seen.borrow() == (code, line.to_owned())
     };
     eventually_or(&format!("{arguments:?} to say {line:?}"), is_so, || format!("{:?}", seen.borrow()));
@@ -60,7 +60,7 @@ fn a_primary_is_up_while_it_is_one() {
     expect(&instance, &["--role", "primary", "--agent"], 0, "up");
     expect(&instance, &["--role", "replica", "--agent"], 0, "down # PostgreSQL runs as a primary");
     instance.crash();
-    let (code, line) = told(&instance, &PRIMARY);
+    let (code, line) = code_and_line(&instance, &PRIMARY);
     assert!(code == 1 && line.ends_with("it crashed"), "{line}");
     expect(
         &instance,
@@ -68,7 +68,7 @@ fn a_primary_is_up_while_it_is_one() {
         1,
         "down: pgport=\"x\" is not valid: expected a port number from 1 to 65535",
     );
-    let (_, line) = told(&instance, &["--role", "primary", "--system-user", "no-such-user"]);
+    let (_, line) = code_and_line(&instance, &["--role", "primary", "--system-user", "no-such-user"]);
     assert!(line.starts_with("down: system_user \"no-such-user\" does not exist"), "{line}");
 }
 
@@ -83,9 +83,9 @@ fn a_full_primary_is_up() {
     eventually("all connections to be taken", || {
         clients
             .push(instance.psql().args(["--command", "SELECT pg_sleep(600)"]).stderr(Stdio::null()).spawn().unwrap());
-        told(&instance, &PRIMARY).1.contains("53300")
+        code_and_line(&instance, &PRIMARY).1.contains("53300")
     });
-    assert_eq!(told(&instance, &PRIMARY).0, 0);
+    assert_eq!(code_and_line(&instance, &PRIMARY).0, 0);
     instance.crash();
     clients.iter_mut().for_each(|client| assert!(!client.wait().unwrap().success()));
 }
@@ -100,20 +100,20 @@ fn a_replica_is_up_while_it_follows_closely() {
     standby.configure(&format!("primary_conninfo = 'host={}'\n", primary.directory.path().display()));
     standby.sql("SELECT pg_reload_conf()");
     members.wait_until_streaming(2, 1);
-    let lag = |most: &str| told(standby, &["--role", "replica", "--max-lag", most]);
+    let lag = |most: &str| code_and_line(standby, &["--role", "replica", "--max-lag", most]);
     for most in ["0", "0s"] {
         eventually("it to have replayed all", || lag(most) == (0, "up: it is a standby, 0 bytes behind".to_owned()));
     }
     // Until it has replayed a commit it knows of none.
     primary.sql("CREATE TABLE first AS SELECT 1");
     eventually("the first commit", || standby.sql("SELECT count(*) FROM first") == "1");
-    // Where a segment ends and nobody writes, nothing is sent for a long time.
+    // At the end of a segment an idle primary sends nothing for a long time.
     primary.sql("SELECT pg_switch_wal()");
     eventually("it to have replayed all", || lag("0").0 == 0);
     standby.agent("stop").expect(pgsqlms::exit::OcfExitCode::Success);
     standby.start();
     let began = Instant::now();
-    eventually("it to count as following", || told(standby, &REPLICA).0 == 0);
+    eventually("it to count as following", || code_and_line(standby, &REPLICA).0 == 0);
     assert!(began.elapsed() < Duration::from_secs(12), "{:?}", began.elapsed());
     standby.sql("SELECT pg_wal_replay_pause()");
     eventually("the pause", || standby.sql("SELECT pg_is_wal_replay_paused()") == "t");
@@ -123,11 +123,11 @@ fn a_replica_is_up_while_it_follows_closely() {
     eventually("a second to pass", || lag("1s").0 == 1);
     assert!(lag("1s").1.ends_with(" s behind"), "{:?}", lag("1s"));
     assert_eq!(lag("600s").0, 0);
-    assert_eq!(told(standby, &REPLICA).0, 0);
+    assert_eq!(code_and_line(standby, &REPLICA).0, 0);
     standby.sql("SELECT pg_wal_replay_resume()");
     eventually("it to catch up", || lag("0").0 == 0);
     primary.agent("stop").expect(pgsqlms::exit::OcfExitCode::Success);
-    eventually("the end of the stream", || told(standby, &REPLICA).1.contains("receives nothing"));
+    eventually("the end of the stream", || code_and_line(standby, &REPLICA).1.contains("receives nothing"));
 }
 
 #[test]
@@ -142,14 +142,14 @@ fn a_diverged_replica_is_down() {
     strayed.agent("stop").expect(pgsqlms::exit::OcfExitCode::Success);
     strayed.configure(&format!("primary_conninfo = 'host={}'\n", primary.directory.path().display()));
     strayed.start();
-    // The receiver connects, is told that it is on another timeline, and ends, again and again.
+    // The WAL receiver connects, gets an error because of its timeline, and ends, again and again.
     for _ in 0..60 {
-        let (code, line) = told(strayed, &REPLICA);
+        let (code, line) = code_and_line(strayed, &REPLICA);
         assert!(code == 1 && line.contains("or it has diverged"), "{line}");
     }
 }
 
-/// Whatever has taken the connection says nothing, and the primary lives: there is no other one to send clients to.
+/// The server that accepts the connection does not answer, and the primary lives: clients have no other server.
 #[test]
 fn a_silent_connection_is_given_up_after_a_second() {
     let Some(instance) = Instance::new() else { return };
@@ -160,7 +160,7 @@ fn a_silent_connection_is_given_up_after_a_second() {
     let _silent = UnixListener::bind(&socket).unwrap();
     std::fs::set_permissions(&socket, std::os::unix::fs::PermissionsExt::from_mode(0o777)).unwrap();
     let began = Instant::now();
-    let (code, line) = told(&instance, &["--role", "primary", "--pghost", elsewhere.path().to_str().unwrap()]);
+    let (code, line) = code_and_line(&instance, &["--role", "primary", "--pghost", elsewhere.path().to_str().unwrap()]);
     let took = began.elapsed();
     assert!(code == 0 && line.contains("did not let the agent in within 0.6 s"), "{line}");
     assert!(took < Duration::from_secs(2), "{took:?}");
@@ -168,7 +168,7 @@ fn a_silent_connection_is_given_up_after_a_second() {
 
 /// Root is not needed, and another user sees too little to say that nothing runs.
 #[test]
-fn only_the_postgresql_user_and_root_can_tell() {
+fn only_the_postgresql_user_and_root_can_run_a_check() {
     if !is_root() {
         return skip("not run as root");
     }
@@ -232,10 +232,10 @@ fn a_client_that_asks_nothing_holds_nothing_up() {
 }
 
 #[test]
-fn what_is_to_be_checked_must_be_said() {
+fn a_check_needs_a_role() {
     let ended = Test::new(["check"]).run();
     assert!(ended.code != 0 && ended.stderr.contains("--role"), "{ended:?}");
-    // No cluster runs here that could tell it.
+    // No cluster runs here that knows the data directory.
     let ended = Test::new(["check", "--role", "primary"]).run();
     let line = "down: where the data is, is not known: say --pgdata, or run this as root while Pacemaker runs\n";
     assert_eq!((ended.code, ended.stdout.as_str()), (1, line), "{ended:?}");

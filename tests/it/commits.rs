@@ -1,4 +1,4 @@
-//! What is said about a primary whose commits are less safe than they seem, on a real instance.
+//! Reasons of a primary whose commits are less safe than they seem, on a real instance.
 
 use pgsqlms::exit::OcfExitCode;
 use pgsqlms::node::NodeName;
@@ -8,7 +8,7 @@ use crate::run::{is_root, skip};
 use crate::throwaway::eventually;
 
 const WEAK: [(&str, &str); 6] = [
-    // The setting, and what the monitor says of it.
+    // The setting, and the monitor's reason.
     (
         "ALTER ROLE app SET synchronous_commit = remote_write",
         "synchronous_commit=remote_write for role app: a standby may lose acknowledged commits with its power; reset it, \
@@ -139,7 +139,7 @@ fn a_setting_that_the_new_primary_lacks_is_said_until_it_is_set_or_accepted() {
     says(&members, lacks);
     change(&members, "ALTER SYSTEM SET synchronous_standby_names = 'ANY 1 (srv2, srv3)'");
     says(&members, "");
-    // Somebody has meant that.
+    // An operator has intended that.
     change(&members, "ALTER SYSTEM SET synchronous_standby_names = ''");
     says(&members, "");
 }

@@ -1,4 +1,4 @@
-//! What README and docs say is what the program does.
+//! README and docs agree with the program.
 
 mod places;
 mod prose;
@@ -14,13 +14,13 @@ use tempfile::TempDir;
 
 use crate::run::{CODES, repository};
 
-/// A file of the documentation: its path in the repository, and what it says.
+/// A file of the documentation: its path in the repository, and its text.
 struct Document {
     path: PathBuf,
     text: String,
 }
 
-/// All Markdown that is the user's, and what contributors read.
+/// All Markdown that is the user's, and the contributors'.
 fn documents() -> Vec<Document> {
     let mut paths = markdown_in(&repository(""), 0);
     for (directory, depth) in [("docs", 9), ("vagrant", 0), ("pcs-examples", 0)] {
@@ -42,7 +42,7 @@ fn markdown_in(directory: &Path, depth: usize) -> Vec<PathBuf> {
     files.into_iter().filter(|path| path.extension().is_some_and(|it| it == "md")).chain(below).collect()
 }
 
-/// What stands between `<!-- name -->` and `<!-- /name -->`, in whichever document that is: there is exactly one.
+/// The text between `<!-- name -->` and `<!-- /name -->`. Exactly one document has it.
 #[track_caller]
 fn section(name: &str) -> String {
     let (begin, end) = (format!("<!-- {name} -->\n"), format!("<!-- /{name} -->"));
@@ -61,7 +61,7 @@ fn rows(table: &str) -> Vec<Vec<&str>> {
     rows.map(|row| row.trim_matches('|').split(" | ").map(str::trim).collect()).collect()
 }
 
-/// What stands in backquotes.
+/// The texts in backquotes.
 fn quoted(text: &str) -> impl Iterator<Item = &str> {
     text.split('`').skip(1).step_by(2)
 }
@@ -78,18 +78,18 @@ fn the_documentation_has_the_parameter_table() {
 #[test]
 fn the_documentation_has_every_action() {
     let actions = section("actions");
-    let told: Vec<&str> = rows(&actions).into_iter().flat_map(|row| quoted(row[0])).collect();
+    let documented: Vec<&str> = rows(&actions).into_iter().flat_map(|row| quoted(row[0])).collect();
     let mut advertised: Vec<&str> = ACTIONS.iter().map(|action| action.name).collect();
     advertised.dedup();
-    assert_eq!(told.iter().collect::<BTreeSet<_>>(), advertised.iter().collect::<BTreeSet<_>>());
+    assert_eq!(documented.iter().collect::<BTreeSet<_>>(), advertised.iter().collect::<BTreeSet<_>>());
 }
 
 #[test]
 fn the_documentation_has_every_exit_code() {
     let exit_codes = section("exit codes");
-    let told: Vec<(u8, &str)> = rows(&exit_codes).iter().map(|row| (row[0].parse().unwrap(), row[1])).collect();
+    let documented: Vec<(u8, &str)> = rows(&exit_codes).iter().map(|row| (row[0].parse().unwrap(), row[1])).collect();
     let codes: Vec<(u8, String)> = CODES.iter().map(|code| (*code as u8, words(&format!("{code:?}")))).collect();
-    assert_eq!(told, codes.iter().map(|(code, name)| (*code, name.as_str())).collect::<Vec<_>>());
+    assert_eq!(documented, codes.iter().map(|(code, name)| (*code, name.as_str())).collect::<Vec<_>>());
 }
 
 /// `RunningPromoted` as `running promoted`.
@@ -166,22 +166,22 @@ fn commands(text: &str) -> Vec<String> {
 #[test]
 fn the_cluster_is_configured_as_by_the_pcs_example() {
     let of_cluster = |command: &String| !command.starts_with("pcs cluster ") && !command.starts_with("crm_verify");
-    let told: Vec<String> = commands(&section("pcs")).into_iter().filter(of_cluster).collect();
+    let documented: Vec<String> = commands(&section("pcs")).into_iter().filter(of_cluster).collect();
     let example = commands(&recorded("3nodes-vip.sh", "/var/lib/postgresql/17/main"));
-    assert_eq!(told, example.into_iter().filter(of_cluster).collect::<Vec<_>>());
+    assert_eq!(documented, example.into_iter().filter(of_cluster).collect::<Vec<_>>());
 }
 
 #[test]
 fn the_resource_is_configured_as_by_the_crmsh_example() {
     let example = commands(&recorded("3nodes-vip-crmsh.sh", "/var/lib/postgresql/17/main"));
-    let told = commands(&section("crmsh"));
-    assert!(told.len() >= 2);
-    for command in told {
+    let documented = commands(&section("crmsh"));
+    assert!(documented.len() >= 2);
+    for command in documented {
         assert!(example.contains(&command), "not in the example: {command}\n{example:#?}");
     }
 }
 
-/// The example without an address is the one with it, but for the address and whom standbys follow.
+/// The example without an address is the one with it, but for the address and the upstream of standbys.
 #[test]
 fn the_examples_differ_by_the_address() {
     let made = |script: &str| {
@@ -194,23 +194,23 @@ fn the_examples_differ_by_the_address() {
     assert_eq!(without, made("3nodes-vip.sh").into_iter().map(follows).collect::<Vec<_>>());
 }
 
-/// The first configuration rewinds: what that takes is granted by the page and by the scripts that it refers to.
+/// The first configuration rewinds: the required functions are granted by the page and by the scripts that it refers to.
 #[test]
-fn the_preparation_grants_what_a_rewind_takes() {
+fn the_preparation_grants_the_functions_that_pg_rewind_calls() {
     let script = std::fs::read_to_string(repository("vagrant/provision/postgresql-primary.sh")).unwrap();
     let granted = |text: &str| {
         text.lines().filter(|line| line.starts_with("GRANT EXECUTE ")).map(str::to_owned).collect::<Vec<_>>()
     };
-    let told = granted(&section("grants"));
-    assert_eq!(told, granted(&script));
+    let documented = granted(&section("grants"));
+    assert_eq!(documented, granted(&script));
     // As PostgreSQL's documentation of pg_rewind has it.
-    assert_eq!(told.len(), 4);
+    assert_eq!(documented.len(), 4);
     for configuration in ["pcs", "crmsh"] {
         assert!(section(configuration).contains(" rejoin=rewind "), "{configuration}");
     }
 }
 
-/// What is typed: each line of a block of code, and what stands between backquotes.
+/// Commands to type: each line of a block of code, and each text in backquotes.
 fn typed(text: &str) -> Vec<String> {
     let blocks = text.split("```").enumerate();
     let pieces = blocks.flat_map(|(n, block)| match n % 2 {
@@ -220,9 +220,9 @@ fn typed(text: &str) -> Vec<String> {
     pieces.collect()
 }
 
-/// What a reader is told to type exists.
+/// The make targets that the documentation names exist.
 #[test]
-fn the_documentation_names_what_make_has() {
+fn the_documentation_names_existing_make_targets() {
     let makefile = std::fs::read_to_string(repository("Makefile")).unwrap();
     let typed: Vec<String> = documents().iter().flat_map(|document| typed(&document.text)).collect();
     let typed = typed.iter().filter_map(|command| command.trim().trim_start_matches("sudo ").strip_prefix("make "));
@@ -260,7 +260,7 @@ fn links_lead_somewhere() {
     }
 }
 
-/// Whoever reads README finds each page of docs from there, in two steps at most.
+/// Each page of docs is at most two links away from README.
 #[test]
 fn every_page_is_linked() {
     let documents = documents();

@@ -1,4 +1,4 @@
-//! `pgsqlms doctor`: each mistake, planted alone in what is seen of a healthy cluster, is found, and nothing else is; what it prints,
+//! `pgsqlms doctor`: each mistake, planted alone in the facts about a healthy cluster, is found, and nothing else is; what it prints,
 //! against files; and the command on a real instance.
 
 mod cluster;
@@ -20,7 +20,7 @@ fn cib() -> String {
     std::fs::read_to_string(repository("tests/fixtures/doctor/cib.xml")).unwrap()
 }
 
-/// What is seen of a cluster of the examples, from its primary srv1.
+/// The facts about a cluster of the examples, seen from its primary srv1.
 fn healthy() -> Facts {
     let corosync = Corosync {
         token: Some(3000),
@@ -128,7 +128,7 @@ fn slot(name: &str) -> Slot {
     Slot { name: name.to_owned(), is_active: true, is_physical: true, is_lost: false }
 }
 
-/// The names of what is found, and how bad that is.
+/// The names of the findings, and their severity.
 fn names(facts: &Facts) -> String {
     let found = examine(facts).mistakes;
     for mistake in &found {
@@ -138,7 +138,7 @@ fn names(facts: &Facts) -> String {
     names.join(", ")
 }
 
-/// Turns each row into a test of its own name: what is planted → what is found.
+/// Turns each row into a test of its own name: mistake → findings.
 macro_rules! planted {
     ($plant:ident; $($name:ident: $given:expr => $expected:expr;)+) => {
         $(

@@ -1,13 +1,13 @@
-//! A cluster in memory: nodes, their PostgreSQL instances, Pacemaker's attributes, and time that moves when somebody
+//! A cluster in memory: nodes, their PostgreSQL instances, Pacemaker's attributes, and time that moves when an action
 //! waits. The fakes hold state and expect nothing; the agent's real actions run on them.
 
 #![allow(unreachable_pub)]
 
-/// What a person does to instances.
+/// A person's changes of instances.
 pub mod by_hand;
-/// What commits wait for.
+/// Synchronous commits.
 pub mod commits;
-/// What each node's instance does.
+/// The instances of the nodes.
 pub mod instance;
 /// Attributes, properties and members.
 pub mod pacemaker;
@@ -53,7 +53,7 @@ pub struct Node {
     pub name: NodeName,
     /// It has power and runs the cluster's software.
     pub on: bool,
-    /// How often it was switched on: what ran before that is gone.
+    /// How often it was switched on: earlier processes are gone.
     pub boots: u32,
     /// The side of a network partition it is on; usually all are on side 0.
     pub side: u8,
@@ -63,13 +63,13 @@ pub struct Node {
     pub slow: bool,
     /// Its disk has no room for more WAL.
     pub full: bool,
-    /// What its agents tell the others only is not taken.
+    /// Private attributes that its agents set are lost.
     pub mute: bool,
     /// Its recovery takes longer than any action, and goes on.
     pub toils: bool,
-    /// What its agents note for each other, until it is switched off.
+    /// Files of its agents in /run, lost when it is switched off.
     pub notes: BTreeMap<About, String>,
-    /// What its agents remember of the cluster, in a file beside the data.
+    /// The agents' file beside the data: their memory of the cluster.
     pub memory: Memory,
     /// Its server refuses every session until then.
     pub refuses_until: Duration,
@@ -95,11 +95,11 @@ pub struct State {
     pub line: usize,
     /// Where the WAL of that primary ended when it was last shut down cleanly, and where it ran.
     pub ended: Option<(usize, Position)>,
-    /// What a DBA's clean switchover has begun, and nothing has gone wrong since.
+    /// The branch that a DBA's clean switchover has begun, if nothing has gone wrong since.
     pub handed_over: Option<usize>,
-    /// An operator has had the history forgotten, and nobody was promoted since.
+    /// An operator has run `forget-history`, and no node was promoted since.
     pub forgotten: bool,
-    /// Data was replaced or a node renamed: what was promised under synchronous replication may not be provable any more.
+    /// Data was replaced or a node renamed: promises of synchronous replication may not be provable any more.
     pub unprovable: bool,
     /// There is another database than the one on record.
     pub unsettled: bool,
@@ -126,13 +126,13 @@ pub struct State {
     /// The clients pause.
     pub quiet: bool,
     pub violations: Vec<String>,
-    /// How often something has happened that nobody in the cluster knew of.
+    /// How many events have happened that no node of the cluster knew of.
     pub disturbances: u64,
-    /// What happened, if anybody wants to know.
+    /// The log of events, if it is kept.
     pub story: Option<Vec<String>>,
     /// Checks a promotion by an agent at the moment at which it takes effect.
     pub on_promotion: fn(&mut State, usize),
-    /// Checks what an agent has written into the record of promotions.
+    /// Checks an agent's entry in the record of promotions.
     pub on_record: fn(&mut State, usize),
     /// Since when nothing has gone wrong, if that is since before the election that is going on.
     pub calm_since: Option<Duration>,
@@ -142,14 +142,14 @@ pub struct State {
     pub votes: u32,
     /// How many calls the last agent that ended has made.
     pub calls: u32,
-    /// What the last agent has changed in the CIB.
+    /// The last agent's changes of the CIB.
     pub written: Vec<String>,
     /// The votes that each node's agent saw last.
     pub seen_votes: Vec<BTreeMap<NodeName, String>>,
 }
 
-/// Adds a line to the story, if one is told.
-macro_rules! tell {
+/// Adds a line to the story, if one is kept.
+macro_rules! log {
     ($state:expr, $($words:tt)+) => {
         if $state.story.is_some() {
             let line = format!("{:7.2} {}", $state.now.as_secs_f64(), format_args!($($words)+));
@@ -159,7 +159,7 @@ macro_rules! tell {
         }
     };
 }
-pub(crate) use tell;
+pub(crate) use log;
 
 impl State {
     pub fn new(names: &[&str], seed: u64) -> Self {
@@ -225,13 +225,13 @@ impl State {
         self.nodes.iter().position(|node| node.name == *name).or_else(|| self.renamed.get(name).copied())
     }
 
-    /// Something has happened that nobody in the cluster knows of yet.
+    /// Notes an event that no node of the cluster knows of yet.
     pub fn disturbed(&mut self) {
         self.disturbances += 1;
         (self.calm_since, self.ended, self.handed_over) = (None, None, None);
     }
 
-    /// Cuts a node's power. What it had in memory is gone, and so are its transient attributes.
+    /// Cuts a node's power. Its memory is gone, and so are its transient attributes.
     pub fn power_off(&mut self, node: usize) {
         self.nodes[node].on = false;
         self.crash(node);
@@ -241,7 +241,7 @@ impl State {
         if self.nodes.iter().all(|node| !node.on) {
             self.information.end();
         }
-        tell!(self, "{name}: no power");
+        log!(self, "{name}: no power");
     }
 
     /// Ends a node's instance at once.
@@ -257,7 +257,7 @@ impl State {
         self.nodes[node].on = true;
         self.nodes[node].boots += 1;
         self.nodes[node].side = 0;
-        tell!(self, "{}: powered on", self.nodes[node].name);
+        log!(self, "{}: powered on", self.nodes[node].name);
     }
 
     /// Lets time pass.
@@ -269,12 +269,12 @@ impl State {
     }
 
     pub fn violated(&mut self, what: String) {
-        tell!(self, "VIOLATION: {what}");
+        log!(self, "VIOLATION: {what}");
         self.violations.push(what);
     }
 }
 
-/// Somebody who may step in between any two steps of an agent.
+/// A test's code that runs between any two steps of an agent.
 pub trait Hook {
     /// An agent on `node` is about to ask PostgreSQL or the cluster. Whether the agent is killed here.
     fn called(&self, _cluster: &Cluster, _node: usize) -> bool {
@@ -285,7 +285,7 @@ pub trait Hook {
     fn waiting(&self, _cluster: &Cluster) {}
 }
 
-/// The cluster and whoever steps in.
+/// The cluster and the hook that runs between the steps.
 pub struct Cluster {
     pub state: RefCell<State>,
     pub hook: Rc<dyn Hook>,

@@ -13,11 +13,11 @@ use stage::Stage;
 
 /// A file system that hangs.
 mod hanging;
-/// What can be done to an instance.
+/// Faults of an instance.
 mod injection;
-/// An instance, what was done to it and how that is undone.
+/// An instance, its faults and how they are undone.
 mod stage;
-/// What can happen around an instance.
+/// Faults around an instance.
 mod surroundings;
 /// The table's text.
 mod table;
@@ -27,7 +27,7 @@ use table::{After, Case, Step};
 /// So long an action gets unless a row says otherwise, in milliseconds.
 const TIMEOUT: u64 = 20_000;
 
-/// What a busy machine may add to an action's own time.
+/// The time that a busy machine may add to an action.
 const SLACK: Duration = Duration::from_secs(2);
 
 /// Cases at a time: most of a case is waiting.
@@ -47,7 +47,7 @@ fn every_fault_is_answered_as_the_table_says() {
     let next = AtomicUsize::new(0);
     let wrong: Vec<String> = std::thread::scope(|scope| {
         let worker = || {
-            // What is mounted here nobody else sees, and it is gone with the last process that does.
+            // Mounts of this namespace are invisible elsewhere and vanish with its last process.
             unshare(CloneFlags::CLONE_NEWNS).unwrap();
             mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | MsFlags::MS_PRIVATE, None::<&str>).unwrap();
             let mut wrong = Vec::new();
@@ -71,7 +71,7 @@ fn every_fault_is_answered_as_the_table_says() {
     assert!(wrong.is_empty(), "{} of {} faults:\n{}", wrong.len(), cases.len(), wrong.join("\n"));
 }
 
-/// Plays a case to its end; what was not as it should be.
+/// Plays a case to its end. Returns the mistakes.
 fn play(case: &Case) -> Vec<String> {
     let mut stage = Stage::set(case);
     let mut wrong = Vec::new();
@@ -81,7 +81,7 @@ fn play(case: &Case) -> Vec<String> {
             Step::Act(act) => wrong.extend(acted(&mut stage, act)),
         }
     }
-    // Whatever happened: a probe tells the truth, and the stop that Pacemaker would issue now succeeds.
+    // After each case a probe reports the truth, and the stop that Pacemaker would issue now succeeds.
     if !case.fenced {
         let probed = stage.agent("monitor", TIMEOUT).run();
         if (probed.code == 7) != (stage.processes() == 0) {
@@ -128,7 +128,7 @@ fn acted(stage: &mut Stage, act: &table::Act) -> Vec<String> {
     wrong.into_iter().map(|complaint| format!("{}: {complaint}: {ended:?}", act.text)).collect()
 }
 
-/// What is wrong with an answer.
+/// The mistakes in an answer.
 fn answered(act: &table::Act, ended: &Ended) -> Vec<String> {
     let mut wrong = Vec::new();
     let logs = act.meta("logs").unwrap_or_default();

@@ -52,8 +52,8 @@ fn a_standby_is_reattached_within_a_second_of_the_promotion() {
     members.wait_until_streaming(1, 2);
 }
 
-/// An address that moves is the directory of another instance's socket, or none for a moment. Each attempt is ten minutes after
-/// the one before: who connects within this test was told to.
+/// An address that moves is the directory of another instance's socket, or none for a moment. The server retries only after ten
+/// minutes: a standby that connects within this test was reconnected by the agent.
 #[test]
 fn a_standby_connects_at_once_through_an_address_that_has_moved() {
     let name = "following::a_standby_connects_at_once_through_an_address_that_has_moved";
@@ -111,8 +111,8 @@ fn a_standby_connects_at_once_through_an_address_that_has_moved() {
 }
 
 #[test]
-fn a_monitor_repairs_what_the_promotion_has_left_and_says_what_is_in_the_way() {
-    let name = "following::a_monitor_repairs_what_the_promotion_has_left_and_says_what_is_in_the_way";
+fn a_monitor_completes_the_switch_to_a_new_primary_and_names_obstacles() {
+    let name = "following::a_monitor_completes_the_switch_to_a_new_primary_and_names_obstacles";
     if !has_a_process_of_its_own(name) {
         return;
     }
@@ -143,7 +143,7 @@ fn a_monitor_repairs_what_the_promotion_has_left_and_says_what_is_in_the_way() {
     let broken = |lines: &str, words: &str| {
         std::fs::write(&conf, lines).unwrap();
         reload("SELECT 1");
-        // Whatever the files say, the promotion of srv1 is over and the standby is to be somewhere else.
+        // The promotion of srv1 is over: the monitor reports this file.
         expect(words);
         std::fs::write(&conf, &before).unwrap();
         reload("SELECT 1");
@@ -152,10 +152,10 @@ fn a_monitor_repairs_what_the_promotion_has_left_and_says_what_is_in_the_way() {
     };
     broken(&before.replace("include_if_exists", "# include_if_exists"), "must be the last line of postgresql.conf");
     broken(&format!("{before}primary_conninfo = 'host=/later'\n"), "postgresql.conf, line ");
-    // A server that uses none of its files goes on with what it has.
+    // A server that uses none of its files goes on with its present settings.
     std::fs::remove_file(standby.data().join("pgsqlms.conf")).unwrap();
     reload("SELECT 1");
-    // The postmaster reads the files some time after it was told to.
+    // The postmaster reads the files some time after the reload.
     eventually("the server to use its files", || standby.sql("SHOW primary_conninfo") == "host=/nowhere");
     std::fs::write(&conf, format!("{before}nonsense\n")).unwrap();
     expect("correct postgresql.conf");
@@ -178,7 +178,7 @@ fn the_monitor_of_a_standby_that_streams_asks_the_cluster_nothing() {
         assert_eq!(outcome.reason, None);
         members.board.borrow().calls - before
     };
-    // It has just connected, perhaps to who was the primary a moment ago.
+    // It has just connected, perhaps to the former primary.
     assert_eq!(calls(), 1);
     eventually("a connection that is not so young any more", || calls() == 0);
 
@@ -197,8 +197,8 @@ fn the_monitor_of_a_standby_that_streams_asks_the_cluster_nothing() {
 
 /// Two standbys that stream from each other would wait for a primary for ever.
 #[test]
-fn where_there_is_no_primary_nobody_is_followed() {
-    if !has_a_process_of_its_own("following::where_there_is_no_primary_nobody_is_followed") {
+fn without_a_primary_a_standby_follows_no_node() {
+    if !has_a_process_of_its_own("following::without_a_primary_a_standby_follows_no_node") {
         return;
     }
     let Some(members) = Members::new(3, "primary_conninfo = 'host=/nowhere connect_timeout=7'\n") else { return };
@@ -219,20 +219,20 @@ fn where_there_is_no_primary_nobody_is_followed() {
         members.act(number, &Transition::default(), |agent| start::run(agent).unwrap());
         assert_eq!(conninfo(number), "", "srv{number}");
     }
-    // Somebody is promoted, and followed with all that the DBA has said.
+    // srv3 is promoted. srv1 follows it and keeps the DBA's other settings.
     members.instance(3).as_user("pg_ctl").args(["promote", "-D"]).arg(members.instance(3).data()).success();
     assert_eq!(follow(&members, 1, 3), None);
     members.wait_until_streaming(1, 3);
     let place = members.instance(3).directory.path().display();
     assert_eq!(conninfo(1), format!("host={place} connect_timeout=7 application_name=srv1"));
-    // Who is started beside a primary finds it at once.
+    // A node that is started beside a primary follows it at once.
     members.instance(2).agent("stop").expect(OcfExitCode::Success);
     let promoted = Transition { promoted: promotion_of(3).promote, ..Transition::default() };
     members.act(2, &promoted, |agent| start::run(agent).unwrap());
     members.wait_until_streaming(2, 3);
 }
 
-/// A standby elsewhere that cascades from one of ours is nobody's business. Once its node is a member, it follows the primary.
+/// The agent ignores a cascading standby outside the cluster. Once its node is a member, it follows the primary.
 #[test]
 fn a_cascading_standby_is_left_alone_unless_it_is_a_member() {
     if !has_a_process_of_its_own("following::a_cascading_standby_is_left_alone_unless_it_is_a_member") {
@@ -294,7 +294,7 @@ fn a_cascading_standby_is_left_alone_unless_it_is_a_member() {
     assert!(known(&srv3));
 }
 
-/// It replays what it has, as late as it is told to, and PostgreSQL starts no WAL receiver before it has replayed all of that.
+/// The standby has `recovery_min_apply_delay`: PostgreSQL starts no WAL receiver before all local WAL is replayed.
 #[test]
 fn a_standby_that_replays_late_is_not_without_wal() {
     if !has_a_process_of_its_own("following::a_standby_that_replays_late_is_not_without_wal") {

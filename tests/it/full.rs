@@ -47,7 +47,7 @@ fn a_standby_whose_disk_fills_up_lives_says_so_and_goes_on_when_there_is_space()
     on_a_small_disk(&mut members);
     members.act(2, &promotion_of(1), |agent| follow::primary_of(agent, &agent.request.transition)).unwrap();
     members.wait_until_streaming(2, 1);
-    // Otherwise nobody is there to follow.
+    // Otherwise the standby finds no primary.
     members.monitored(1);
     let (primary, standby) = (members.instance(1), members.instance(2));
     let (started, wal) = (standby.postmaster(), standby.data().join("pg_wal"));
@@ -60,16 +60,16 @@ fn a_standby_whose_disk_fills_up_lives_says_so_and_goes_on_when_there_is_space()
     let mut last = String::new();
     eventually("a reason", || {
         members.instance(2).a_minute_passes("break");
-        let told = monitored(&members);
-        last = format!("{told:?}");
-        told.code == OcfExitCode::Degraded
-            && told.reason.is_some_and(|why| why.starts_with("free space here; no WAL received for"))
+        let outcome = monitored(&members);
+        last = format!("{outcome:?}");
+        outcome.code == OcfExitCode::Degraded
+            && outcome.reason.is_some_and(|why| why.starts_with("free space here; no WAL received for"))
     });
     println!("{last}");
     assert!(last.contains("No space left on device"), "{last}");
     assert_eq!(standby.postmaster(), started, "it was restarted");
     // The primary ranks it last.
-    let told = || {
+    let fitness = || {
         members
             .board
             .borrow()
@@ -78,7 +78,7 @@ fn a_standby_whose_disk_fills_up_lives_says_so_and_goes_on_when_there_is_space()
             .get(&members.all[1].name)
             .map(|it| (*it).to_owned())
     };
-    assert_eq!(told().as_deref(), Some("room=none"));
+    assert_eq!(fitness().as_deref(), Some("room=none"));
 
     std::fs::remove_file(wal.join("ballast")).unwrap();
     let end = primary.sql("SELECT pg_current_wal_lsn()");
@@ -86,7 +86,7 @@ fn a_standby_whose_disk_fills_up_lives_says_so_and_goes_on_when_there_is_space()
     eventually("it to go on", || standby.sql(&replayed) == "t");
     eventually("an end of complaints", || monitored(&members).code == OcfExitCode::Success);
     assert_eq!(monitored(&members).reason, None);
-    assert_eq!(told(), None);
+    assert_eq!(fitness(), None);
     assert_eq!(standby.postmaster(), started, "it was restarted");
     fill(&wal);
     standby.agent("stop").expect(OcfExitCode::Success);

@@ -35,7 +35,7 @@ impl Hooks {
         self.instance.agent(action).parameter("hooks", self.path(""))
     }
 
-    /// The notification that comes after an action on this node; what it has said.
+    /// The notification that comes after an action on this node.
     fn after(&self, action: &str) -> Test {
         self.agent("notify")
             .meta("notify_type", "post")
@@ -50,14 +50,14 @@ fn add(path: &Path, script: &str) {
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
 }
 
-/// What the programs printed, and what was said about them.
+/// The output of the hooks in the log, and the agent's lines about them.
 fn said(ended: &Ended) -> Vec<&str> {
     let lines = ended.log.lines().filter(|line| line.contains("/hooks/"));
     lines.filter_map(|line| line.split_once("/hooks/")).map(|(_, rest)| rest).collect()
 }
 
 #[test]
-fn the_new_primarys_programs_are_run_in_order_and_told_what_happened() {
+fn the_new_primarys_hooks_run_in_order_with_the_event_in_their_environment() {
     let Some(hooks) = Hooks::new() else { return };
     hooks.instance.promote();
     hooks.add("promoted/20-second", "echo second; exit 3");
@@ -88,13 +88,13 @@ fn the_new_primarys_programs_are_run_in_order_and_told_what_happened() {
         first("PGSQLMS_ROLE=primary"),
         first("PGSQLMS_TIMELINE=2"),
     ];
-    let told = said(&ended);
+    let lines = said(&ended);
     let is_position = |line: &&str| line.contains("PGSQLMS_LSN=");
-    assert_eq!(told.iter().filter(|line| is_position(line)).count(), 1, "{told:?}");
+    assert_eq!(lines.iter().filter(|line| is_position(line)).count(), 1, "{lines:?}");
     expected.retain(|line| !is_position(&line.as_str()));
-    let told: Vec<&str> = told.into_iter().filter(|line| !is_position(line)).collect();
-    assert_eq!(told[..expected.len()], expected, "{told:?}");
-    let rest: Vec<&str> = told[expected.len()..].iter().map(|line| line.split(" after ").next().unwrap()).collect();
+    let lines: Vec<&str> = lines.into_iter().filter(|line| !is_position(line)).collect();
+    assert_eq!(lines[..expected.len()], expected, "{lines:?}");
+    let rest: Vec<&str> = lines[expected.len()..].iter().map(|line| line.split(" after ").next().unwrap()).collect();
     let second = "promoted/20-second failed (exit status: 3)";
     assert_eq!(
         rest,
@@ -114,17 +114,20 @@ fn each_event_has_its_programs() {
     for event in ["promoted", "demoted", "started"] {
         hooks.add(&format!("{event}/it"), "echo $PGSQLMS_EVENT $PGSQLMS_ROLE \"$PGSQLMS_PRIMARY\"");
     }
-    let told = |test: Test| said(&test.run()).first().map_or(String::new(), |line| (*line).to_owned());
+    let first_line = |test: Test| said(&test.run()).first().map_or(String::new(), |line| (*line).to_owned());
     hooks.instance.start();
-    assert_eq!(told(hooks.after("start").meta("notify_promoted_uname", "srv2")), "started/it: started standby srv2");
-    assert_eq!(told(hooks.after("demote")), "demoted/it: demoted standby");
-    assert_eq!(told(hooks.after("demote").meta("notify_promote_uname", "srv2")), "");
+    assert_eq!(
+        first_line(hooks.after("start").meta("notify_promoted_uname", "srv2")),
+        "started/it: started standby srv2"
+    );
+    assert_eq!(first_line(hooks.after("demote")), "demoted/it: demoted standby");
+    assert_eq!(first_line(hooks.after("demote").meta("notify_promote_uname", "srv2")), "");
     let both = hooks.after("promote").meta("notify_demote_uname", "srv1").meta("notify_promote_uname", "srv2");
-    assert_eq!(told(both), "demoted/it: demoted standby srv2");
-    assert_eq!(told(hooks.after("start").meta("notify_type", "pre")), "");
-    assert_eq!(told(hooks.after("stop")), "");
+    assert_eq!(first_line(both), "demoted/it: demoted standby srv2");
+    assert_eq!(first_line(hooks.after("start").meta("notify_type", "pre")), "");
+    assert_eq!(first_line(hooks.after("stop")), "");
     // It was to be promoted, and is not the primary.
-    assert_eq!(told(hooks.after("promote")), "");
+    assert_eq!(first_line(hooks.after("promote")), "");
 }
 
 #[test]
@@ -153,7 +156,7 @@ fn programs_that_take_too_long_are_killed_and_hold_up_nothing() {
 }
 
 #[test]
-fn what_others_could_have_written_is_not_run() {
+fn programs_that_others_could_have_written_are_not_run() {
     if !is_root() {
         return skip("not run as root");
     }
@@ -172,37 +175,37 @@ fn what_others_could_have_written_is_not_run() {
     chown(hooks.path("started/60-users"), Some(hooks.instance.user.uid.as_raw()), None).unwrap();
     let run_by = |test: Test| {
         let ended = test.run();
-        let told: Vec<String> = said(&ended)
+        let lines: Vec<String> = said(&ended)
             .iter()
             .filter_map(|line| line.split_once(": run by "))
             .map(|(file, user)| format!("{file} {user}"))
             .collect();
-        (told, ended.log)
+        (lines, ended.log)
     };
     let user = &hooks.instance.user.name;
-    let (told, log) = run_by(hooks.after("start"));
-    assert_eq!(told, [format!("started/10-good {user}"), format!("started/60-users {user}")]);
+    let (lines, log) = run_by(hooks.after("start"));
+    assert_eq!(lines, [format!("started/10-good {user}"), format!("started/60-users {user}")]);
     for (name, why) in [("20-group", "chmod go-w"), ("30-foreign", "belongs neither"), ("40-link", "it is a link")] {
         assert!(log.lines().any(|line| line.contains(name) && line.contains(why)), "{name}: {log}");
     }
-    // Root trusts nobody but root; and the directory above is the PostgreSQL user's.
-    let (told, log) = run_by(hooks.after("start").parameter("hook_user", "root"));
-    assert!(told.is_empty() && log.contains("belongs neither"), "{told:?} {log}");
+    // Root trusts only root, and the directory above belongs to the PostgreSQL user.
+    let (lines, log) = run_by(hooks.after("start").parameter("hook_user", "root"));
+    assert!(lines.is_empty() && log.contains("belongs neither"), "{lines:?} {log}");
     for directory in [hooks.path(""), hooks.instance.directory.path().to_owned()] {
         chown(directory, Some(0), None).unwrap();
     }
-    let (told, _) = run_by(hooks.after("start").parameter("hook_user", "root"));
-    assert_eq!(told, ["started/10-good root"]);
+    let (lines, _) = run_by(hooks.after("start").parameter("hook_user", "root"));
+    assert_eq!(lines, ["started/10-good root"]);
     mode("started", 0o777);
-    let (told, log) = run_by(hooks.after("start"));
-    assert!(told.is_empty() && log.contains("no hooks are run"), "{told:?} {log}");
-    let (told, log) = run_by(hooks.after("start").parameter("hook_user", "no-such-user"));
-    assert!(told.is_empty() && log.contains("no hooks for started"), "{told:?} {log}");
+    let (lines, log) = run_by(hooks.after("start"));
+    assert!(lines.is_empty() && log.contains("no hooks are run"), "{lines:?} {log}");
+    let (lines, log) = run_by(hooks.after("start").parameter("hook_user", "no-such-user"));
+    assert!(lines.is_empty() && log.contains("no hooks for started"), "{lines:?} {log}");
 }
 
 #[test]
-fn a_divergence_is_told_once() {
-    if !has_a_process_of_its_own("hooks::a_divergence_is_told_once") {
+fn the_hook_for_a_divergence_runs_once() {
+    if !has_a_process_of_its_own("hooks::the_hook_for_a_divergence_runs_once") {
         return;
     }
     let Some(mut members) = Members::new(2, "primary_conninfo = 'host=/nowhere'\n") else { return };
@@ -216,7 +219,7 @@ fn a_divergence_is_told_once() {
     );
     members.config.hooks.directory = Some(directory);
     members.config.follow = pgsqlms::parameters::Follow::None;
-    let told = || {
+    let runs = || {
         let outcome = members.monitored(2);
         let reason = outcome.reason.unwrap_or_default();
         assert!(reason.contains("run `pgsqlms rebuild --resource pgsqld`"), "{reason}");
@@ -229,9 +232,9 @@ fn a_divergence_is_told_once() {
         scores.insert("master-pgsqld".to_owned(), "1001".to_owned());
     };
     promotions("3@0/100 srv1 0 kept");
-    assert_eq!((told(), told(), told()), (1, 1, 1));
+    assert_eq!((runs(), runs(), runs()), (1, 1, 1));
     assert_eq!(std::fs::read_to_string(&record).unwrap(), "diverged srv2 2\n");
-    // Another divergence is told again.
+    // Another divergence runs the hook again.
     promotions("4@0/200 srv1 0 kept; 3@0/100 srv1 0 kept");
-    assert_eq!((told(), told()), (2, 2));
+    assert_eq!((runs(), runs()), (2, 2));
 }

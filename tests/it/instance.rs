@@ -45,7 +45,7 @@ fn a_server_that_is_reached_by_a_slow_script_is_waited_for() {
 }
 
 #[test]
-fn a_server_that_a_signal_ends_before_it_says_a_word_is_told() {
+fn a_server_that_a_signal_ends_before_it_logs_is_reported() {
     let Some(instance) = Instance::new() else { return };
     let bindir = instance.programs_with("postgres", "kill -KILL $$");
     let failed = instance.agent("start").parameter("bindir", &bindir).expect(GenericError);
@@ -85,10 +85,10 @@ fn a_crashed_primary_is_stopped_and_comes_back_as_a_standby() {
     assert_eq!(instance.sql("SELECT count(*) FROM kept"), "1");
 }
 
-/// After a power cut the new postmaster may well get the old one's number. What the old one had written there, that it is ready,
+/// After a power cut the new postmaster may well get the old one's number. The old one's note there that it is ready
 /// would be taken for the new one's word.
 #[test]
-fn what_a_dead_postmaster_has_written_is_gone_before_the_next_one_starts() {
+fn the_files_of_a_dead_postmaster_are_gone_before_the_next_one_starts() {
     let Some(instance) = Instance::new() else { return };
     instance.start();
     let pid = instance.pid_file(1).unwrap();
@@ -104,7 +104,7 @@ fn what_a_dead_postmaster_has_written_is_gone_before_the_next_one_starts() {
 }
 
 #[test]
-fn a_crashed_standby_is_no_failed_primary() {
+fn a_crashed_standby_is_not_a_failed_primary() {
     let Some(instance) = Instance::new() else { return };
     instance.start();
     instance.crash();

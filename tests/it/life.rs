@@ -1,4 +1,4 @@
-//! Life is not a login: what keeps the agent's session out of a real instance makes that neither dead nor unfit to be promoted.
+//! Life is not a login: an instance that the agent cannot log in to is neither dead nor unfit to be promoted.
 
 /// Storage that stands still.
 mod storage;
@@ -18,7 +18,7 @@ use crate::throwaway::{Instance, eventually};
 struct Holder(Child);
 
 impl Holder {
-    /// Locks a catalog against everybody in the database `postgres`.
+    /// Locks a catalog of the database `postgres` against all other sessions.
     fn locking(instance: &Instance, catalog: &str) -> Self {
         let held = || titles(instance).iter().any(|title| title.ends_with("idle in transaction"));
         // The server notices a little later that an earlier client is gone.
@@ -41,7 +41,7 @@ impl Drop for Holder {
     }
 }
 
-/// What the processes of the instance call themselves.
+/// The process titles of the instance.
 fn titles(instance: &Instance) -> Vec<String> {
     let title = |pid| std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
     instance.pids().into_iter().map(|pid| title(pid).trim_end_matches(['\0', ' ']).to_owned()).collect()
@@ -53,7 +53,7 @@ fn is_primary(instance: &Instance) -> bool {
     String::from_utf8(output.stdout).unwrap().contains("in production")
 }
 
-/// Monitors as Pacemaker does by default; what comes back.
+/// Monitors as Pacemaker does by default. Returns the reason.
 #[track_caller]
 fn monitor(instance: &Instance, code: OcfExitCode) -> String {
     let began = Instant::now();
@@ -74,24 +74,24 @@ fn works_with(settings: &str) -> Option<Instance> {
 }
 
 #[test]
-fn slow_logins_are_no_death() {
+fn slow_logins_are_not_a_failure() {
     let Some(instance) = works_with("post_auth_delay = 4\n") else { return };
-    let told = monitor(&instance, DegradedPromoted);
-    assert!(told.contains("did not let the agent in within"), "{told}");
+    let reason = monitor(&instance, DegradedPromoted);
+    assert!(reason.contains("did not let the agent in within"), "{reason}");
     instance.agent("demote").expect(Success);
-    let told = monitor(&instance, Degraded);
-    assert!(told.contains("did not let the agent in within"), "{told}");
+    let reason = monitor(&instance, Degraded);
+    assert!(reason.contains("did not let the agent in within"), "{reason}");
 }
 
 #[test]
-fn a_lock_on_a_catalog_is_no_death() {
+fn a_lock_on_a_catalog_is_not_a_failure() {
     let Some(instance) = Instance::new() else { return };
     instance.promote();
     let started = instance.postmaster();
     for catalog in ["pg_class", "pg_authid", "pg_database"] {
         let _holder = Holder::locking(&instance, catalog);
-        let told = monitor(&instance, DegradedPromoted);
-        assert!(told.contains("waits for a lock on a system catalog"), "{catalog}: {told}");
+        let reason = monitor(&instance, DegradedPromoted);
+        assert!(reason.contains("waits for a lock on a system catalog"), "{catalog}: {reason}");
     }
     eventually("an end of the lock", || instance.sql("SELECT 1") == "1");
     monitor(&instance, RunningPromoted);
@@ -110,8 +110,8 @@ fn sessions_that_hang_do_not_fill_the_server() {
     let crowded = "admits no session: sessions wait for a lock on a system catalog";
     // On a busy machine one that is given up before it has begun to wait is none.
     eventually("enough sessions that wait", || monitor(&instance, DegradedPromoted).contains(crowded));
-    let told = monitor(&instance, DegradedPromoted);
-    assert!(told.contains(crowded), "{told}");
+    let reason = monitor(&instance, DegradedPromoted);
+    assert!(reason.contains(crowded), "{reason}");
     let waits = |title: &String| title.ends_with("startup waiting") || title.ends_with("authentication waiting");
     let titles = titles(&instance);
     assert!(titles.iter().filter(|title| waits(title)).count() <= 3, "{titles:?}");
@@ -147,12 +147,12 @@ fn a_database_that_is_not_called_postgres_is_monitored() {
 }
 
 #[test]
-fn a_server_that_lets_nobody_in_is_promoted() {
+fn a_server_that_refuses_connections_is_promoted() {
     let Some(instance) = Instance::new() else { return };
     std::fs::write(instance.data().join("pg_hba.conf"), "local all all reject\n").unwrap();
     instance.start();
-    let told = monitor(&instance, Degraded);
-    assert!(told.contains("refuses the agent's connection"), "{told}");
+    let reason = monitor(&instance, Degraded);
+    assert!(reason.contains("refuses the agent's connection"), "{reason}");
     instance.agent("promote").expect(Success);
     monitor(&instance, DegradedPromoted);
     assert!(is_primary(&instance));
@@ -178,11 +178,11 @@ fn a_full_server_is_promoted() {
     instance.start();
     monitor(&instance, Degraded);
     instance.agent("promote").expect(Success);
-    let told = monitor(&instance, DegradedPromoted);
-    assert!(told.contains("53300"), "{told}");
+    let reason = monitor(&instance, DegradedPromoted);
+    assert!(reason.contains("53300"), "{reason}");
 }
 
-/// Promotes the second of two members after the first was lost; what the cluster has been told that commits wait for.
+/// Promotes the second of two members after the first was lost. Returns the published synchronous guarantee.
 fn promote_survivor(members: &Members) -> Option<String> {
     let outcome = members.act(2, &promotion_of(2), promote::run);
     assert!(outcome.is_ok(), "{outcome:?}");
@@ -219,8 +219,8 @@ fn a_primary_that_dies_with_a_lock_on_a_catalog_has_a_successor() {
     primary.crash();
     drop(holder);
 
-    let told = members.monitored(2);
-    assert_eq!(told.code, Degraded, "{told:?}");
+    let outcome = members.monitored(2);
+    assert_eq!(outcome.code, Degraded, "{outcome:?}");
     // A restart replays the lock.
     standby.agent("stop").expect(Success);
     standby.start();
@@ -230,10 +230,10 @@ fn a_primary_that_dies_with_a_lock_on_a_catalog_has_a_successor() {
     assert_eq!(members.monitored(2).code, RunningPromoted);
 }
 
-/// What the winner promises is what its files say.
+/// The winner publishes the guarantee from its configuration files.
 #[test]
-fn what_commits_wait_for_is_promised_without_a_session() {
-    if !has_a_process_of_its_own("life::what_commits_wait_for_is_promised_without_a_session") {
+fn the_synchronous_guarantee_is_published_without_a_session() {
+    if !has_a_process_of_its_own("life::the_synchronous_guarantee_is_published_without_a_session") {
         return;
     }
     let Some(members) = Members::new(2, "primary_conninfo = 'host=/nowhere'\n") else { return };

@@ -10,23 +10,23 @@ use crate::members::{Members, has_a_process_of_its_own, promotion_of};
 use crate::run::say_skipped;
 use crate::throwaway::eventually;
 
-/// What PostgreSQL needs to copy logical slots to standbys.
+/// Settings with which PostgreSQL copies logical slots to standbys.
 const SYNCS: &str = "primary_conninfo = 'host=/nowhere dbname=postgres'\nwal_level = logical\nhot_standby_feedback = on\n\
      max_slot_wal_keep_size = 500MB\nwal_retrieve_retry_interval = 200ms\n";
 
-/// What a node says about logical slots.
-fn told(members: &Members, number: usize) -> String {
+/// A node's attribute about logical slots.
+fn attribute(members: &Members, number: usize) -> String {
     let node = NodeName::new(format!("srv{number}"));
     let board = members.board.borrow();
-    let told = board.cib.transient.get(&node).and_then(|values| values.get("pgsqlms-logical-pgsqld"));
-    told.cloned().unwrap_or_default()
+    let attribute = board.cib.transient.get(&node).and_then(|values| values.get("pgsqlms-logical-pgsqld"));
+    attribute.cloned().unwrap_or_default()
 }
 
 /// The monitors of a primary and its standbys, until the node of this number says this.
 #[track_caller]
 fn monitor_until(members: &Members, (primary, standbys): (usize, &[usize]), number: usize, wanted: &str) {
     eventually(&format!("srv{number} to say {wanted}"), || {
-        // What a busy primary writes every few seconds, and a subscriber that keeps up: without them no slot becomes usable
+        // A busy primary writes this every few seconds, and a subscriber keeps up: without both no slot becomes usable
         // on a standby.
         members.instance(primary).sql("SELECT pg_log_standby_snapshot()");
         members.instance(primary).sql(
@@ -37,7 +37,7 @@ fn monitor_until(members: &Members, (primary, standbys): (usize, &[usize]), numb
             let outcome = members.act(*standby, &Transition::default(), |agent| monitor::run(agent).unwrap());
             assert_eq!((outcome.code, outcome.reason), (OcfExitCode::Success, None));
         }
-        told(members, number) == wanted
+        attribute(members, number) == wanted
     });
 }
 
@@ -47,8 +47,8 @@ fn score(members: &Members, number: usize) -> i32 {
 }
 
 #[test]
-fn a_logical_slot_outlives_each_primary_and_who_lacks_it_comes_last() {
-    if !has_a_process_of_its_own("logical::a_logical_slot_outlives_each_primary_and_who_lacks_it_comes_last") {
+fn a_logical_slot_outlives_each_primary_and_a_node_without_it_ranks_last() {
+    if !has_a_process_of_its_own("logical::a_logical_slot_outlives_each_primary_and_a_node_without_it_ranks_last") {
         return;
     }
     let Some(members) = Members::new(3, SYNCS) else { return };

@@ -13,19 +13,19 @@ mod another_database;
 mod architecture;
 /// The binary, called by a person.
 mod by_hand;
-/// What a proxy is told.
+/// Health checks for a proxy.
 mod check;
 /// Commits that are less safe than they seem.
 mod commits;
-/// What the documents say is what the program does.
+/// The documentation agrees with the program.
 mod docs;
-/// What `pgsqlms doctor` finds.
+/// The findings of `pgsqlms doctor`.
 mod doctor;
 /// A cluster in memory.
 mod fakes;
 /// Every fault of a single node, as a table.
 mod faults;
-/// Standbys of a real primary, and whom they follow.
+/// Standbys of a real primary, and the upstream that they follow.
 mod following;
 /// The disk of a standby fills up.
 mod full;
@@ -33,7 +33,7 @@ mod full;
 mod hooks;
 /// The binary and a real instance of PostgreSQL.
 mod instance;
-/// What keeps the agent out of a real instance.
+/// Obstacles that keep the agent out of a real instance.
 mod life;
 /// Logical slots on real instances, before and after a promotion.
 mod logical;
@@ -41,9 +41,9 @@ mod logical;
 mod members;
 /// The meta-data, and the tools that read it.
 mod metadata;
-/// What an operator orders.
+/// An operator's orders.
 mod ordered;
-/// What is installed.
+/// Packages.
 mod packaging;
 /// Values of parameters, good and bad.
 mod parameters;
@@ -55,13 +55,13 @@ mod rebuild;
 mod rejoin;
 /// The binary, run.
 mod run;
-/// What Pacemaker makes of scores and exit codes.
+/// Pacemaker's reaction to scores and exit codes.
 mod scheduler;
 /// Whole lives of clusters, in memory.
 mod simulation;
 /// The replication slots that real instances keep for each other.
 mod slots;
-/// What `pgsqlms status` shows.
+/// The output of `pgsqlms status`.
 mod status;
 /// Primaries that no node could follow, and standbys that could not be promoted.
 mod succession;
@@ -70,5 +70,5 @@ mod switchover;
 mod throwaway;
 /// How far the WAL of real instances reaches.
 mod voting;
-/// What `pgsqlms why` explains.
+/// The output of `pgsqlms why`.
 mod why;

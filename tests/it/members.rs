@@ -31,14 +31,14 @@ pub(crate) fn has_a_process_of_its_own(test: &str) -> bool {
     }
     let output = Command::new(std::env::current_exe().unwrap()).args(["--exact", test]).env(ALONE, "yes").output();
     let output = output.unwrap();
-    let told = [output.stdout, output.stderr].concat();
-    let told = String::from_utf8_lossy(&told);
-    assert!(output.status.success() && told.contains("1 passed"), "{told}");
-    eprint!("{}", told.lines().filter(|line| line.contains("SKIPPED")).collect::<String>());
+    let text = [output.stdout, output.stderr].concat();
+    let text = String::from_utf8_lossy(&text);
+    assert!(output.status.success() && text.contains("1 passed"), "{text}");
+    eprint!("{}", text.lines().filter(|line| line.contains("SKIPPED")).collect::<String>());
     false
 }
 
-/// What the resource is called.
+/// The name of the resource.
 pub(crate) const RESOURCE: &str = "pgsqld";
 
 /// A node with its instance.
@@ -47,7 +47,7 @@ pub(crate) struct Member {
     pub(crate) instance: Instance,
 }
 
-/// What the cluster knows.
+/// The attributes and properties of the cluster.
 #[derive(Default)]
 pub(crate) struct Board {
     pub(crate) cib: Cib,
@@ -114,7 +114,7 @@ impl Members {
         self.act_for(number, transition, None, work)
     }
 
-    /// Lets the agent of the node of this number take part in what others do.
+    /// Lets the agent of the node of this number take part in other nodes' actions.
     pub(crate) fn notified(&self, number: usize, notification: Notification) {
         let transition = notification.transition.clone();
         self.act_for(number, &transition, Some(notification), |agent| notify::run(agent).unwrap());
@@ -152,7 +152,7 @@ impl Members {
         work(&mut Agent { request: &request, postgres: &mut postgres, pacemaker: &mut seat, clock, is_quiet: false })
     }
 
-    /// What the monitor of the node of this number says.
+    /// The outcome of a monitor on the node of this number.
     pub(crate) fn monitored(&self, number: usize) -> Outcome {
         self.act(number, &Transition::default(), |agent| monitor::run(agent).unwrap())
     }

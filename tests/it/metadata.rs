@@ -86,7 +86,7 @@ fn has_every_parameter_and_every_action_in_order() {
 }
 
 #[test]
-fn a_restart_is_demanded_for_just_what_a_running_instance_cannot_change() {
+fn a_restart_is_demanded_only_for_parameters_that_need_one() {
     let not_reloadable: Vec<_> = PARAMETERS.iter().filter(|p| !p.reloadable).map(|p| p.name).collect();
     assert_eq!(not_reloadable, ["pgdata", "datadir", "system_user", "start_opts"]);
 }

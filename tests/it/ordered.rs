@@ -59,11 +59,11 @@ fn an_order_is_refused_beside_a_primary_and_ends_by_itself() {
     members.board.borrow_mut().cib.transient.values_mut().for_each(|values| _ = values.remove(&score));
     let refused = order(&members, "srv1", true).unwrap_err();
     assert!(refused.starts_with("not ordered: PostgreSQL is stopped on srv1: start it first"), "{refused}");
-    let told = order(&members, "srv2", false).unwrap();
-    assert!(told.contains("its WAL reaches") && told.contains("Nothing has been done"), "{told}");
+    let text = order(&members, "srv2", false).unwrap();
+    assert!(text.contains("its WAL reaches") && text.contains("Nothing has been done"), "{text}");
     assert_eq!(properties(&members), [None, None]);
-    let told = order(&members, "srv2", true).unwrap();
-    assert!(told.contains("5 minutes from now no longer"), "{told}");
+    let text = order(&members, "srv2", true).unwrap();
+    assert!(text.contains("5 minutes from now no longer"), "{text}");
     let [ordered, at] = properties(&members);
     assert_eq!(ordered.as_deref(), Some("srv2"));
     assert!(at.as_ref().is_some_and(|at| at.contains(" by ") && at.ends_with(" on srv2")), "{at:?}");

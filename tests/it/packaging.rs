@@ -1,4 +1,4 @@
-//! What a user installs, and what the tests install.
+//! Packages for users, and the packages that the tests install.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -56,7 +56,7 @@ fn the_agent_is_installed_where_pacemaker_looks_and_can_be_removed() {
     assert_eq!(agent.metadata().unwrap().permissions().mode() & 0o7777, 0o755);
     let version = Command::new(&agent).arg("--version").output().unwrap();
     assert!(version.status.success());
-    // What exit reasons tell a person to type.
+    // The commands that exit reasons name.
     let link = std::fs::read_link(root.join("usr/sbin/pgsqlms")).unwrap();
     assert_eq!(link, Path::new("/usr/lib/ocf/resource.d/rust/pgsqlms"));
     let files = files_in(root);
@@ -94,7 +94,7 @@ fn the_agent_is_installed_where_pacemaker_looks_and_can_be_removed() {
     assert_eq!(files_in(root), Vec::<String>::new());
 }
 
-/// systemd before 255 switches a socket off for good after 200 connections within two seconds, whoever makes them.
+/// systemd before 255 switches a socket off for good after 200 connections within two seconds.
 #[test]
 fn no_client_can_switch_the_check_off_or_take_all_of_it() {
     for file in ["examples/pgsqlms-check.socket", "examples/pgsqlms-agent-check.socket"] {
@@ -108,7 +108,7 @@ fn no_client_can_switch_the_check_off_or_take_all_of_it() {
 }
 
 #[test]
-fn places_can_be_chosen() {
+fn installation_directories_can_be_chosen() {
     let directory = TempDir::new().unwrap();
     let places = ["OCFDIR", "SBINDIR", "DOCDIR", "MANDIR", "BASHDIR", "ZSHDIR", "FISHDIR"];
     let places = places.map(|place| format!("{place}=/opt/{}", place.trim_end_matches("DIR").to_lowercase()));
@@ -122,7 +122,7 @@ fn places_can_be_chosen() {
     }
 }
 
-/// There is one list of packages to install; the lab only says what it misses.
+/// There is one list of packages to install; the lab only reports missing ones.
 #[test]
 fn every_package_that_the_lab_needs_is_installed_for_it() {
     let script = std::fs::read_to_string(repository(".ci/packages")).unwrap();

@@ -1,4 +1,4 @@
-//! What is read from parameters, and what is said about those that cannot be used.
+//! Parsing of parameters, and the reports of bad values.
 
 use std::ffi::{OsStr, OsString};
 use std::num::NonZeroU32;
@@ -13,14 +13,14 @@ fn read(values: &[(&str, &OsStr)]) -> (Config, Vec<BadParameter>) {
     Config::read(&variables.collect::<Environment>())
 }
 
-/// What one good value makes of the configuration.
+/// The configuration with one good value.
 fn good(name: &str, value: &str) -> Config {
     let (config, bad) = read(&[(name, value.as_ref())]);
     assert!(bad.is_empty(), "{name}={value:?}: {bad:?}");
     config
 }
 
-/// What is said about one bad value. Whatever it is, the rest of the configuration stays usable.
+/// The report of one bad value. The rest of the configuration stays usable.
 fn bad(name: &str, value: impl AsRef<OsStr>) -> String {
     let value = value.as_ref();
     let (config, bad) = read(&[(name, value)]);
@@ -52,7 +52,7 @@ fn the_names_and_defaults_are_pafs() {
 }
 
 #[test]
-fn what_paf_has_not_is_off_by_default() {
+fn features_that_paf_lacks_are_off_by_default() {
     let config = Config::default();
     assert_eq!(config.on_crash, OnCrash::Recover);
     assert_eq!(config.synchronous, Synchronous { managed: false, standbys: NonZeroU32::MIN, strict: true });
@@ -117,7 +117,7 @@ fn a_path_is_absolute_and_not_the_root() {
 }
 
 #[test]
-fn a_path_is_data_whatever_is_in_it() {
+fn special_characters_in_a_path_are_data() {
     for path in ["/srv/my data", "/srv/$(id)", "/srv/`id`;id", "/srv/*%s'\"", "/srv/-rf", "/srv/é"] {
         assert_eq!(good("pgdata", path).pgdata, Path::new(path));
     }
@@ -252,7 +252,7 @@ fn a_long_value_is_cut_short() {
 }
 
 #[test]
-fn several_bad_values_are_all_told_in_the_tables_order() {
+fn several_bad_values_are_all_reported_in_the_tables_order() {
     let (config, bad) = read(&[
         ("pgport", OsStr::new("0")),
         ("maxlag", OsStr::new("x")),

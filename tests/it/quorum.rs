@@ -1,4 +1,4 @@
-//! The agent keeps `synchronous_standby_names`, on real instances, and somebody else does, too.
+//! The agent manages `synchronous_standby_names` on real instances, also while an operator changes it.
 
 use pgsqlms::actions::follow;
 use pgsqlms::exit::OcfExitCode;
@@ -9,8 +9,8 @@ use crate::throwaway::{Succeeds, eventually};
 const NAME: &str = "synchronous_standby_names";
 
 #[test]
-fn what_keeps_the_quorum_from_being_in_force_is_said() {
-    if !has_a_process_of_its_own("quorum::what_keeps_the_quorum_from_being_in_force_is_said") {
+fn the_reason_why_a_quorum_is_not_in_force_is_reported() {
+    if !has_a_process_of_its_own("quorum::the_reason_why_a_quorum_is_not_in_force_is_reported") {
         return;
     }
     let Some(mut members) = Members::new(2, "primary_conninfo = 'host=/nowhere'\n") else { return };

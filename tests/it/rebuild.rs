@@ -29,7 +29,7 @@ fn begin(pair: &Pair, more: &[&str]) -> Child {
     pair.inside(command(more)).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
 }
 
-fn told(output: &Output) -> String {
+fn text_of(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
 }
 
@@ -44,16 +44,16 @@ fn run(pair: &Pair, more: &[&str]) -> (bool, String) {
     let ended = child.try_wait().unwrap().is_some();
     let _ = child.kill();
     let output = child.wait_with_output().unwrap();
-    assert!(ended, "it goes on: {}", told(&output));
-    (output.status.success(), told(&output))
+    assert!(ended, "it goes on: {}", text_of(&output));
+    (output.status.success(), text_of(&output))
 }
 
 /// The command must succeed in the end.
 #[track_caller]
 fn succeeds(child: Child) -> String {
     let output = child.wait_with_output().unwrap();
-    assert!(output.status.success(), "{}", told(&output));
-    told(&output)
+    assert!(output.status.success(), "{}", text_of(&output));
+    text_of(&output)
 }
 
 #[track_caller]
@@ -106,13 +106,13 @@ fn a_diverged_node_is_rebuilt() {
     expect(&pair.run(pair.action("start")), Success);
     let reason = monitor(&pair).reason;
     assert!(reason.starts_with("run `pgsqlms rebuild --resource pgsql-test` here, it has neither"), "{reason}");
-    let (done, told) = run(&pair, &[]);
-    assert!(done && told.contains("Nothing has been done."), "{told}");
+    let (done, text) = run(&pair, &[]);
+    assert!(done && text.contains("Nothing has been done."), "{text}");
     assert!(
-        told.contains("The primary is srv2.") && told.contains(pair.new.directory.path().to_str().unwrap()),
-        "{told}"
+        text.contains("The primary is srv2.") && text.contains(pair.new.directory.path().to_str().unwrap()),
+        "{text}"
     );
-    assert!(told.contains("MB are free") && told.contains("diverged from timeline 2 (srv2) at 0/"), "{told}");
+    assert!(text.contains("MB are free") && text.contains("diverged from timeline 2 (srv2) at 0/"), "{text}");
     assert!(!beside(&pair).exists() && order(&pair).is_empty());
     let child = copied(&pair, &["--yes"]);
     assert_eq!(pair.old.sql("SELECT count(*) FROM stray"), "40000");
@@ -121,8 +121,8 @@ fn a_diverged_node_is_rebuilt() {
     assert!(restarts.reason.starts_with("restarts to be rebuilt"), "{restarts:?}");
     expect(&pair.run(pair.action("stop")), Success);
     start(&pair);
-    let told = succeeds(child);
-    assert!(told.contains("tablespace") && told.contains("srv1 follows the primary."), "{told}");
+    let text = succeeds(child);
+    assert!(text.contains("tablespace") && text.contains("srv1 follows the primary."), "{text}");
     pair.is_whole();
     assert_eq!(config(), before);
     let managed = std::fs::read_to_string(pair.old.data().join("pgsqlms.conf")).unwrap_or_default();
@@ -131,8 +131,8 @@ fn a_diverged_node_is_rebuilt() {
     expect(&pair.run(pair.action("stop")), Success);
     start(&pair);
     pair.is_whole();
-    let (done, told) = run(&pair, &["--yes"]);
-    assert!(!done && told.contains("not rebuilt: it follows the primary"), "{told}");
+    let (done, text) = run(&pair, &["--yes"]);
+    assert!(!done && text.contains("not rebuilt: it follows the primary"), "{text}");
 }
 
 /// A package has made a fresh database, which has written more than the primary.
@@ -153,9 +153,9 @@ fn a_node_with_another_database_is_rebuilt() {
     let rejoin = pair.run(Test::new(["rejoin", "--resource", "pgsql-test"]));
     assert!(rejoin.code != 0 && rejoin.log.contains(wanted), "{rejoin:?}");
     for more in [&[][..], &["--yes"]] {
-        let (done, told) = run(&pair, more);
-        assert!(!done && told.contains("All of it would be dropped; --keep-old keeps it."), "{told}");
-        assert!(told.contains("add --keep-old or --without-evidence: it has another database"), "{told}");
+        let (done, text) = run(&pair, more);
+        assert!(!done && text.contains("All of it would be dropped; --keep-old keeps it."), "{text}");
+        assert!(text.contains("add --keep-old or --without-evidence: it has another database"), "{text}");
     }
     let child = copied(&pair, &["--yes", "--without-evidence"]);
     expect(&monitor(&pair), GenericError);
@@ -170,15 +170,15 @@ fn the_old_data_is_kept_on_request() {
     let Some(pair) = pair() else { return };
     let child = copied(&pair, &["--yes", "--keep-old"]);
     start(&pair);
-    let told = succeeds(child);
-    assert!(told.contains("data.pgsqlms-old."), "{told}");
+    let text = succeeds(child);
+    assert!(text.contains("data.pgsqlms-old."), "{text}");
     pair.is_whole();
-    // Whatever is asked for later.
-    let (done, told) = run(&pair, &["--yes"]);
-    assert!(!done && told.contains("it follows the primary"), "{told}");
+    // Later runs refuse, too.
+    let (done, text) = run(&pair, &["--yes"]);
+    assert!(!done && text.contains("it follows the primary"), "{text}");
     expect(&pair.run(pair.action("stop")), Success);
-    let (done, told) = run(&pair, &["--yes"]);
-    assert!(!done && told.contains("data.pgsqlms-old is in the way"), "{told}");
+    let (done, text) = run(&pair, &["--yes"]);
+    assert!(!done && text.contains("data.pgsqlms-old is in the way"), "{text}");
     assert!(old(&pair).join("PG_VERSION").exists());
 }
 
@@ -186,7 +186,7 @@ fn the_old_data_is_kept_on_request() {
 fn a_copy_that_was_killed_is_made_anew() {
     let Some(pair) = pair() else { return };
     let stuck = pair.programs_with("pg_basebackup", "exec sleep 600");
-    pair.tell_cluster("srv2", &[("pgdata", &pair.old.data()), ("bindir", &stuck)]);
+    pair.set_cluster("srv2", &[("pgdata", &pair.old.data()), ("bindir", &stuck)]);
     let mut child = begin(&pair, &["--yes"]);
     let sleeps = || commands(&beside(&pair)).iter().any(|command| command == "sleep");
     eventually("one that says nothing", sleeps);
@@ -194,16 +194,16 @@ fn a_copy_that_was_killed_is_made_anew() {
     child.wait().unwrap();
     eventually("its end", || commands(&beside(&pair)).is_empty());
     let slow = pair.programs_with("pg_basebackup", "exec $real --max-rate=200k \"$@\"");
-    pair.tell_cluster("srv2", &[("pgdata", &pair.old.data()), ("bindir", &slow)]);
+    pair.set_cluster("srv2", &[("pgdata", &pair.old.data()), ("bindir", &slow)]);
     let mut child = begin(&pair, &["--yes"]);
     eventually("a part of the copy", || beside(&pair).join("data/base").exists());
-    let (done, told) = run(&pair, &["--yes"]);
-    assert!(!done && told.contains("still copies the primary"), "{told}");
+    let (done, text) = run(&pair, &["--yes"]);
+    assert!(!done && text.contains("still copies the primary"), "{text}");
     child.kill().unwrap();
     child.wait().unwrap();
     eventually("the end of pg_basebackup", || commands(&beside(&pair)).is_empty());
     assert!(pair.old.data().join("PG_VERSION").exists() && !order(&pair).contains("copied"));
-    pair.tell_cluster("srv2", &[("pgdata", &pair.old.data())]);
+    pair.set_cluster("srv2", &[("pgdata", &pair.old.data())]);
     let child = copied(&pair, &["--yes"]);
     start(&pair);
     succeeds(child);
@@ -260,29 +260,29 @@ fn a_copy_from_before_another_promotion_is_not_used() {
 }
 
 #[test]
-fn a_copy_of_somebody_else_is_not_used() {
+fn a_copy_of_another_cluster_is_not_used() {
     let (Some(pair), Some(other)) = (pair(), Instance::new()) else { return };
     other.run_by_hand();
     let socket = other.directory.path().display();
     pair.old.configure(&format!("primary_conninfo = 'host={socket} user=postgres'\n"));
-    let (done, told) = run(&pair, &["--yes"]);
-    assert!(!done && told.contains("what was copied is not the present primary"), "{told}");
+    let (done, text) = run(&pair, &["--yes"]);
+    assert!(!done && text.contains("what was copied is not the present primary"), "{text}");
     assert!(!beside(&pair).exists() && !order(&pair).contains("copied"));
     other.as_user("pg_ctl").args(["stop", "--silent", "--pgdata"]).arg(other.data()).success();
     other.fill_anew();
     other.run_by_hand();
-    let (done, told) = run(&pair, &["--yes"]);
-    assert!(!done && told.contains("primary_conninfo leads to another database"), "{told}");
+    let (done, text) = run(&pair, &["--yes"]);
+    assert!(!done && text.contains("primary_conninfo leads to another database"), "{text}");
     assert!(!beside(&pair).exists() && !order(&pair).contains("copied"));
 }
 
 #[test]
 fn a_primary_is_not_rebuilt() {
     let Some(pair) = pair() else { return };
-    pair.tell_cluster("srv2", &[("pgdata", &pair.new.data())]);
+    pair.set_cluster("srv2", &[("pgdata", &pair.new.data())]);
     for node in ["srv2", "srv1"] {
         let output = pair.inside(command(&["--yes"]).meta("on_node", node)).output().unwrap();
-        assert!(told(&output).contains("not rebuilt: this node runs the primary"), "{}", told(&output));
+        assert!(text_of(&output).contains("not rebuilt: this node runs the primary"), "{}", text_of(&output));
     }
     assert_eq!(pair.new.sql("SELECT count(*) > 0 FROM kept"), "t");
     assert!(!pair.new.directory.path().join("data.pgsqlms-new").exists());
@@ -301,13 +301,13 @@ fn a_pg_wal_elsewhere_stays_elsewhere() {
     let wal = |name: &str| pair.old.directory.path().join(name);
     let leads_to = || std::fs::read_link(pair.old.data().join("pg_wal")).unwrap();
     let slow = pair.programs_with("pg_basebackup", "exec $real --max-rate=200k \"$@\"");
-    pair.tell_cluster("srv2", &[("pgdata", &pair.old.data()), ("bindir", &slow)]);
+    pair.set_cluster("srv2", &[("pgdata", &pair.old.data()), ("bindir", &slow)]);
     let mut child = begin(&pair, &["--yes"]);
     eventually("a part of the copy", || beside(&pair).join("data/base").exists() && wal("wal.pgsqlms").exists());
     child.kill().unwrap();
     child.wait().unwrap();
     eventually("the end of pg_basebackup", || commands(&beside(&pair)).is_empty());
-    pair.tell_cluster("srv2", &[("pgdata", &pair.old.data())]);
+    pair.set_cluster("srv2", &[("pgdata", &pair.old.data())]);
     let child = copied(&pair, &["--yes"]);
     assert_eq!(leads_to(), wal("wal"));
     start(&pair);

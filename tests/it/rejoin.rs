@@ -71,22 +71,22 @@ fn a_diverged_primary_is_reported_with_the_command_and_left_alone() {
             expect(&held_back, Success);
             assert!(held_back.log.contains("bytes of WAL"), "{held_back:?}");
         }
-        let told = monitor(&pair, policy);
-        expect(&told, Degraded);
+        let ended = monitor(&pair, policy);
+        expect(&ended, Degraded);
         let words = match policy {
             "report" => "run `pgsqlms rejoin --resource pgsql-test` here: it diverged from timeline 2 (srv2) at 0/",
             _ => "stop the resource here, then rebuild this node by pg_rewind or pg_basebackup: it diverged",
         };
-        // What was logged a moment ago is not logged again.
-        assert!(told.reason.starts_with(words), "{told:?}");
-        assert_eq!(told.log.contains("bytes of WAL"), policy == "report", "{told:?}");
+        // A divergence that was logged a moment ago is not logged again.
+        assert!(ended.reason.starts_with(words), "{ended:?}");
+        assert_eq!(ended.log.contains("bytes of WAL"), policy == "report", "{ended:?}");
     }
     assert!(pair.notes().is_empty(), "{}", pair.notes());
     assert!(pair.calls().contains("--name=master-pgsql-test --node=srv1 --update=-1000000"), "{}", pair.calls());
     // The policy is changed: the monitor sees to it that start is called.
-    let told = monitor(&pair, "rewind");
-    expect(&told, GenericError);
-    assert!(told.reason.starts_with("restarts to be rewound"), "{told:?}");
+    let ended = monitor(&pair, "rewind");
+    expect(&ended, GenericError);
+    assert!(ended.reason.starts_with("restarts to be rewound"), "{ended:?}");
     expect(&pair.run(pair.action("stop")), Success);
     // By itself PostgreSQL would not start once it has met the other history.
     expect(&pair.run(pair.action("start").parameter("rejoin", "report")), Success);
@@ -95,20 +95,20 @@ fn a_diverged_primary_is_reported_with_the_command_and_left_alone() {
     pair.is_whole();
 }
 
-/// What keeps sessions out may last until it follows again, such as a lock that it replays.
+/// An obstacle for sessions may last until the node follows again, such as a lock that it replays.
 #[test]
-fn a_diverged_primary_that_lets_nobody_in_is_rewound() {
+fn a_diverged_primary_that_refuses_connections_is_rewound() {
     let Some(pair) = pair() else { return };
     let hba = pair.old.data().join("pg_hba.conf");
     let well = std::fs::read_to_string(&hba).unwrap();
     std::fs::write(&hba, "local all all reject\n").unwrap();
     expect(&pair.run(pair.action("start").parameter("rejoin", "report")), Success);
-    let told = monitor(&pair, "report");
-    expect(&told, Degraded);
-    assert!(told.reason.starts_with("run `pgsqlms rejoin --resource pgsql-test` here: it diverged"), "{told:?}");
-    let told = monitor(&pair, "rewind");
-    expect(&told, GenericError);
-    assert!(told.reason.starts_with("restarts to be rewound"), "{told:?}");
+    let ended = monitor(&pair, "report");
+    expect(&ended, Degraded);
+    assert!(ended.reason.starts_with("run `pgsqlms rejoin --resource pgsql-test` here: it diverged"), "{ended:?}");
+    let ended = monitor(&pair, "rewind");
+    expect(&ended, GenericError);
+    assert!(ended.reason.starts_with("restarts to be rewound"), "{ended:?}");
     expect(&pair.run(pair.action("stop")), Success);
     std::fs::write(&hba, well).unwrap();
     expect(&pair.run(pair.action("start").parameter("rejoin", "rewind")), Success);
@@ -139,21 +139,21 @@ fn without_a_primary_nothing_is_rewound_and_restarts_are_bounded() {
     let start = || pair.action("start").parameter("rejoin", "rewind").meta("notify_promoted_uname", "");
     expect(&pair.run(start()), Success);
     for attempt in 1..=4 {
-        let told = monitor(&pair, "rewind");
-        expect(&told, if attempt <= 3 { GenericError } else { Degraded });
+        let ended = monitor(&pair, "rewind");
+        expect(&ended, if attempt <= 3 { GenericError } else { Degraded });
     }
     assert_eq!(pair.old.sql("SELECT count(*) FROM stray"), "40000");
 }
 
 #[test]
-fn what_cannot_be_rewound_is_said_and_untouched() {
+fn a_node_that_cannot_be_rewound_is_reported_and_untouched() {
     let Some(pair) = Pair::new(|old| old.configure("wal_log_hints = off\n")) else { return };
     expect(&pair.run(pair.action("start").parameter("rejoin", "rewind")), Success);
     assert_eq!(pair.old.sql("SELECT count(*) FROM stray"), "40000");
-    let told = monitor(&pair, "rewind");
-    expect(&told, Degraded);
-    assert!(told.reason.starts_with("run `pgsqlms rebuild --resource pgsql-test` here, it has"), "{told:?}");
-    assert!(told.reason.contains("neither data checksums nor wal_log_hints"), "{told:?}");
+    let ended = monitor(&pair, "rewind");
+    expect(&ended, Degraded);
+    assert!(ended.reason.starts_with("run `pgsqlms rebuild --resource pgsql-test` here, it has"), "{ended:?}");
+    assert!(ended.reason.contains("neither data checksums nor wal_log_hints"), "{ended:?}");
 }
 
 /// pg_rewind would stop half-way at a file that it may not replace.
@@ -163,9 +163,9 @@ fn a_file_of_roots_is_found_out_before_anything_is_changed() {
     std::fs::create_dir(pair.old.data().join("roots")).unwrap();
     std::fs::write(pair.old.data().join("roots/file"), "").unwrap();
     expect(&pair.run(pair.action("start").parameter("rejoin", "rewind")), Success);
-    let told = monitor(&pair, "rewind");
-    expect(&told, Degraded);
-    assert!(told.log.contains("data/roots does not belong to postgres"), "{told:?}");
+    let ended = monitor(&pair, "rewind");
+    expect(&ended, Degraded);
+    assert!(ended.log.contains("data/roots does not belong to postgres"), "{ended:?}");
     assert_eq!(pair.old.sql("SELECT count(*) FROM stray"), "40000");
 }
 
@@ -185,11 +185,11 @@ fn a_source_that_has_removed_the_wal_is_found_out_before_anything_is_changed() {
     expect(&started, Success);
     assert!(started.log.contains("the primary has removed the WAL from 0/"), "{}", started.log);
     assert_eq!(pair.old.sql("SELECT count(*) FROM stray"), "40000");
-    let told = monitor(&pair, "rewind");
-    expect(&told, Degraded);
+    let ended = monitor(&pair, "rewind");
+    expect(&ended, Degraded);
     let words = "run `pgsqlms rebuild --resource pgsql-test` here, the primary has removed the WAL from 0/";
-    assert!(told.reason.starts_with(words), "{told:?}");
-    assert!(!told.reason.contains("pgsqlms rejoin"), "{told:?}");
+    assert!(ended.reason.starts_with(words), "{ended:?}");
+    assert!(!ended.reason.contains("pgsqlms rejoin"), "{ended:?}");
 }
 
 /// pg_rewind is killed at one of its writes after the other, until it comes through; then the data is what it should be.
@@ -215,12 +215,12 @@ fn a_rewind_may_be_killed_at_any_moment() {
                 // As pg_rewind of PostgreSQL 13 and older leaves it when it is killed just before its end.
                 std::fs::write(pair.old.data().join("global/pg_control"), "").unwrap();
             }
-            // Whatever the policy is by now, it is not launched.
+            // With another policy the server is not started either.
             let refused = pair.run(pair.action("start").parameter("rejoin", "none").meta("notify_promoted_uname", ""));
             expect(&refused, GenericError);
             assert!(refused.reason.contains("it is half rewound and there is no primary"), "{refused:?}");
             assert_eq!(pair.old.processes(), 0);
-            // A loss of power may take what was written last, and leave longer files.
+            // A loss of power may take the last writes, and leave longer files.
             let started = pair.run(start());
             expect(&started, Success);
         }
@@ -246,9 +246,9 @@ fn a_rewind_that_fails_again_and_again_is_given_up() {
     assert!(refused.reason.contains(advice) && refused.reason.contains("no luck"), "{refused:?}");
 }
 
-/// Somebody has copied the primary instead of going on: what is kept of the old data does not belong into the copy.
+/// An operator has made a base backup instead of resuming the rewind: files kept from the old data do not belong there.
 #[test]
-fn a_fresh_copy_is_not_taken_for_what_was_half_rewound() {
+fn a_fresh_copy_is_not_taken_for_an_interrupted_rewind() {
     let Some(pair) = pair() else { return };
     let fails = "case \"$*\" in *--dry-run*) exec $real \"$@\" ;; esac\nexit 1";
     let bindir = pair.programs_with("pg_rewind", fails);

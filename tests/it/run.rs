@@ -34,7 +34,7 @@ pub(crate) fn skip(why: &str) {
     say_skipped(why);
 }
 
-/// Says the same where this release of the distribution has not got what it takes. `make test` allows that: the lab tests it on
+/// Says the same where this release of the distribution lacks a requirement. `make test` allows that: the lab tests it on
 /// a newer one.
 pub(crate) fn say_skipped(why: &str) {
     let _ = writeln!(std::io::stderr(), "SKIPPED, NOT TESTED: {why}");
@@ -61,11 +61,11 @@ pub(crate) struct Test {
 pub(crate) struct Ended {
     /// The exit code; there is always one.
     pub(crate) code: i32,
-    /// What it printed.
+    /// Its standard output.
     pub(crate) stdout: String,
-    /// What it complained about, the exit reason included.
+    /// Its standard error, with the exit reason.
     pub(crate) stderr: String,
-    /// What it logged.
+    /// Its log.
     pub(crate) log: String,
 }
 
@@ -142,7 +142,7 @@ impl Test {
         command
     }
 
-    /// Runs it. Whatever it was asked: it ends with a code of OCF's list, without a panic, and what it says about an
+    /// Runs it. For any request it ends with a code of OCF's list, without a panic, and what it says about an
     /// unusual end is one line.
     #[track_caller]
     pub(crate) fn run(self) -> Ended {

@@ -1,15 +1,15 @@
 //! Whole lives of clusters, in memory: three to five nodes, the agent's real actions on modelled instances, a small model
-//! of Pacemaker, and faults at every point. What must hold is looked at all the time; a seed makes a life repeatable.
+//! of Pacemaker, and faults at every point. Invariants are checked all the time; a seed makes a life repeatable.
 
 #![allow(unreachable_pub)]
 
-/// What goes wrong.
+/// Faults.
 mod faults;
-/// What must hold.
+/// Invariants.
 pub mod oracle;
-/// What people do.
+/// Deeds of people.
 mod people;
-/// What Pacemaker makes of it.
+/// A model of Pacemaker.
 mod scheduler;
 
 use std::collections::BTreeMap;
@@ -39,19 +39,19 @@ const LIVES: u64 = 10_000;
 /// How many lives it may take to notice a bug.
 const SOON: u64 = 5_000;
 
-/// What was wrong in one life.
+/// The violations in one life, and its story.
 struct Life {
     violations: Vec<String>,
     story: Vec<String>,
 }
 
-/// The cluster of a life: who is in it and how it is set up.
-fn cluster(seed: u64, planted: Option<Planted>, told: bool) -> Scheduler {
+/// The cluster of a life: its nodes and their configuration.
+fn cluster(seed: u64, planted: Option<Planted>, with_story: bool) -> Scheduler {
     let mut random = Random::new(seed);
     let names = &NAMES[..3 + random.below(3)];
     let mut state = State::new(names, seed);
     state.planted = planted;
-    state.story = told.then(Vec::new);
+    state.story = with_story.then(Vec::new);
     (state.on_promotion, state.on_record) = (oracle::promoted, oracle::recorded);
     let about_promises =
         [Planted::CountsOldVotes, Planted::HolderIsAName, Planted::CutVotesAreExact, Planted::BackupsConfirm];
@@ -96,7 +96,7 @@ fn cluster(seed: u64, planted: Option<Planted>, told: bool) -> Scheduler {
     Scheduler::new(cluster, trouble, people.unwrap_or_default())
 }
 
-/// What else is different in a life with people: half of it would be enough for others.
+/// Further differences in a life with people: half of them would be enough for others.
 fn live_with_people(state: &mut State, random: &mut Random) {
     state.follow_node = random.one_in(4);
     state.recovers_long = random.one_in(8);
@@ -104,8 +104,8 @@ fn live_with_people(state: &mut State, random: &mut Random) {
 }
 
 /// Leads one life: a time of troubles, then a time in which everything must come right.
-fn live(seed: u64, planted: Option<Planted>, told: bool) -> Life {
-    let mut scheduler = cluster(seed, planted, told);
+fn live(seed: u64, planted: Option<Planted>, with_story: bool) -> Life {
+    let mut scheduler = cluster(seed, planted, with_story);
     let turns = 20 + scheduler.state().random.below(60);
     scheduler.settle(40);
     scheduler.trouble.begin();
@@ -140,15 +140,15 @@ fn first_wrong(seeds: Range<u64>, planted: Option<Planted>, meant: &[&str]) -> O
     Some(first.into_inner()).filter(|first| *first < u64::MAX)
 }
 
-/// Everything that happened in a life, and what was wrong with it.
+/// All events of a life, and its violations.
 fn story(seed: u64, planted: Option<Planted>) -> String {
     let life = live(seed, planted, true);
     let wrong = life.violations.join("\n");
     format!("{}\n\nseed {seed} (SEED={seed} cargo test one_seed -- --nocapture):\n{wrong}", life.story.join("\n"))
 }
 
-/// Says what people do not do in the lives that are led, past what hides the output of tests that pass.
-fn tell_what_is_left_out() {
+/// Prints the deeds that the lives leave out, past the capture of the output of tests that pass.
+fn print_deeds_left_out() {
     for (deed, seed, why) in people::LEFT_OUT {
         _ = writeln!(std::io::stderr(), "LEFT OUT of the usual lives: {deed:?}: {why} (DEEDS={deed:?} SEED={seed})");
     }
@@ -156,7 +156,7 @@ fn tell_what_is_left_out() {
 
 #[test]
 fn nothing_goes_wrong_in_ten_thousand_lives() {
-    tell_what_is_left_out();
+    print_deeds_left_out();
     if let Some(seed) = first_wrong(0..LIVES, None, &[]) {
         panic!("{}", story(seed, None));
     }
@@ -166,7 +166,7 @@ fn nothing_goes_wrong_in_ten_thousand_lives() {
 #[test]
 #[ignore = "part of the campaign: more than an hour"]
 fn nothing_goes_wrong_in_a_million_lives() {
-    tell_what_is_left_out();
+    print_deeds_left_out();
     let lives = std::env::var("LIVES").ok().and_then(|lives| lives.parse().ok()).unwrap_or(1_000_000);
     if let Some(seed) = first_wrong(0..lives, None, &[]) {
         panic!("{}", story(seed, None));
@@ -191,7 +191,7 @@ fn survey() {
         let (from, to) = seeds.split_once("..")?;
         Some(from.parse().ok()?..to.parse().ok()?)
     });
-    // Who asks for deeds wants to see lives with people.
+    // A person who asks for deeds wants to see lives with people.
     let is_meant = |seed: u64| seed % 2 == 1 || std::env::var("DEEDS").is_err();
     let found = of_all(seeds.unwrap_or(0..LIVES), |seed| {
         if !is_meant(seed) {
@@ -210,7 +210,7 @@ fn survey() {
     kinds.iter().for_each(|(kind, (seed, times))| println!("{times} times, first at seed {seed}: {kind}"));
 }
 
-/// What is found in each of these lives, which are shared out to all processors.
+/// The result of each of these lives, which are shared out to all processors.
 fn of_all<T: Send>(seeds: Range<u64>, look: impl Fn(u64) -> Option<T> + Sync) -> Vec<T> {
     let workers = std::thread::available_parallelism().map_or(1, usize::from) as u64;
     let next = AtomicU64::new(seeds.start);
@@ -245,30 +245,30 @@ macro_rules! planted {
 }
 
 planted! {
-    paf_225_a_vote_is_what_was_received: VotesWithReceivedOnly => "which voted";
+    paf_225_a_vote_counts_received_wal_only: VotesWithReceivedOnly => "which voted";
     paf_131_a_vote_is_missing: WaitsForEveryVote => "there is no primary";
     paf_180_a_stale_primary_returns: IgnoresTheRecord => "has missed or left timeline";
     paf_195_a_recovery_skips_the_election: RecoversWithoutElection => "which voted";
-    nobody_looks_at_what_was_promised: IgnoresPromises => "lacks acknowledged commits";
+    no_node_checks_the_promises: IgnoresPromises => "lacks acknowledged commits";
     paf_26_scores_stay_negative: KeepsNegativeScores => "all nodes are there, and there is no primary";
     votes_of_earlier_elections_count: CountsOldVotes => "is promoted and";
     a_node_without_room_makes_the_others_wait: ConcealsFullDisks => "no reason is given";
-    a_promise_is_told_after_it_is_in_force: PromisesTooLate => "lacks acknowledged commits";
+    a_promise_is_published_after_it_is_in_force: PromisesTooLate => "lacks acknowledged commits";
     srv10_is_taken_for_srv1: MatchesNamesByPrefix => "srv10 follows and has the score";
     a_vote_that_is_not_finished_is_exact: CutVotesAreExact => "lacks acknowledged commits";
     a_timeline_begun_by_hand_counts: StraysAreOnRecord => "is promoted and";
     a_primary_made_by_hand_publishes: StraysPublish => "writes the record, and";
     a_holder_is_a_name: HolderIsAName => "lacks acknowledged commits";
     all_databases_are_one: DatabasesAreAlike => "has another database";
-    #[ignore = "not noticed yet: who makes the cluster anew mostly does so with the resource stopped"]
+    #[ignore = "not noticed yet: people mostly make the cluster anew with the resource stopped"]
     the_record_of_another_database_stays: OldRecordStays => "the record is about another database";
     a_primary_made_by_hand_does_not_say_so: ConcealsPrimaries => "makes more than one primary";
     #[ignore = "not noticed yet in a minute of lives; the actions show it"]
     a_fork_on_the_same_timeline_is_forgotten: ForgetsForks => "is promoted and";
     a_clean_end_is_not_recorded: EndIsNotRecorded => "lacks the end of";
-    nobody_sees_a_ban: BansAreUnseen => "no reason is given";
+    no_node_sees_a_ban: BansAreUnseen => "no reason is given";
     a_score_is_lifted_during_recovery: ConcealsRecovery => "lifts the score of";
-    a_base_backup_confirms: BackupsConfirm => "a base backup keeps everybody";
+    a_base_backup_confirms: BackupsConfirm => "a base backup keeps all nodes";
 }
 
 /// The longest that a turn takes when nothing is done in it.

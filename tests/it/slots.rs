@@ -43,7 +43,7 @@ fn monitor_until(members: &Members, running: (usize, &[usize]), number: usize, w
     });
 }
 
-/// Writes so many MB of WAL, has it replayed, and removes what nobody needs.
+/// Writes so many MB of WAL, waits for the replay, and removes WAL that no slot holds.
 fn write_wal(members: &Members, (primary, standbys): (usize, &[usize]), megabytes: usize) {
     let message = "SELECT count(pg_logical_emit_message(false, 'x', repeat('x', 1000000)))";
     // Slowly enough for those that replicate.
@@ -66,8 +66,8 @@ fn replay_all(members: &Members, primary: usize, standbys: &[usize]) {
 }
 
 #[test]
-fn whoever_is_promoted_has_the_wal_that_a_standby_lacks() {
-    if !has_a_process_of_its_own("slots::whoever_is_promoted_has_the_wal_that_a_standby_lacks") {
+fn each_new_primary_has_the_wal_that_a_standby_lacks() {
+    if !has_a_process_of_its_own("slots::each_new_primary_has_the_wal_that_a_standby_lacks") {
         return;
     }
     let Some(members) = Members::new(3, BOUNDED) else { return };
@@ -78,9 +78,9 @@ fn whoever_is_promoted_has_the_wal_that_a_standby_lacks() {
     monitor_until(&members, all, 1, "mine srv2+ srv3+");
     monitor_until(&members, all, 2, "srv1 srv3");
     monitor_until(&members, all, 3, "srv1 srv2");
-    eventually("monitors that ask nobody", || standby(&members, 2) + standby(&members, 3) == 0);
+    eventually("monitors that open no session", || standby(&members, 2) + standby(&members, 3) == 0);
 
-    // What nobody lacks is not held back for long.
+    // WAL that each standby has is not held back for long.
     let kept = |number: usize| {
         let oldest = "SELECT max(redo_lsn - restart_lsn)::bigint >> 20 FROM pg_replication_slots, pg_control_checkpoint() \
              WHERE slot_name <> 'mine'";
@@ -93,7 +93,7 @@ fn whoever_is_promoted_has_the_wal_that_a_standby_lacks() {
     assert!(kept(2) <= 16 && kept(3) <= 16, "{} {}", kept(2), kept(3));
     assert_eq!([standby(&members, 2), standby(&members, 3)], [0, 0]);
 
-    // srv3 is away while more is written than anybody keeps for its own sake, and then the primary fails.
+    // srv3 is away while more WAL is written than a node keeps without slots. Then the primary fails.
     members.instance(3).agent("stop").expect(OcfExitCode::Success);
     for _ in 0..3 {
         write_wal(&members, (1, &[2]), 60);
@@ -149,7 +149,7 @@ fn slots_go_with_their_nodes_and_come_back_when_they_are_lost() {
     monitor_until(&members, (1, &[2]), 2, "");
     monitor_until(&members, (1, &[2]), 1, "");
     assert_eq!(members.instance(2).sql("SHOW primary_slot_name"), "");
-    eventually("monitors that ask nobody", || standby(&members, 2) == 0);
+    eventually("monitors that open no session", || standby(&members, 2) == 0);
 }
 
 #[test]

@@ -25,7 +25,7 @@ pub(crate) fn member<'a>(facts: &'a mut Facts, node: &str) -> &'a mut Member {
     facts.cluster.as_mut().unwrap().nodes.get_mut(&NodeName::new(node)).unwrap()
 }
 
-pub(crate) fn told(facts: &mut Facts) -> &mut Report {
+pub(crate) fn server(facts: &mut Facts) -> &mut Report {
     facts.local.as_mut().unwrap().report.as_mut().unwrap()
 }
 
@@ -48,7 +48,7 @@ pub(crate) fn healthy() -> Facts {
         nodes: all_nodes(),
         ..Cluster::default()
     };
-    let told = Report {
+    let server = Report {
         version: "17.12".to_owned(),
         timeline: Some(8),
         lsn: Some(Lsn(0x600_0168)),
@@ -61,7 +61,7 @@ pub(crate) fn healthy() -> Facts {
         resource: "pgsqld".to_owned(),
         me: NodeName::new("srv1"),
         cluster: Ok(cluster),
-        local: Ok(Local { status, report: Ok(told) }),
+        local: Ok(Local { status, report: Ok(server) }),
     }
 }
 
@@ -71,16 +71,16 @@ pub(crate) fn from_standby() -> Facts {
     facts.me = NodeName::new("srv3");
     facts.local.as_mut().unwrap().status = Status::Running { role: Role::Standby, trouble: None };
     let (source, time) = (Source::Stream, Some(Duration::from_millis(1250)));
-    let told = told(&mut facts);
-    (told.peers, told.following) = (Vec::new(), Some(Following { source, bytes: Some(26 << 20), time }));
+    let server = server(&mut facts);
+    (server.peers, server.following) = (Vec::new(), Some(Following { source, bytes: Some(26 << 20), time }));
     facts
 }
 
 pub(crate) fn stopped(facts: &mut Facts, node: &str) {
     let member = member(facts, node);
     (member.role, member.score) = (None, None);
-    if let Ok(Local { report: Ok(told), .. }) = &mut facts.local {
-        told.peers.retain(|peer| peer.name != node);
+    if let Ok(Local { report: Ok(server), .. }) = &mut facts.local {
+        server.peers.retain(|peer| peer.name != node);
     }
 }
 
@@ -93,7 +93,7 @@ fn expect(name: &str, level: Level, facts: &Facts) {
     assert_eq!(verdict.level, level, "{text}");
 }
 
-/// What a command prints is in this file, and fits on a terminal.
+/// The output of a command equals this file, and fits on a terminal.
 #[track_caller]
 pub(crate) fn compare(path: &Path, text: &str) {
     if std::env::var_os("PGSQLMS_WRITE_REPORTS").is_some() {
@@ -142,23 +142,23 @@ reports! {
         facts.local = Ok(Local { report: Err(status.to_string()), status });
     };
     a_standby_has_diverged: Warning, healthy(), |facts| {
-        told(facts).peers.retain(|peer| peer.name != "srv3");
+        server(facts).peers.retain(|peer| peer.name != "srv3");
         let diverged = member(facts, "srv3");
         diverged.score = Some("-1000000".to_owned());
         diverged.reason = Some("run `pgsqlms rejoin --resource pgsqld` here: diverged from timeline 8 (srv1) at 0/6000000".to_owned());
     };
     replay_is_paused_by_settings: Warning, from_standby(), |facts| {
-        let told = told(facts);
-        told.is_paused = true;
-        told.too_low = vec![TooLow { name: "max_connections".to_owned(), own: 100, least: 200 }];
+        let server = server(facts);
+        server.is_paused = true;
+        server.too_low = vec![TooLow { name: "max_connections".to_owned(), own: 100, least: 200 }];
     };
-    replay_is_paused_by_an_operator: Warning, from_standby(), |facts| told(facts).is_paused = true;
+    replay_is_paused_by_an_operator: Warning, from_standby(), |facts| server(facts).is_paused = true;
     commits_hang: Critical, healthy(), |facts| {
         stopped(facts, "srv2");
         stopped(facts, "srv3");
         member(facts, "srv2").in_standby = true;
         member(facts, "srv3").is_online = false;
-        told(facts).waiting = Waiting { sessions: 14, longest: Duration::from_secs(98) };
+        server(facts).waiting = Waiting { sessions: 14, longest: Duration::from_secs(98) };
     };
     commits_hang_as_pacemaker_shows: Critical, from_standby(), |facts| {
         member(facts, "srv1").reason =
@@ -171,9 +171,9 @@ reports! {
         member(facts, "srv2").in_standby = true;
         member(facts, "srv3").reason =
             Some("no primary: start srv1, or srv2, or run pgsqlms promote-anyway: commits may be on them alone".to_owned());
-        told(facts).following = Some(Following::default());
+        server(facts).following = Some(Following::default());
     };
-    nobody_may_be_promoted_in_maintenance: Critical, from_standby(), |facts| {
+    no_node_may_be_promoted_in_maintenance: Critical, from_standby(), |facts| {
         facts.cluster.as_mut().unwrap().in_maintenance = true;
         stopped(facts, "srv1");
     };
@@ -190,11 +190,11 @@ reports! {
     fencing_is_off: Warning, healthy(), |facts| facts.cluster.as_mut().unwrap().has_fencing = false;
     a_node_waits_to_be_fenced: Critical, from_standby(), |facts| member(facts, "srv1").is_unclean = true;
     two_nodes_are_primaries: Critical, healthy(), |facts| member(facts, "srv2").role = Some(Role::Primary);
-    a_setting_waits_for_a_restart: Ok, healthy(), |facts| told(facts).pending = vec!["max_connections".to_owned()];
+    a_setting_waits_for_a_restart: Ok, healthy(), |facts| server(facts).pending = vec!["max_connections".to_owned()];
     as_the_postgresql_user: Ok, healthy(), |facts| {
         facts.cluster = Err("needs root, or membership in the group haclient; or Pacemaker does not run".to_owned());
     };
-    as_anybody: Unknown, healthy(), |facts| {
+    as_an_unprivileged_user: Unknown, healthy(), |facts| {
         facts.cluster = Err("needs root, or membership in the group haclient; or Pacemaker does not run".to_owned());
         facts.local = Err("needs root, or the user postgres".to_owned());
     };
@@ -230,7 +230,7 @@ fn a_real_primary_is_seen_without_a_cluster() {
 }
 
 #[test]
-fn what_cannot_be_seen_is_said() {
+fn status_without_a_cluster_names_the_obstacle() {
     let ended = Test::new(["status"]).without("OCF_RESOURCE_INSTANCE").run();
     assert_eq!(ended.code, 3, "{ended:?}");
     let words = if is_root() { "the cluster: " } else { "needs root" };

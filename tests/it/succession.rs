@@ -10,10 +10,10 @@ use crate::members::{Members, has_a_process_of_its_own, promotion_of};
 use crate::run::{is_root, skip};
 use crate::throwaway::{Instance, Succeeds, eventually};
 
-/// What the standbys say of themselves.
+/// The attribute in which standbys publish settings that are too low.
 const FITNESS: &str = "pgsqlms-fitness-pgsqld";
 
-/// Each standby follows whoever the DBA names.
+/// Each standby follows the node that the DBA names.
 fn cluster(count: usize, settings: &str) -> Option<Members> {
     if !is_root() {
         skip("not run as root: nothing can be noted from one monitor to the next");
@@ -69,7 +69,7 @@ fn a_primary_that_no_node_could_follow_says_so_after_a_minute() {
 
     reload(members.instance(1), "synchronous_standby_names", "ANY 1 (srv1, srv2, srv3)");
     members.monitors_until(1, look, "srv3 may confirm commits alone and cannot vote");
-    // Whoever follows has it all once what was promised before is settled.
+    // The followers have all WAL once the earlier promises are settled.
     reload(members.instance(1), "synchronous_standby_names", "ANY 1 (srv1, srv2)");
     members.monitors_until(1, well, "");
 
@@ -84,8 +84,8 @@ fn a_primary_that_no_node_could_follow_says_so_after_a_minute() {
 }
 
 #[test]
-fn where_there_is_no_other_node_nobody_need_follow() {
-    if !has_a_process_of_its_own("succession::where_there_is_no_other_node_nobody_need_follow") {
+fn the_only_node_needs_no_follower() {
+    if !has_a_process_of_its_own("succession::the_only_node_needs_no_follower") {
         return;
     }
     let Some(mut members) = cluster(1, "") else { return };
@@ -109,8 +109,8 @@ fn where_there_is_no_other_node_nobody_need_follow() {
 }
 
 #[test]
-fn two_that_call_themselves_alike_are_told_by_the_primary() {
-    if !has_a_process_of_its_own("succession::two_that_call_themselves_alike_are_told_by_the_primary") {
+fn the_primary_reports_two_standbys_of_one_name() {
+    if !has_a_process_of_its_own("succession::the_primary_reports_two_standbys_of_one_name") {
         return;
     }
     let Some(members) = cluster(3, "") else { return };
@@ -166,13 +166,13 @@ fn a_standby_whose_settings_are_too_low_says_so_and_is_ranked_last() {
     members.monitors_until(2, OcfExitCode::Degraded, reason);
     assert_eq!(members.monitored(3).reason, None);
     assert_eq!(scores(), "1001 990 1000");
-    let told = || members.board.borrow().cib.transient(FITNESS).values().copied().collect::<String>();
-    assert_eq!(told(), "max_connections=100/110 max_wal_senders=10/12");
+    let fitness = || members.board.borrow().cib.transient(FITNESS).values().copied().collect::<String>();
+    assert_eq!(fitness(), "max_connections=100/110 max_wal_senders=10/12");
     // In the election it counts as one that would fail.
     members.act(2, &Transition::default(), |agent| election::vote(agent).unwrap());
     let vote = members.board.borrow().private["lsn_location-pgsqld"][&members.all[1].name].clone();
     assert!(vote.ends_with(" settings=low"), "{vote}");
-    // Somebody else may pause it, which keeps nobody from promoting it.
+    // An operator may pause the replay. That does not prevent a promotion.
     members.instance(3).sql("SELECT pg_wal_replay_pause()");
     assert_eq!(members.monitored(3).reason, None);
     members.instance(3).sql("SELECT pg_wal_replay_resume()");
@@ -186,7 +186,7 @@ fn a_standby_whose_settings_are_too_low_says_so_and_is_ranked_last() {
     restart(2, &raised);
     members.monitors_until(2, OcfExitCode::Success, "");
     streaming(&members, "srv2 srv3");
-    assert_eq!(told(), "");
+    assert_eq!(fitness(), "");
 }
 
 #[test]
@@ -219,7 +219,7 @@ fn start_and_validation_refuse_a_name_that_is_not_the_nodes() {
         "primary_conninfo = 'host=/nowhere application_name=srv2'",
         "primary_conninfo = 'host=/nowhere'\ncluster_name = 'srv2'",
         "primary_conninfo = ''",
-        // What cannot be read speaks against nothing: the server says itself what is wrong.
+        // An unreadable setting is not an obstacle: the server reports the mistake itself.
         "nonsense",
         "primary_conninfo = 'host'",
     ] {

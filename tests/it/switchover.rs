@@ -1,4 +1,5 @@
-//! `pgsqlms switchover` and `pgsqlms restart` where there is no cluster. What it decides, the rules' own tests say; what it does, the lab.
+//! `pgsqlms switchover` and `pgsqlms restart` without a cluster. The tests in src/rules cover the decisions, the lab the
+//! effects.
 
 use std::process::Output;
 
@@ -12,7 +13,7 @@ fn run(command: &str, arguments: &[&str]) -> Output {
 }
 
 #[test]
-fn what_it_does_not_understand_is_64_and_help_is_0() {
+fn a_wrong_option_exits_64_and_help_exits_0() {
     for command in COMMANDS {
         for arguments in [&["--bogus"][..], &["srv1", "srv2"], &["--wait=0"], &["--wait=soon"]] {
             let ended = run(command, arguments);

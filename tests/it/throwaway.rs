@@ -19,7 +19,7 @@ use crate::run::{Test, is_root, skip};
 
 /// PostgreSQL's programs with a script in the place of one.
 pub(crate) mod scripts;
-/// What a killed server leaves outside of its directory.
+/// The files that a killed server leaves outside of its directory.
 mod shared_memory;
 /// How data directories are made.
 mod template;
@@ -27,10 +27,10 @@ mod template;
 /// How long a busy machine may take for anything that is waited for.
 const WAIT: Duration = Duration::from_secs(60);
 
-/// The name of a directory that nobody may look at: its file system hangs.
+/// The name of a directory that no test may open: its file system hangs.
 pub(crate) const HANGS: &str = "hangs";
 
-/// PostgreSQL's programs, and whom they run as.
+/// PostgreSQL's programs, and the user that they run as.
 #[derive(Debug, Clone)]
 struct Programs {
     bindir: PathBuf,
@@ -40,14 +40,14 @@ struct Programs {
 /// Where tests make their directories.
 const PLACE: &str = "/var/tmp";
 
-/// A data directory of its own, and whatever runs in it. All of it is gone when this goes out of scope.
+/// A data directory of its own, and the server in it. Dropping this ends the server and removes the directory.
 pub(crate) struct Instance {
     pub(crate) directory: TempDir,
     pub(crate) bindir: PathBuf,
     pub(crate) user: User,
-    /// What is mounted below the directory.
+    /// Mounts below the directory.
     pub(crate) mounts: Vec<PathBuf>,
-    /// What was the data directory, as the kernel knows it, wherever that is by now.
+    /// The first data directory as the kernel knows it, also after a rename.
     inodes: RefCell<BTreeSet<(u64, u64)>>,
 }
 
@@ -99,7 +99,7 @@ impl Instance {
         self.as_user("pg_ctl").args(["stop", "--silent", "--pgdata"]).arg(self.data()).success();
     }
 
-    /// Starts it by hand, as whatever it is.
+    /// Starts it by hand, as a primary or a standby.
     pub(crate) fn run_by_hand(&self) {
         let log = self.directory.path().join("log");
         let mut start = self.as_user("pg_ctl");
@@ -123,7 +123,7 @@ impl Instance {
         as_user(&self.bindir.join(program), &self.user)
     }
 
-    /// The agent on this instance, told what Pacemaker tells the only instance of a clone; but for `crm_feature_set`, by
+    /// The agent on this instance, with the environment of the only instance of a clone. `crm_feature_set` is missing, by
     /// which the agent knows that there is a cluster to ask.
     pub(crate) fn agent(&self, action: &str) -> Test {
         Test::new([action])
@@ -173,7 +173,7 @@ impl Instance {
         self.pids().len()
     }
 
-    /// The processes that work in the data directory. What has ended and was not reaped has no directory any more.
+    /// The processes that work in the data directory. A zombie has no directory any more.
     pub(crate) fn pids(&self) -> Vec<Pid> {
         // It may be another one by now, or one that something else has made.
         self.inodes.borrow_mut().extend(inode(&self.data()));
@@ -199,12 +199,12 @@ impl Instance {
         self.data().to_string_lossy().trim_matches('/').replace('/', "-")
     }
 
-    /// What monitors note from one to the next.
+    /// A file that monitors keep in /run.
     pub(crate) fn note(&self, extension: &str) -> PathBuf {
         PathBuf::from(format!("/run/pgsqlms/{}.{extension}", self.name()))
     }
 
-    /// Lets what the monitors have noted, if they have, have been so for a minute more.
+    /// Moves a recorded beginning, if the monitors have one, a minute into the past.
     pub(crate) fn a_minute_passes(&self, extension: &str) {
         let Ok(noted) = std::fs::read_to_string(self.note(extension)) else { return };
         let (since, seen) = noted.split_once(' ').unwrap();
@@ -238,7 +238,7 @@ impl Drop for Instance {
         for mount in self.mounts.iter().rev() {
             let _ = Command::new("umount").arg("--lazy").arg(mount).stderr(Stdio::null()).status();
         }
-        // What the agent had the server write where Debian keeps its logs.
+        // The server's log in Debian's directory for logs.
         let _ = std::fs::remove_file(format!("/var/log/postgresql/pgsqlms-{}.log", self.name()));
         let notes = [
             "break",
@@ -280,7 +280,7 @@ impl Succeeds for Command {
 /// A program run as the user of an instance.
 pub(crate) fn as_user(program: &Path, user: &User) -> Command {
     let mut command = if is_root() {
-        // It becomes the program, so that whoever started it can signal it.
+        // setpriv execs the program, so that the caller can signal it.
         let mut command = Command::new("setpriv");
         command.args(["--reuid", &user.name, "--regid", &user.gid.to_string(), "--init-groups", "--"]).arg(program);
         command
@@ -291,13 +291,13 @@ pub(crate) fn as_user(program: &Path, user: &User) -> Command {
     command
 }
 
-/// What instances are made with; nothing, said loudly, where something is missing.
+/// The programs and the user of instances. None, with a message, if a program is missing.
 fn programs() -> Option<Programs> {
     let Some(bindir) = newest_postgresql() else {
         skip("PostgreSQL 12 or later is not installed (package postgresql)");
         return None;
     };
-    // PostgreSQL refuses to be run by root; the agent then acts as postgres, else as whoever tests.
+    // PostgreSQL refuses to be run by root; the agent then acts as postgres, else as the user who tests.
     let user = if is_root() { User::from_name("postgres") } else { User::from_uid(geteuid()) };
     let Ok(Some(user)) = user else {
         skip("there is no user postgres (package postgresql)");

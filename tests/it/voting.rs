@@ -24,7 +24,7 @@ const NO_CHECKPOINTS: &str = "checkpoint_timeout = 1d\nmax_wal_size = 8GB\nautov
 /// Some 200 MB of WAL.
 const MUCH: &str = "CREATE TABLE much AS SELECT n, repeat(md5(n::text), 30) FROM generate_series(1, 180000) AS n";
 
-/// A clock that goes on by 1 ms whenever somebody looks at it, so that some megabytes are read however slow the disk is.
+/// A clock that advances 1 ms each time it is read, so that some megabytes are read however slow the disk is.
 #[derive(Default)]
 struct Looks(Cell<u64>);
 
@@ -94,7 +94,7 @@ fn a_vote_that_is_not_finished_says_so_and_the_next_one_goes_on() {
     assert!(votes.is_sorted_by(|one, next| one.lsn() < next.lsn()), "{votes:?}");
     assert_eq!(vote_within(&instance, 10), *last, "it was read again");
 
-    // What it recovers to is what it said.
+    // It recovers to the position in its vote.
     instance.start();
     assert_eq!(lsn(&instance, "pg_last_wal_replay_lsn"), last.lsn());
     let recovered = vote_within(&instance, 10);
@@ -131,7 +131,7 @@ fn a_standby_that_has_followed_a_promotion_is_on_its_timeline_however_little_is_
     eventually("the standby to replay what was written on the new timeline", || {
         standby.sql("SELECT count(*) FROM later") == "1"
     });
-    // The new primary writes by itself, too: the checkpoint after its promotion, and what is running every 15 s.
+    // The new primary writes by itself, too: the checkpoint after its promotion, and the running transactions every 15 s.
     eventually("two votes with nothing written between them", || {
         let found = vote_within(standby, 0);
         assert_eq!(found.timeline(), Timeline(old.0 + 1), "{found}");

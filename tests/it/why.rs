@@ -14,9 +14,9 @@ use pgsqlms::rules::why::{Blocked, Facts, Gone, Plan, Votes, explain, report};
 use tempfile::TempDir;
 
 use crate::run::{AGENT, Test, is_root, repository, skip};
-use crate::status::{compare, from_standby, healthy, member, stopped, told};
+use crate::status::{compare, from_standby, healthy, member, server, stopped};
 
-/// What else is seen where this is seen of the cluster.
+/// The other facts of a command that sees this of the cluster.
 fn seen(seen: pgsqlms::rules::overview::Facts) -> Facts {
     let election = promotion::Facts {
         members: ["srv1", "srv2", "srv3"].map(NodeName::new).into(),
@@ -84,7 +84,7 @@ explanations! {
     all_is_well_from_a_standby: Ok, seen(from_standby()), None, |_| {};
     replication_is_asynchronous: Ok, seen(healthy()), None, |facts| {
         election(facts).published = Some(Published::default());
-        told(&mut facts.seen).peers.iter_mut().for_each(|peer| peer.flushed = Some(Lsn(0x600_0000)));
+        server(&mut facts.seen).peers.iter_mut().for_each(|peer| peer.flushed = Some(Lsn(0x600_0000)));
         cluster(facts).has_fencing = false;
     };
     a_standby_is_stopped: Warning, seen(healthy()), None, |facts| stopped(&mut facts.seen, "srv3");
@@ -106,7 +106,7 @@ explanations! {
         of(facts, "srv1").is_unclean = true;
         cluster(facts).fencing.push((NodeName::new("srv1"), "reboot: failed (No such device)".to_owned()));
     };
-    it_failed_on_all_nodes: Critical, without_primary(), None, |facts| {
+    the_start_failed_on_all_nodes: Critical, without_primary(), None, |facts| {
         for node in ["srv2", "srv3"] {
             let failed = of(facts, node);
             (failed.is_given_up, failed.role) = (true, None);
@@ -177,7 +177,7 @@ const RAN: &str = r#"<lrm_rsc_op id="pgsqld_last_0" operation_key="pgsqld_start_
   transition-key="3:1:0:00000000-0000-0000-0000-000000000000" transition-magic="0:0;3:1:0:00000000-0000-0000-0000-000000000000"
   call-id="3" rc-code="0" op-status="0" interval="0" last-rc-change="1795806000" exec-time="10" queue-time="0"/>"#;
 
-/// What is said of a saved cluster; its file has not changed.
+/// The explanation of a saved CIB, whose file must not change.
 fn of_file(maintenance: &str, ban: &str) -> Option<(i32, String)> {
     if !["crm_mon", "crm_simulate", "cibadmin"].iter().all(|tool| Path::new("/usr/sbin").join(tool).exists()) {
         skip("there are no tools of Pacemaker");
@@ -209,14 +209,14 @@ fn a_saved_cluster_is_explained() {
 }
 
 #[test]
-fn what_is_no_cluster_is_not_explained() {
+fn a_missing_cluster_is_not_explained() {
     let ended = Test::new(["why", "--cib", "/nowhere/cib.xml"]).without("OCF_RESOURCE_INSTANCE").run();
     assert!(ended.code == 3 && ended.stdout.contains("UNKNOWN"), "{ended:?}");
 }
 
-/// Nobody but root can tell that Pacemaker does not run.
+/// Only root can find out that Pacemaker does not run.
 #[test]
-fn where_there_is_no_cluster_it_is_said() {
+fn why_without_a_cluster_names_the_obstacle() {
     let ended = Test::new(["why"]).without("OCF_RESOURCE_INSTANCE").run();
     let (code, words) = if is_root() { (2, "(cause 1 of 13)") } else { (3, "the cluster cannot be seen: needs root") };
     assert!(ended.code == code && ended.stdout.contains(words), "{ended:?}");
@@ -229,14 +229,14 @@ fn where_there_is_no_cluster_it_is_said() {
     for path in [directory.path(), agent.as_path()] {
         std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
     }
-    let mut nobody = std::process::Command::new(&agent);
-    let ended = nobody.arg("why").env_clear().uid(65534).gid(65534).current_dir("/").output().unwrap();
+    let mut unprivileged = std::process::Command::new(&agent);
+    let ended = unprivileged.arg("why").env_clear().uid(65534).gid(65534).current_dir("/").output().unwrap();
     let text = String::from_utf8_lossy(&ended.stdout);
     assert!(ended.status.code() == Some(3) && text.contains("the cluster cannot be seen: needs root"), "{text}");
 }
 
 #[test]
-fn programs_get_one_object() {
+fn why_prints_one_json_object() {
     let ended = Test::new(["why", "--json"]).without("OCF_RESOURCE_INSTANCE").run();
     assert!(ended.stdout.starts_with('{') && ended.stdout.contains(r#""version":1"#), "{ended:?}");
 }

@@ -42,11 +42,11 @@ pub fn monitor(node: &Node, interval: u32) -> Result<i32> {
     Ok(node.exec(&monitor.with(&[&monitor.program, "monitor"]))?.code)
 }
 
-/// What Pacemaker passes besides the parameters.
+/// The environment that Pacemaker passes besides the parameters.
 fn surroundings(node: &Node, provider: &str, interval: u32) -> Result<Vec<String>> {
     let cib = node.run(&["cibadmin", "--query"])?;
     let feature_set = cib.split_once("crm_feature_set=\"").and_then(|(_, rest)| rest.split_once('"'));
-    let (feature_set, _) = feature_set.context("the configuration does not tell its feature set")?;
+    let (feature_set, _) = feature_set.context("the CIB has no crm_feature_set")?;
     let general = format!(
         "OCF_ROOT=/usr/lib/ocf OCF_RA_VERSION_MAJOR=1 OCF_RA_VERSION_MINOR=1 OCF_RESOURCE_PROVIDER={provider} \
          OCF_RESOURCE_TYPE=pgsqlms OCF_RESOURCE_INSTANCE={RESOURCE} OCF_RESKEY_crm_feature_set={feature_set} \

@@ -1,5 +1,5 @@
-//! How long an election takes, from the logs of all nodes: from the first node's being told of the promotion to the end of
-//! promote, without what PostgreSQL itself takes to become the primary.
+//! How long an election takes, from the logs of all nodes: from the first node's notification before the promotion to the end of
+//! promote, without the time that PostgreSQL itself takes to become the primary.
 
 use std::fmt;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use lab::Lab;
 use crate::aborts::{Logs, PACEMAKER_LOG};
 use crate::operator::POSTGRESQL_LOG;
 
-/// What one promotion took.
+/// The duration of one promotion.
 #[derive(Debug, Clone, Copy)]
 pub struct Election {
     whole: Duration,
@@ -23,16 +23,16 @@ impl Election {
         let (pacemaker, postgresql) = (Logs::of(lab, PACEMAKER_LOG), Logs::of(lab, POSTGRESQL_LOG));
         action()?;
         let (pacemaker, postgresql) = (pacemaker.news()?, postgresql.news()?);
-        let told = first(&pacemaker, "Initiating notify operation pgsqld", "_pre_notify_promote_0")?;
+        let began = first(&pacemaker, "Initiating notify operation pgsqld", "_pre_notify_promote_0")?;
         let promoted = first(&pacemaker, "pgsqld promote (call", "exited with status 0")?;
         let asked = first(&postgresql, "received promote request", "")?;
         let ready =
             postgresql.iter().filter(|line| line.contains("ready to accept connections")).filter_map(|line| at(line));
         let ready = ready.filter(|ready| *ready >= asked).min().context("no PostgreSQL has become ready")?;
-        Ok(Self { whole: promoted.saturating_sub(told), postgresql: ready.saturating_sub(asked) })
+        Ok(Self { whole: promoted.saturating_sub(began), postgresql: ready.saturating_sub(asked) })
     }
 
-    /// What the agent and Pacemaker took.
+    /// The share of the agent and Pacemaker.
     pub fn share(&self) -> Duration {
         self.whole.saturating_sub(self.postgresql)
     }

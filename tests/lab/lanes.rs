@@ -1,5 +1,5 @@
 //! Scenarios on several labs at once, because a lab mostly waits. A lane is a process of this program with a lab of its own
-//! that plays one scenario after the other, so that what is said of a scenario stays together.
+//! that plays one scenario after the other, so that the output of a scenario stays together.
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdout, Command, Stdio};
@@ -18,22 +18,22 @@ use crate::stage::{Place, Stage};
 /// The argument that makes a process a lane.
 pub const LANE: &str = "--lane";
 
-/// Ends what a lane says of a scenario.
+/// Ends a lane's output of a scenario.
 const PASSED: &str = "=== passed";
 const FAILED: &str = "=== failed";
 
 /// With fewer scenarios left, they are left to the lane that has the cluster for them.
 const WORTH_A_CLUSTER: usize = 3;
 
-/// What is left to play, and the release of the shared cluster that each lane has up.
+/// The scenarios left to play, and the release of the shared cluster that each lane has up.
 struct Queue<'a> {
     left: Vec<&'a Scenario>,
     up: Vec<Option<&'static str>>,
 }
 
 impl<'a> Queue<'a> {
-    /// What a lane plays next: on the cluster that it has; else what needs a new one; else on a cluster such as another
-    /// lane has.
+    /// The scenario that a lane plays next: on the cluster that it has; else one that needs a new cluster; else on a cluster
+    /// of a release that another lane has, too.
     fn next(&mut self, lane: usize) -> Option<&'a Scenario> {
         let shared = |scenario: &&Scenario| match scenario.place {
             Place::Shared(suite, _) => Some(suite),
@@ -105,7 +105,7 @@ impl Lane {
         Ok(Self { process, says, mine })
     }
 
-    /// Has it play a scenario, and shows what it said once it has ended; nothing when it is the process that has ended.
+    /// Has it play a scenario, and shows its output once it has ended; nothing when it is the process that has ended.
     fn passes(&mut self, scenario: &Scenario) -> Option<bool> {
         let asked = self.process.stdin.as_mut().map(|stdin| writeln!(stdin, "{}", scenario.name));
         let (mut shown, mut passed) = (String::new(), None);

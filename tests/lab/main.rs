@@ -13,29 +13,29 @@ mod aborts;
 mod by_hand;
 /// How long an election takes.
 mod election_cost;
-/// What goes wrong on one node.
+/// Faults of one node.
 mod faults;
 /// A script between Pacemaker and the agent on one node: it lets promote be caught in the act.
 mod hook;
 /// Several labs at once.
 mod lanes;
-/// What keeps sessions out of PostgreSQL, and surroundings that do not answer.
+/// Obstacles that keep sessions out of PostgreSQL, and surroundings that do not answer.
 mod lockouts;
-/// What people do on a cluster.
+/// An operator's commands on a cluster.
 mod operator;
 /// Promotions by hand beside a primary.
 mod people;
-/// What commits wait for, who lacks what, and what the agent keeps in the cluster about it.
+/// Synchronous settings, standbys that lag, and what the agent keeps in the cluster about them.
 mod replication;
 /// Rewinds that stand still in their midst.
 mod rewinding;
-/// Chooses scenarios, runs them, tells how they ended.
+/// Chooses scenarios, runs them, reports how they ended.
 mod runner;
 /// The scenarios, one per file.
 mod scenarios;
 /// The labs that scenarios are played on.
 mod stage;
-/// What a lab has on the machine.
+/// A lab's processes, mounts and files on the machine.
 mod traces;
 /// One scenario from a healthy cluster to a healthy cluster.
 mod trial;

@@ -229,7 +229,7 @@ pub fn monitor_on(node: &Node, interval: u32) -> String {
 }
 
 /// A node that can be asked about the cluster.
-pub fn somebody(lab: &Lab) -> Result<&Node> {
+pub fn any_node(lab: &Lab) -> Result<&Node> {
     lab.nodes().iter().find(|node| node.is_on()).context("all nodes are off")
 }
 

@@ -1,4 +1,4 @@
-//! Promotions by hand beside a primary, and what must become of them.
+//! Promotions by hand beside a primary, and their required results.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use lab::cluster::{Failure, Role};
 use lab::lab::{RESOURCE, VIP_RESOURCE};
 use lab::{Lab, Node, eventually, progress};
 
-use crate::operator::{AGENT, CLONE, all_started_at, pcs, rejoin, somebody, timeline, wait_until_idle};
+use crate::operator::{AGENT, CLONE, all_started_at, any_node, pcs, rejoin, timeline, wait_until_idle};
 use crate::replication::{another_primary, bring_back, commits_wait_for, cut_replication, property};
 use crate::trial::{BRINGS_BACK, Ending, LIMIT, Trial};
 
@@ -88,10 +88,10 @@ pub fn is_named(lab: &Lab, stray: &Node) -> Result<()> {
     Ok(())
 }
 
-/// What a promotion that is refused must not change: the servers, the timeline, and which promotions are on record.
+/// The state that a refused promotion must not change: the servers, the timeline, and the promotions on record.
 pub fn as_it_is(lab: &Lab) -> Result<(Vec<String>, u32, Vec<String>)> {
     let record = property(lab, "promotions")?;
-    // What follows the timeline and the node may change by itself: whether a standby has followed, for instance.
+    // The rest of an entry may change by itself: whether a standby has followed, for instance.
     let promotion = |entry: &str| entry.split_whitespace().take(2).collect::<Vec<_>>().join(" ");
     Ok((all_started_at(lab.nodes())?, timeline(lab.primary()?)?, record.split(';').map(promotion).collect()))
 }
@@ -105,19 +105,19 @@ pub const FORCED: [&[&str]; 2] = [
 /// Fails unless this is refused on a standby, for the reason that there is this primary.
 pub fn is_refused(standby: &Node, primary: &Node, argv: &[&str]) -> Result<()> {
     let (name, done) = (standby.name(), standby.exec_within(LIMIT, argv)?);
-    let told = format!("{}{}", done.stdout, done.stderr);
-    progress::step(format!("{name}: {}: {}", argv.join(" "), told.trim()));
-    ensure!(standby.psql("SELECT pg_is_in_recovery()")? == "t", "{name} was promoted: {told}");
-    ensure!(!done.success(), "it has succeeded on {name}: {told}");
-    ensure!(told.contains(primary.name()), "{name} does not say that {} is the primary: {told}", primary.name());
+    let output = format!("{}{}", done.stdout, done.stderr);
+    progress::step(format!("{name}: {}: {}", argv.join(" "), output.trim()));
+    ensure!(standby.psql("SELECT pg_is_in_recovery()")? == "t", "{name} was promoted: {output}");
+    ensure!(!done.success(), "it has succeeded on {name}: {output}");
+    ensure!(output.contains(primary.name()), "{name} does not say that {} is the primary: {output}", primary.name());
     Ok(())
 }
 
 /// Standbys follow by the primary's name, and there is no virtual address; until [`with_a_virtual_address`].
 pub fn without_a_virtual_address(lab: &Lab) -> Result<()> {
-    let somebody = somebody(lab)?;
-    pcs(somebody, &["resource", "update", RESOURCE, "follow=node"])?;
-    wait_until_idle(somebody)?;
+    let node = any_node(lab)?;
+    pcs(node, &["resource", "update", RESOURCE, "follow=node"])?;
+    wait_until_idle(node)?;
     // After a reload, Pacemaker may take the primary for a standby until it has promoted it, which changes nothing there.
     let primary = lab.wait_for_primary(LIMIT, lab.nodes().len() - 1)?;
     for standby in lab.nodes().iter().filter(|node| node.name() != primary.name()) {
@@ -127,16 +127,16 @@ pub fn without_a_virtual_address(lab: &Lab) -> Result<()> {
             Ok(())
         })?;
     }
-    pcs(somebody, &["resource", "disable", VIP_RESOURCE])?;
-    wait_until_idle(somebody)
+    pcs(node, &["resource", "disable", VIP_RESOURCE])?;
+    wait_until_idle(node)
 }
 
 /// Undoes [`without_a_virtual_address`].
 pub fn with_a_virtual_address(lab: &Lab) -> Result<()> {
-    let somebody = somebody(lab)?;
-    pcs(somebody, &["resource", "enable", VIP_RESOURCE])?;
-    wait_until_idle(somebody)?;
-    pcs(somebody, &["resource", "update", RESOURCE, "follow="])?;
+    let node = any_node(lab)?;
+    pcs(node, &["resource", "enable", VIP_RESOURCE])?;
+    wait_until_idle(node)?;
+    pcs(node, &["resource", "update", RESOURCE, "follow="])?;
     for node in lab.nodes() {
         node.run(&["sed", "-i", "/^primary_conninfo/d", &format!("{}/pgsqlms.conf", node.pgdata())])?;
         node.psql("SELECT pg_reload_conf()")?;
@@ -144,7 +144,7 @@ pub fn with_a_virtual_address(lab: &Lab) -> Result<()> {
     Ok(())
 }
 
-/// The agent as a person types it, without what Pacemaker passes.
+/// The agent as a person types it, without Pacemaker's environment.
 pub fn typed_promote(node: &Node) -> Vec<String> {
     let pgdata = format!("OCF_RESKEY_pgdata={}", node.pgdata());
     ["env", "OCF_ROOT=/usr/lib/ocf", &pgdata, AGENT, "promote"].map(str::to_owned).to_vec()

@@ -1,4 +1,4 @@
-//! What commits wait for, who lacks what, and what the agent keeps in the cluster about it.
+//! Synchronous settings, standbys that lag, and what the agent keeps in the cluster about them.
 
 use std::fs;
 use std::time::{Duration, UNIX_EPOCH};
@@ -9,13 +9,13 @@ use lab::lab::RESOURCE;
 use lab::provision::on_all;
 use lab::{Cut, Lab, Node, eventually};
 
-use crate::operator::{failed_actions, pcs, rebuild, somebody, wait_until_idle};
+use crate::operator::{any_node, failed_actions, pcs, rebuild, wait_until_idle};
 use crate::trial::{Ending, LIMIT, Return, Trial};
 
 /// After a start from nothing, the best node is to be promoted this long after the last PostgreSQL was started.
 const PROMPT: Duration = Duration::from_secs(5);
 
-/// Sets `synchronous_standby_names` on every node that is on, and waits until the primary has told the cluster so and nothing else.
+/// Sets `synchronous_standby_names` on every node that is on, and waits until the primary has published this setting alone.
 pub fn commits_wait_for(lab: &Lab, setting: &str) -> Result<()> {
     for node in lab.nodes().iter().filter(|node| node.is_on()) {
         node.psql(&format!("ALTER SYSTEM SET synchronous_standby_names = '{setting}'"))?;
@@ -32,7 +32,7 @@ pub fn commits_wait_for(lab: &Lab, setting: &str) -> Result<()> {
 /// A cluster property of the agent.
 pub fn property(lab: &Lab, name: &str) -> Result<String> {
     let name = format!("--name=pgsqlms-{RESOURCE}-{name}");
-    let value = somebody(lab)?.run(&["crm_attribute", "--type=crm_config", &name, "--query", "--quiet"])?;
+    let value = any_node(lab)?.run(&["crm_attribute", "--type=crm_config", &name, "--query", "--quiet"])?;
     Ok(value.trim().to_owned())
 }
 
@@ -68,7 +68,7 @@ pub fn received(standby: &Node) -> Result<String> {
     standby.psql("SELECT pg_last_wal_receive_lsn()")
 }
 
-/// Waits until a standby has received what the primary has flushed by now.
+/// Waits until a standby has received all WAL that the primary has flushed by now.
 pub fn receives_all_of(standby: &Node, primary: &Node) -> Result<()> {
     let flushed = primary.psql("SELECT pg_current_wal_flush_lsn()")?;
     eventually(LIMIT, &format!("{} to receive what {} has flushed", standby.name(), primary.name()), || {
@@ -108,20 +108,20 @@ pub fn bar(trial: &Trial<'_>, node: &Node) -> Result<()> {
     trial.fault("keep a standby from being promoted", || pcs(trial.primary()?, &argv)).map(drop)
 }
 
-/// Waits until every node that is on shows a reason with these words, and the cluster has nothing left to do; nobody may
+/// Waits until every node that is on shows a reason with these words, and the cluster has nothing left to do; no node may
 /// have been promoted.
-pub fn nobody_is_promoted(lab: &Lab, words: &[&str]) -> Result<()> {
-    let what = format!("every node to show a reason with `{}` why nobody is promoted", words.join("`, `"));
+pub fn no_node_is_promoted(lab: &Lab, words: &[&str]) -> Result<()> {
+    let what = format!("every node to show a reason with `{}` why no node is promoted", words.join("`, `"));
     let fits = |failure: &&Failure| words.iter().all(|word| failure.reason.contains(word));
     let cluster = eventually(LIMIT, &what, || {
         let cluster = lab.cluster()?;
         let shown = |node: &Node| cluster.failures.iter().filter(fits).any(|failure| failure.node == node.name());
         let all = lab.nodes().iter().filter(|node| node.is_on()).all(shown);
-        ensure!(all && coordinator_is_idle(&cluster, somebody(lab)?)?, "{cluster}");
+        ensure!(all && coordinator_is_idle(&cluster, any_node(lab)?)?, "{cluster}");
         Ok(cluster)
     })?;
     let reason = cluster.failures.iter().find(fits).map_or("", |failure| &failure.reason);
-    lab::progress::step(format!("nobody is promoted: {reason}"));
+    lab::progress::step(format!("no node is promoted: {reason}"));
     let promoted = lab.cluster()?.nodes_with(RESOURCE, Role::Promoted).join(", ");
     ensure!(promoted.is_empty(), "promoted: {promoted}");
     Ok(())
@@ -133,14 +133,14 @@ fn coordinator_is_idle(cluster: &Cluster, asked: &Node) -> Result<bool> {
     Ok(asked.run(&["crmadmin", "--status", coordinator])?.contains("S_IDLE"))
 }
 
-/// Pacemaker's memory of failures that were expected and have been looked at is cleared.
+/// Runs a cleanup after expected failures were checked.
 pub fn forget_failures(lab: &Lab) -> Result<()> {
     // A node that is just joining does not answer.
-    eventually(LIMIT, "failures to be forgotten", || pcs(somebody(lab)?, &["resource", "cleanup"]))?;
-    wait_until_idle(somebody(lab)?)
+    eventually(LIMIT, "failures to be forgotten", || pcs(any_node(lab)?, &["resource", "cleanup"]))?;
+    wait_until_idle(any_node(lab)?)
 }
 
-/// How long after the last of `members` was started its `primary` was promoted: its newest history file tells.
+/// How long after the last of `members` was started its `primary` was promoted, according to its newest history file.
 pub fn promoted_after(primary: &Node, members: &[&Node]) -> Result<Duration> {
     let mut last_start = 0.0_f64;
     for node in members {

@@ -57,7 +57,7 @@ pub fn kill_rewind(node: &Node) -> Result<()> {
     node.run(&["pkill", "-KILL", "-x", "pg_rewind.real"]).map(drop)
 }
 
-/// What the agent has noted about rewinding this node.
+/// The agent's file about the rewind of this node.
 pub fn notes(node: &Node) -> Result<String> {
     node.run(&["cat", "/var/lib/pgsqlms/pgsqld/rewind"])
 }

@@ -14,7 +14,7 @@ use crate::stage::{Place, Stage};
 pub struct Scenario {
     /// A sentence.
     pub name: String,
-    /// Where it is played, and what is done there.
+    /// Where it is played, and its function.
     pub place: Place,
 }
 
@@ -37,7 +37,7 @@ struct Arguments {
     /// shown as it happens.
     #[arg(long, default_value_t = 3)]
     lanes: usize,
-    /// Plays what is named on its input. Other processes of this program start it.
+    /// Plays the scenarios named on its input. Other processes of this program start it.
     #[arg(long, hide = true)]
     lane: bool,
     /// Prints the names and runs nothing.

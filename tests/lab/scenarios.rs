@@ -66,7 +66,7 @@ mod the_disk_fills_in_the_middle_of_a_rewind;
 mod the_furthest_ahead_must_not_be_promoted;
 mod the_furthest_ahead_must_not_be_promoted_and_may_be_missed;
 mod the_last_primary_never_returns;
-mod the_old_primary_holds_what_nobody_else_has;
+mod the_old_primary_holds_wal_that_no_other_node_has;
 mod the_old_primary_is_powered_on_again;
 mod the_oldest_pacemaker_elects;
 mod the_postmaster_of_a_standby_is_killed;
@@ -119,7 +119,7 @@ pub fn everyday() -> Vec<Scenario> {
         scenario!(the_postmaster_of_a_standby_is_killed, Shared on "trixie"),
         scenario!(the_primary_loses_power, Shared on "trixie"),
         scenario!(the_old_primary_is_powered_on_again, Shared on "trixie"),
-        scenario!(the_old_primary_holds_what_nobody_else_has, Shared on "trixie"),
+        scenario!(the_old_primary_holds_wal_that_no_other_node_has, Shared on "trixie"),
         scenario!(an_operator_brings_a_diverged_primary_back, Shared on "trixie"),
         scenario!(diverged_primaries_rewind_themselves, Shared on "trixie"),
         scenario!(the_power_fails_in_the_middle_of_a_rewind, Shared on "trixie"),
@@ -221,12 +221,12 @@ pub fn campaign() -> Vec<Scenario> {
     ]
 }
 
-/// Trixie is what everything is played on; other releases are named.
+/// Scenarios are played on trixie; names contain other releases.
 fn name(scenario: &str, suite: &str) -> String {
     if suite == "trixie" { scenario.to_owned() } else { format!("{scenario}_on_{suite}") }
 }
 
-/// The primary writes a table `stray` that no standby receives, and loses its power; who is the primary then.
+/// The primary writes a table `stray` that no standby receives, and loses its power. Returns the next primary.
 fn strays<'a>(trial: &Trial<'a>, old: &Node) -> Result<&'a Node> {
     let standbys = trial.standbys()?;
     trial.fault("cut replication, write on the primary, and cut its power", || {
@@ -243,10 +243,10 @@ fn strays<'a>(trial: &Trial<'a>, old: &Node) -> Result<&'a Node> {
 
 /// Changes something on a node while its PostgreSQL does not run.
 fn while_on_standby<T>(trial: &Trial<'_>, node: &Node, change: impl FnOnce() -> Result<T>) -> Result<T> {
-    let somebody = trial.primary()?;
-    pcs(somebody, &["node", "standby", node.name(), "--wait=120"])?;
+    let primary = trial.primary()?;
+    pcs(primary, &["node", "standby", node.name(), "--wait=120"])?;
     let changed = change()?;
-    pcs(somebody, &["node", "unstandby", node.name(), "--wait=120"])?;
+    pcs(primary, &["node", "unstandby", node.name(), "--wait=120"])?;
     Ok(changed)
 }
 
@@ -262,7 +262,7 @@ fn becomes_primary<'a>(trial: &Trial<'a>, change: impl FnOnce(&Node) -> Result<(
     Ok(node)
 }
 
-/// What was written down about the transactions that a node has dropped.
+/// The agent's summary of the transactions that a node has dropped.
 fn dropped(node: &Node) -> Result<String> {
     node.run(&["sh", "-c", "cat /var/lib/pgsqlms/pgsqld/*/summary.txt"])
 }

@@ -14,7 +14,7 @@ use crate::operator::report_divergence;
 /// Every lab's name begins like this; the process's number follows.
 const PREFIX: &str = "test-";
 
-/// Where a scenario is played, and what is done there.
+/// Where a scenario is played, and its function.
 pub enum Place {
     /// On the cluster that all scenarios of a Debian release share. Those about rewinding or rebuilding ask for it.
     Shared(&'static str, fn(&Lab) -> Result<()>),
@@ -31,10 +31,10 @@ pub struct Stage {
 }
 
 impl Stage {
-    /// An empty one. What killed test runs have left behind is removed.
+    /// An empty one. The remains of killed test runs are removed.
     pub fn new() -> Self {
         for name in left_behind() {
-            // Refused, and rightly so, when it belongs to a test run that is still going on. What went wrong in one that is
+            // Refused, and rightly so, when it belongs to a test run that is still going on. An error in one that is
             // gone can still be read.
             let _ = lab::lab::down(&name, true);
         }

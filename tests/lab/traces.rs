@@ -1,4 +1,4 @@
-//! What a lab has on the machine, found without asking the lab itself.
+//! A lab's processes, mounts and files on the machine, found without asking the lab itself.
 
 use std::fs;
 use std::path::Path;
@@ -16,7 +16,7 @@ pub fn of(layout: &Layout) -> Result<Vec<String>> {
     Ok(traces)
 }
 
-/// Fails when a lab has anything on the machine, apart from what one of these words is part of.
+/// Fails when a lab has anything on the machine, apart from objects that contain one of these words.
 pub fn none_but(layout: &Layout, accepted: &[String]) -> Result<()> {
     let mut left = of(layout)?;
     left.retain(|trace| !accepted.contains(trace));
@@ -71,7 +71,7 @@ fn processes(layout: &Layout) -> Result<Vec<String>> {
     let pids = names("/proc").into_iter().filter(|name| name.parse::<u32>().is_ok() && *name != me);
     let found = pids.filter_map(|pid| {
         let read = |file: &str| fs::read_to_string(Path::new("/proc").join(&pid).join(file)).unwrap_or_default();
-        // One that has ended and that nobody has asked about yet has no command line any more.
+        // A zombie that its parent has not reaped yet has no command line any more.
         let words = read("cmdline").replace('\0', " ");
         let inside = read("cgroup").split(['/', '\n']).any(|part| part == layout.cgroup());
         let named = words.split([' ', '=']).any(|word| word == layout.name() || is_machine(layout, word));

@@ -14,7 +14,7 @@ use lab::{Lab, Node, eventually, journal, stages};
 
 use crate::aborts::{self, Logs, PACEMAKER_LOG};
 use crate::operator::{
-    all_started_at, failed_actions, pcs, primaries_without_followers, refused_promotions, somebody, symptoms,
+    all_started_at, any_node, failed_actions, pcs, primaries_without_followers, refused_promotions, symptoms,
     wait_until_idle,
 };
 use crate::replication;
@@ -42,7 +42,7 @@ pub struct Trial<'a> {
     host: String,
     fencings_before: usize,
     pacemaker: Logs,
-    /// When the servers were started that people have promoted beside the primary, as their clients are told.
+    /// When the servers were started that people have promoted beside the primary, as their clients see it.
     promoted_by_hand: RefCell<BTreeSet<i64>>,
 }
 
@@ -69,7 +69,7 @@ pub struct Ending<'a> {
 pub enum Return {
     /// As a standby of the new primary.
     Streaming,
-    /// Not at all, for a reason that Pacemaker shows: it holds what the new primary never had.
+    /// Not at all, for a reason that Pacemaker shows: it holds WAL that the new primary never had.
     KeptOut,
 }
 
@@ -111,7 +111,7 @@ impl<'a> Trial<'a> {
         action().with_context(|| what.to_owned())
     }
 
-    /// A person promotes a standby beside the primary. What this server acknowledges is that person's doing: it promises
+    /// A person promotes a standby beside the primary. Acknowledgements of this server are that person's doing: it promises
     /// nothing, and is not held against the agent.
     pub fn promote_by_hand(&self, standby: &Node) -> Result<()> {
         let started = standby.psql("SELECT (extract(epoch FROM pg_postmaster_start_time()) * 1000000)::bigint")?;
@@ -150,8 +150,8 @@ impl<'a> Trial<'a> {
     }
 
     /// Waits until a node that crashed as the primary streams from the new one, or is kept out for a reason that an
-    /// operator can see. (Which of the two depends on the last instant: WAL that no standby has received, and that no
-    /// client was told about, is still on its disk.)
+    /// operator can see. (Which of the two depends on the last instant: WAL that no standby has received, and whose
+    /// commits no client saw acknowledged, is still on its disk.)
     pub fn comes_back(&self, node: &Node) -> Result<Return> {
         eventually(LIMIT, &format!("{} to stream, or to be kept out for a reason shown", node.name()), || {
             let cluster = self.lab.cluster()?;
@@ -169,11 +169,11 @@ impl<'a> Trial<'a> {
         Ok(self.lab.fencings()?.into_iter().skip(self.fencings_before).map(|fencing| fencing.node).collect())
     }
 
-    /// Waits for a healthy cluster and proves what must always hold.
+    /// Waits for a healthy cluster and proves the invariants.
     pub fn end(self, ending: &Ending<'_>) -> Result<()> {
         let primary = wait_until_whole(self.lab)?;
         self.writes_go_on()?;
-        wait_until_idle(somebody(self.lab)?)?;
+        wait_until_idle(any_node(self.lab)?)?;
         let mut fenced = self.fenced()?;
         fenced.sort();
         let mut shown = failed_actions(self.lab)?;
@@ -186,8 +186,8 @@ impl<'a> Trial<'a> {
         shown.retain(|action| ending.failed_actions.contains(action) || !alone.contains(action));
         let began = self.writer.began();
         let mut history = self.writer.stop()?;
-        tell_where_the_time_went(self.lab, &history, began);
-        leave_out_what_promises_nothing(&mut history, &self.promoted_by_hand.borrow());
+        print_where_the_time_went(self.lab, &history, began);
+        leave_out_commits_without_a_promise(&mut history, &self.promoted_by_hand.borrow());
         let report = history.check(&read_rows(&self.access, &self.host, LIMIT)?);
         println!("{report}");
 
@@ -224,7 +224,7 @@ impl<'a> Trial<'a> {
 }
 
 /// Prints every outage stage by stage.
-fn tell_where_the_time_went(lab: &Lab, history: &History, began: u64) {
+fn print_where_the_time_went(lab: &Lab, history: &History, began: u64) {
     // The journals take a while to be read.
     if stages::of(history, began, &[]).is_empty() {
         return;
@@ -236,7 +236,7 @@ fn tell_where_the_time_went(lab: &Lab, history: &History, began: u64) {
 }
 
 /// Acknowledgements that promise nothing become indeterminate; people's second primaries are forgotten.
-fn leave_out_what_promises_nothing(history: &mut History, promoted_by_hand: &BTreeSet<i64>) {
+fn leave_out_commits_without_a_promise(history: &mut History, promoted_by_hand: &BTreeSet<i64>) {
     let at = |text: &'static str| {
         let notes = history.marks.iter().filter(move |mark| mark.kind == MarkKind::Note && mark.text == text);
         notes.map(|mark| mark.at).collect::<Vec<_>>()
@@ -297,13 +297,13 @@ fn make_well(lab: &Lab) -> Result<()> {
     lab.wait_for(LIMIT, "all nodes to be online", |cluster| {
         cluster.quorate && cluster.online().len() == lab.nodes().len()
     })?;
-    let somebody = somebody(lab)?;
+    let node = any_node(lab)?;
     if !lab.cluster()?.failures.is_empty() {
-        pcs(somebody, &["resource", "cleanup"])?;
+        pcs(node, &["resource", "cleanup"])?;
     }
     let primary = wait_until_whole(lab)?;
     make_synchronous(lab)?;
-    wait_until_idle(somebody)?;
+    wait_until_idle(node)?;
     lab.wait_for(LIMIT, "no failed action, and a promotion score for every node", |cluster| {
         let promotable = |node: &Node| cluster.score(RESOURCE, node.name()).is_some_and(|score| score > 0);
         cluster.failures.is_empty() && cluster.primary() == Some(primary.name()) && lab.nodes().iter().all(promotable)

@@ -1,4 +1,4 @@
-//! From where and as whom the client connects.
+//! The client's network namespace and database user.
 
 use std::fmt;
 use std::fs::File;

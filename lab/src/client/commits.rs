@@ -34,7 +34,7 @@ struct Ready {
     commit: Statement,
 }
 
-/// What the server said to a commit.
+/// The server's answer to a commit.
 struct Answer {
     instance: Instance,
     seen: Option<i64>,
@@ -42,7 +42,7 @@ struct Answer {
 }
 
 impl Committer {
-    /// Any failure ends the connection: the next attempt shall find out who answers at the virtual IP by then.
+    /// Any failure ends the connection: the next attempt connects to the node that holds the virtual IP by then.
     async fn attempt(&mut self, seq: i64) -> Attempt {
         let began = self.work.journal.now();
         let ready = match self.connected().await {

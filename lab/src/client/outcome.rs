@@ -1,4 +1,4 @@
-//! What a client may conclude from an answer.
+//! The outcome of a commit that a client may conclude from an answer.
 
 use crate::history::Outcome;
 
@@ -47,7 +47,7 @@ mod tests {
     }
 
     failures! {
-        nobody_listens:               Connecting, None          => Fail;
+        no_server_listens:               Connecting, None          => Fail;
         starting_up:                  Connecting, Some("57P03") => Fail;
         shut_down_while_connecting:   Connecting, Some("57P01") => Fail;
         read_only:                    Sent,       Some("25006") => Fail;
@@ -64,7 +64,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cancelled_wait_for_a_standby_is_no_acknowledgement() {
+    fn a_cancelled_wait_for_a_standby_is_not_an_acknowledgement() {
         let warning = "canceling wait for synchronous replication due to user request".to_owned();
         assert_eq!(of_success(&[warning]), Info);
         assert_eq!(of_success(&[]), Outcome::Ok);

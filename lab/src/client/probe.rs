@@ -36,7 +36,7 @@ struct Probe {
 impl Probe {
     async fn run(mut self) {
         while !self.work.stopped() {
-            // Whatever ended the connection, the next one will tell; a node that is down has nothing to say.
+            // The next attempt shows whether the node is up: the reason why this connection ended does not matter.
             let _ = self.beat_while_connected().await;
             tokio::time::sleep(self.work.config.probe_period).await;
         }

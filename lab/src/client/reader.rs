@@ -24,7 +24,7 @@ const ROWS: &str = "SELECT client, seq FROM lab_commits";
 const POSITION: &str = "SELECT pg_is_in_recovery(), (CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() \
      ELSE pg_current_wal_flush_lsn() END - '0/0'::pg_lsn)::bigint";
 
-/// What a node says of itself, for the columns of [`NodeState`] that follow the position.
+/// The query for the columns of [`NodeState`] that follow the position.
 const STATE: &str = "SELECT (SELECT system_identifier FROM pg_control_system()),
      CASE WHEN pg_is_in_recovery() THEN (SELECT received_tli FROM pg_stat_wal_receiver)
      ELSE ('x' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8))::bit(32)::bigint END,
@@ -45,9 +45,9 @@ pub fn read_rows(access: &Access, host: &str, limit: Duration) -> Result<Vec<Row
     })
 }
 
-/// Looks at all nodes once every standby has replayed what the primary has now, or `limit` is over.
+/// Looks at all nodes once every standby has replayed the primary's present WAL, or `limit` is over.
 ///
-/// Nobody may write meanwhile. [`Nodes::differences`] tells whether all is well. A node that does not answer within
+/// No client may write meanwhile. [`Nodes::differences`] shows whether all is well. A node that does not answer within
 /// `limit` is an error. The role must be allowed to read `pg_stat_wal_receiver` (`pg_monitor`).
 pub fn compare_nodes(access: &Access, nodes: &[NodeAddress], limit: Duration) -> Result<Nodes, ClientError> {
     on_own_thread(access, async || {

@@ -99,7 +99,7 @@ impl Patience {
     }
 }
 
-/// A connection. Dropping it closes the socket at once, whatever is still under way.
+/// A connection. Dropping it closes the socket at once, also during a query.
 pub(super) struct Session {
     pub(super) client: Client,
     warnings: Arc<Mutex<Vec<String>>>,

@@ -10,7 +10,7 @@ use super::{ClientError, WriterConfig};
 use crate::clock::Deadline;
 use crate::history::Instance;
 
-/// Probes have tables of their own: their rows are nobody's acknowledged commits.
+/// Probes have tables of their own: their rows do not count as acknowledged commits.
 const CREATE: &str = "
     CREATE TABLE IF NOT EXISTS lab_commits
         (client int, seq bigint, node text, timeline int, pad text, PRIMARY KEY (client, seq));
@@ -27,7 +27,7 @@ macro_rules! timeline {
     };
 }
 
-/// Who answers.
+/// The columns that identify the answering instance.
 macro_rules! instance {
     () => {
         concat!(
@@ -37,7 +37,7 @@ macro_rules! instance {
     };
 }
 
-/// One transaction by itself. Its own row is not yet visible to its RETURNING, so this tells what was there before.
+/// One transaction by itself. Its own row is not yet visible to its RETURNING, so this returns the row that was there before.
 pub(super) const COMMIT: &str = concat!(
     "INSERT INTO lab_commits VALUES ($1, $2, current_setting('cluster_name'), ",
     timeline!(),

@@ -15,11 +15,11 @@ use crate::node::Node;
 
 const POSTGRES_LOG: &str = "/var/log/postgresql/postgresql.log";
 
-/// Where the agent keeps what a rewind drops: a directory for each rewind, with a summary for people in it.
+/// The agent's evidence of rewinds: a directory for each rewind, with a summary for people in it.
 const EVIDENCE: &str = "/var/lib/pgsqlms/pgsqld";
 const SUMMARY: &str = "summary.txt";
 
-/// So many lines of a summary show what it is about.
+/// The number of lines of a summary that are shown.
 const FIRST_LINES: usize = 6;
 
 impl Show<'_> {
@@ -50,7 +50,7 @@ impl Show<'_> {
         Ok(())
     }
 
-    /// What the node alone held, and where that is now.
+    /// Prints the commits that only this node held, and the file in which they are kept.
     fn kept(&self, node: &Node, before: &BTreeSet<String>) -> Result<()> {
         let (name, now) = (node.name(), evidence(node));
         let Some(new) = now.difference(before).last() else {
@@ -60,15 +60,15 @@ impl Show<'_> {
         let summary = format!("{EVIDENCE}/{new}/{SUMMARY}");
         let text = fs::read_to_string(node.path(&summary)).with_context(|| format!("{name} has no {summary}"))?;
         self.story.say(format!(
-            "{name} had written something in its last instant that no other node has got, and no client was told of: \
-             its agent has rewound it, and kept that in {summary}:"
+            "{name} had written something in its last instant that no other node has received and no client saw \
+             acknowledged: its agent has rewound it, and kept that in {summary}:"
         ));
         self.story.quote(&text.lines().take(FIRST_LINES).collect::<Vec<_>>().join("\n"));
         Ok(())
     }
 }
 
-/// What the primary says of the node that streams from it; an error while it does not.
+/// The primary's row about the node that streams from it; an error while it does not.
 fn see(lab: &Lab, primary: &Node, node: &Node) -> Result<String> {
     let cluster = lab.cluster()?;
     let row = primary.psql(&format!(

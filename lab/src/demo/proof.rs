@@ -1,4 +1,4 @@
-//! What the client's record proves.
+//! The findings from the client's record.
 
 use std::time::Duration;
 
@@ -28,9 +28,9 @@ pub(super) fn acknowledged_by(history: &History, at: Moment) -> Option<String> {
 }
 
 impl Show<'_> {
-    /// Ends the writing, and holds the client's record against what the nodes hold.
+    /// Ends the writing, and compares the client's record with the nodes' rows.
     pub(super) fn prove(&mut self) -> Result<()> {
-        let history = self.writer.take().context("nobody writes any more")?.stop()?;
+        let history = self.writer.take().context("the client has stopped")?.stop()?;
         self.story.chapter("Proof: what the clients remember against what the nodes hold");
         let report = history.check(&read_rows(&self.access, &self.lab.vip().to_string(), LIMIT)?);
         let nodes = compare_nodes(&self.access, &addresses(self.lab), LIMIT)?;
@@ -56,7 +56,7 @@ fn findings(report: &Report, nodes: &Nodes, fencings: &[Fencing], victim: &str) 
         Finding::plain("commits", format!("{} acknowledged of {} attempted", account.ok, account.attempts)),
         Finding::judged("acknowledged commits lost", account.lost.to_string(), account.lost.is_empty()),
         Finding::judged("commits there twice", account.twice.to_string(), account.twice.is_empty()),
-        Finding::judged("rows that nobody committed", account.phantom.to_string(), account.phantom.is_empty()),
+        Finding::judged("rows never committed", account.phantom.to_string(), account.phantom.is_empty()),
         Finding::judged("two primaries at once", two, report.primaries.never_two()),
         Finding::judged("contents of all nodes", contents(nodes), nodes.differences().is_empty()),
         Finding::judged("fenced", fenced(fencings), unexpected_fencings(fencings, victim).is_none()),
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn the_outage_after_a_mark_and_who_ended_it() {
+    fn the_outage_after_a_mark_and_the_node_that_ended_it() {
         let history = history();
         let outage = outage(&history, "cut").unwrap();
         assert_eq!((outage.from, outage.until, outage.over), (Moment(10), Moment(900), true));

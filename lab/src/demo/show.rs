@@ -1,4 +1,4 @@
-//! What is done to the cluster in the demonstration, and what is seen of it.
+//! The faults of the demonstration, and their visible effects.
 
 use std::time::Duration;
 
@@ -38,7 +38,7 @@ pub(super) struct Show<'a> {
     pub(super) writer: Option<Writer>,
     /// The node whose power was cut.
     pub(super) victim: Option<&'a Node>,
-    /// What was done, and how long nobody could write then.
+    /// Each fault, and how long clients could not write then.
     pub(super) outages: Vec<(String, Duration)>,
     /// When the client's record begins, in microseconds since 1970.
     recorded_since: u64,
@@ -86,7 +86,7 @@ impl<'a> Show<'a> {
         self.writes_go_on()?;
         let mut steps = self.steps(began, |journals| journals.switchover(old.name(), new.name()))?;
         steps.push(Step::new(done, "pcs has seen it and has removed its constraint"));
-        let outage = self.tell("switchover", began, steps, old, new)?;
+        let outage = self.report("switchover", began, steps, old, new)?;
         self.checkpoint(new)?;
         Ok(outage)
     }
@@ -105,7 +105,7 @@ impl<'a> Show<'a> {
         let new = self.lab.wait_for_primary(LIMIT, 1)?;
         self.writes_go_on()?;
         let steps = self.steps(began, |journals| journals.failover(old.name(), new.name()))?;
-        let outage = self.tell("power cut", began, steps, old, new)?;
+        let outage = self.report("power cut", began, steps, old, new)?;
         crm_mon(self.lab, self.story)?;
         Ok(outage)
     }
@@ -122,7 +122,7 @@ impl<'a> Show<'a> {
 
     /// Waits until clients' commits are acknowledged.
     fn writes_go_on(&self) -> Result<()> {
-        let writer = self.writer.as_ref().context("nobody writes any more")?;
+        let writer = self.writer.as_ref().context("the client has stopped")?;
         let before = writer.acknowledged();
         eventually(LIMIT, "clients to be able to write", || {
             let since = writer.acknowledged() - before;
@@ -141,19 +141,19 @@ impl<'a> Show<'a> {
 
     /// Picks steps out of the nodes' journals, once all of them are there.
     pub(super) fn steps(&self, from: u64, pick: impl Fn(&Journals) -> Result<Vec<Step>>) -> Result<Vec<Step>> {
-        eventually(JOURNAL_LIMIT, "the journals to tell all steps", || {
+        eventually(JOURNAL_LIMIT, "the journals to have all steps", || {
             pick(&Journals(journal::since(self.lab.nodes(), from)?))
         })
     }
 
-    /// Tells the steps together with what the client has seen, and gives the outage.
-    fn tell(&mut self, mark: &str, began: u64, mut steps: Vec<Step>, old: &Node, new: &Node) -> Result<Duration> {
+    /// Prints the steps together with the client's view, and returns the outage.
+    fn report(&mut self, mark: &str, began: u64, mut steps: Vec<Step>, old: &Node, new: &Node) -> Result<Duration> {
         let history = History::read(&journal_of_writer(self.lab))?;
         let outage = proof::outage(&history, mark).context("no commit was acknowledged afterwards")?;
         ensure!(outage.over, "no commit was acknowledged afterwards");
         for (at, which, expected) in [(outage.from, "last", old), (outage.until, "first", new)] {
             let by = proof::acknowledged_by(&history, at);
-            let text = format!("{which} commit acknowledged by {}", by.as_deref().unwrap_or("nobody knows whom"));
+            let text = format!("{which} commit acknowledged by {}", by.as_deref().unwrap_or("an unknown node"));
             steps.push(Step::new(self.recorded_since + at.0, text));
             ensure!(
                 by.as_deref() == Some(expected.name()),
@@ -169,7 +169,7 @@ impl<'a> Show<'a> {
         Ok(outage.lasted())
     }
 
-    /// Tells the last outage stage by stage.
+    /// Prints the last outage stage by stage.
     fn where_the_time_went(&self, history: &History, began: u64) -> Result<()> {
         let entries = journal::everything_since(self.lab, began)?;
         if let Some(stages) = stages::of(history, self.recorded_since, &entries).last() {
@@ -180,7 +180,7 @@ impl<'a> Show<'a> {
 }
 
 fn said(outage: &Outage) -> String {
-    format!("nobody could write for {}", seconds(outage.lasted()))
+    format!("clients could not write for {}", seconds(outage.lasted()))
 }
 
 /// Where the client keeps its record.
@@ -193,7 +193,7 @@ pub(super) fn addresses(lab: &Lab) -> Vec<NodeAddress> {
     lab.nodes().iter().map(|node| NodeAddress::new(node.name(), node.address().to_string())).collect()
 }
 
-/// Commits wait until a standby has them, on whichever node they are made; the agent tells the others so.
+/// Commits wait until a standby has them, on each node; the agent publishes that.
 fn wait_for_standbys(lab: &Lab, story: &Story) -> Result<()> {
     let names: Vec<&str> = lab.nodes().iter().map(Node::name).collect();
     let setting = format!("ANY 1 ({})", names.join(", "));

@@ -11,7 +11,7 @@ use crate::lab::{RESOURCE, VIP_RESOURCE};
 pub(super) struct Journals(pub(super) Vec<Entry>);
 
 impl Journals {
-    /// What a switchover does, in the order of time.
+    /// The steps of a switchover, in the order of time.
     pub(super) fn switchover(&self, old: &str, new: &str) -> Result<Vec<Step>> {
         sorted(vec![
             self.done("demote", RESOURCE, old, format!("{old} demoted: it runs as a standby"))?,
@@ -22,7 +22,7 @@ impl Journals {
         ])
     }
 
-    /// What a failover does, in the order of time.
+    /// The steps of a failover, in the order of time.
     pub(super) fn failover(&self, old: &str, new: &str) -> Result<Vec<Step>> {
         sorted(vec![
             self.state(old, "lost", format!("detected: {old} has left the membership"))?,
@@ -33,7 +33,7 @@ impl Journals {
         ])
     }
 
-    /// What happens when a node comes back, in the order of time.
+    /// The steps of a node's return, in the order of time.
     pub(super) fn comeback(&self, node: &str) -> Result<Vec<Step>> {
         let mut started =
             self.done("start", RESOURCE, node, format!("{node} has started PostgreSQL; its agent said:"))?;
@@ -44,7 +44,7 @@ impl Journals {
         sorted(vec![self.state(node, "member", format!("{node} is a member again"))?, started])
     }
 
-    /// The agent's last words on a node about what commits wait for.
+    /// The agent's last log line on a node about synchronous commits.
     pub(super) fn promise(&self, node: &str) -> Option<String> {
         let said = self.words(node).map(|entry| entry.text().to_owned());
         said.filter(|message| message.starts_with("synchronous replication: ")).last()
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failed_operation_is_no_step() {
+    fn a_failed_operation_is_not_a_step() {
         let journals =
             journals("1 srv2 pacemaker-controld notice: Result of promote operation for pgsqld on srv2: error");
         let error = journals.failover("srv1", "srv2").unwrap_err();
@@ -204,7 +204,7 @@ mod tests {
     #[test]
     fn an_unknown_kind_of_vote_is_shown_as_it_is() {
         assert_eq!(ballots("srv1 (a#b)"), ["srv1 (a#b)"]);
-        assert_eq!(ballots("whatever"), ["whatever"]);
+        assert_eq!(ballots("unknown"), ["unknown"]);
     }
 
     #[test]

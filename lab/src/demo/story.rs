@@ -14,7 +14,7 @@ const MARGIN: &str = "           ";
 pub(super) struct Step {
     /// When, in microseconds since 1970.
     pub(super) at: u64,
-    /// What, and below it what else is to be said about it.
+    /// Its title, and further lines below it.
     pub(super) what: Vec<String>,
 }
 
@@ -36,14 +36,14 @@ pub(super) enum Tone {
     Plain,
 }
 
-/// What was found in the end.
+/// A finding at the end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Finding {
-    /// What was looked at.
+    /// The subject of the check.
     pub(super) label: String,
-    /// What was seen.
+    /// The observed value.
     pub(super) value: String,
-    /// What to think of it.
+    /// The verdict.
     pub(super) tone: Tone,
 }
 
@@ -76,7 +76,7 @@ impl Ink {
     }
 }
 
-/// Tells the story on standard output.
+/// Prints the demonstration on standard output.
 #[derive(Debug)]
 pub(super) struct Story {
     ink: Ink,
@@ -103,14 +103,14 @@ impl Story {
         print(&format!("{} {}", self.stamp(unix_micros()), text.as_ref()));
     }
 
-    /// What a program has printed.
+    /// Prints a program's output.
     pub(super) fn quote(&self, text: &str) {
         print(&quoted(self.ink, text));
     }
 
     /// Steps that have happened since `from`.
     pub(super) fn steps(&self, from: u64, steps: &[Step]) {
-        let lines = steps.iter().flat_map(|step| told(self.began, from, step));
+        let lines = steps.iter().flat_map(|step| step_lines(self.began, from, step));
         lines.for_each(|line| print(&line));
     }
 
@@ -119,7 +119,7 @@ impl Story {
         print(&format!("{} {}", self.stamp(unix_micros()), self.ink.paint("1;36", text)));
     }
 
-    /// What was found in the end.
+    /// Prints the findings at the end.
     pub(super) fn findings(&self, findings: &[Finding]) {
         table(self.ink, findings).iter().for_each(|line| print(line));
     }
@@ -129,7 +129,7 @@ impl Story {
     }
 }
 
-/// Whoever stops listening must not stop the clean-up.
+/// A closed pipe must not stop the clean-up.
 fn print(text: &str) {
     let _ = writeln!(std::io::stdout(), "{text}");
 }
@@ -143,7 +143,7 @@ fn stamp(elapsed: u64) -> String {
     format!("[{:6.1} s]", Duration::from_micros(elapsed).as_secs_f64())
 }
 
-fn told(began: u64, from: u64, step: &Step) -> Vec<String> {
+fn step_lines(began: u64, from: u64, step: &Step) -> Vec<String> {
     let since = step.at as f64 / 1e6 - from as f64 / 1e6;
     let time = format!("{since:+.2} s");
     let mut lines = Vec::new();
@@ -182,13 +182,13 @@ mod tests {
     #[test]
     fn steps_show_when_they_happened_and_how_long_it_took() {
         let step = Step { at: 1_062_345_678, what: vec!["srv2 promoted".into(), "as ordered".into()] };
-        let lines = told(1_000_000_000, 1_061_000_000, &step);
+        let lines = step_lines(1_000_000_000, 1_061_000_000, &step);
         assert_eq!(lines, ["[  62.3 s]   +1.35 s  srv2 promoted", "                        as ordered"]);
     }
 
     #[test]
     fn a_step_before_the_fault_has_a_negative_time() {
-        let lines = told(0, 5_000_000, &Step::new(4_990_000, "last commit"));
+        let lines = step_lines(0, 5_000_000, &Step::new(4_990_000, "last commit"));
         assert_eq!(lines, ["[   5.0 s]   -0.01 s  last commit"]);
     }
 

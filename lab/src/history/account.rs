@@ -1,4 +1,4 @@
-//! The account of commits: what was acknowledged, against what is there.
+//! The account of commits: the acknowledged ones against the rows that are there.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::event::{Attempt, Instance, Outcome};
 use super::rows::{RowId, Rows};
 
-/// What became of every attempt.
+/// The fate of every attempt.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Account {
     /// How many commits were attempted.
@@ -33,7 +33,7 @@ pub struct Account {
     pub info_present: usize,
     /// Never acknowledged, seen by a later attempt, and not there in the end.
     ///
-    /// PostgreSQL allows this: whoever reads on a primary may see a commit that still waits for its standby.
+    /// PostgreSQL allows this: a session on the primary may see a commit that still waits for its standby.
     pub observed_then_lost: Rows,
     /// Attempts that did not see their own client's acknowledged commits.
     pub went_back: Vec<WentBack>,
@@ -46,9 +46,9 @@ pub struct WentBack {
     pub client: i32,
     /// The attempt.
     pub seq: i64,
-    /// What had been acknowledged before it.
+    /// The commit that had been acknowledged before it.
     pub acknowledged: i64,
-    /// What it saw.
+    /// The commit that it saw.
     pub seen: Option<i64>,
     /// Where.
     pub instance: Instance,

@@ -1,4 +1,4 @@
-//! The words of a journal: what happened, when, and on which instance.
+//! The entries of a journal: an event, its time, and its instance.
 
 use std::fmt;
 use std::time::Duration;
@@ -82,11 +82,11 @@ pub enum Outcome {
 
 /// A server process from its start to its end, on one timeline.
 ///
-/// A primary never becomes a standby and never changes its timeline without a restart, so whatever accepted writes
-/// twice as the same instance accepted them all the time in between.
+/// A primary never becomes a standby and never changes its timeline without a restart, so an instance that accepted
+/// two writes accepted writes all the time in between.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Instance {
-    /// `pg_postmaster_start_time()` in microseconds since 1970: this alone tells two servers apart.
+    /// `pg_postmaster_start_time()` in microseconds since 1970: this alone distinguishes two servers.
     pub started: i64,
     /// The timeline it writes to.
     pub timeline: u32,
@@ -103,7 +103,7 @@ impl fmt::Display for Instance {
 /// One attempt to commit one row.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attempt {
-    /// Who.
+    /// The client.
     pub client: i32,
     /// The client's own number for it, never used again.
     pub seq: i64,
@@ -113,7 +113,7 @@ pub struct Attempt {
     pub ended: Moment,
     /// How it ended.
     pub outcome: Outcome,
-    /// Who answered.
+    /// The instance that answered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub instance: Option<Instance>,
     /// The client's greatest `seq` in the table just before this one.
@@ -124,7 +124,7 @@ pub struct Attempt {
     pub reason: Option<String>,
 }
 
-/// What an acknowledged write proves about the instance that accepted it.
+/// The proof that an acknowledged write gives about the instance that accepted it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Proof {
@@ -137,9 +137,9 @@ pub enum Proof {
 /// A probe's acknowledged write on one particular node.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Beat {
-    /// Who accepted it.
+    /// The instance that accepted it.
     pub instance: Instance,
-    /// What it proves.
+    /// The proof that it gives.
     pub proof: Proof,
     /// When it was about to be sent.
     pub sent: Moment,
@@ -147,7 +147,7 @@ pub struct Beat {
     pub acked: Moment,
 }
 
-/// What a mark says.
+/// The kind of a mark.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum MarkKind {
@@ -164,8 +164,8 @@ pub enum MarkKind {
 pub struct Mark {
     /// When.
     pub at: Moment,
-    /// What kind of thing.
+    /// Its kind.
     pub kind: MarkKind,
-    /// What.
+    /// Its text.
     pub text: String,
 }

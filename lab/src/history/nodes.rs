@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-/// What one node says about itself and about the client's tables.
+/// One node's state and its contents of the client's tables.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct NodeState {
     /// The node.
@@ -23,7 +23,7 @@ pub struct NodeState {
     pub digest: String,
 }
 
-/// All nodes, looked at once the standbys had replayed what the primary had, or had been waited for long enough.
+/// All nodes, looked at once the standbys had replayed the primary's WAL, or had been waited for long enough.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Nodes {
     /// Each of them.
@@ -36,9 +36,9 @@ pub struct Nodes {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Difference {
-    /// Nobody is.
+    /// No node is the primary.
     NoPrimary,
-    /// More than one is.
+    /// More than one node is a primary.
     SeveralPrimaries(Vec<String>),
     /// The node's data belong to another cluster.
     SystemIdentifier(String),

@@ -1,4 +1,4 @@
-//! How long nobody could write: the gaps between acknowledged commits.
+//! How long clients could not write: the gaps between acknowledged commits.
 
 use std::fmt;
 use std::time::Duration;
@@ -47,7 +47,7 @@ impl Serialize for Outage {
 /// Commits are acknowledged every few milliseconds: an outage that begins this shortly before a mark is that mark's.
 const SHORTLY: Duration = Duration::from_millis(200);
 
-/// What one mark did to writers.
+/// The effect of one mark on writers.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct FaultOutage {
     /// The mark.
@@ -57,7 +57,7 @@ pub struct FaultOutage {
     pub outage: Option<Outage>,
 }
 
-/// When nobody could write.
+/// When clients could not write.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Outages {
     /// The longest, if there is any.
@@ -68,7 +68,7 @@ pub struct Outages {
     pub by_mark: Vec<FaultOutage>,
 }
 
-/// Finds the outages in a history that ends at `end`; `failing` tells that attempts failed after the last
+/// Finds the outages in a history that ends at `end`; `failing` means that attempts failed after the last
 /// acknowledgement.
 ///
 /// The time before the first acknowledgement is not an outage, nor is the time after the last one if nothing failed

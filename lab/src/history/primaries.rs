@@ -1,7 +1,7 @@
-//! Were there ever two primaries? Told from acknowledged writes alone, on the client's one clock.
+//! Were there ever two primaries? Judged by acknowledged writes alone, on the client's one clock.
 //!
-//! Nobody sees the instant at which a server accepts a write, only that it lies between sending and acknowledgement.
-//! Every comparison here takes the side that proves least, so what is reported did happen.
+//! A client cannot see the instant at which a server accepts a write, only that it lies between sending and acknowledgement.
+//! Every comparison here takes the side that proves least, so a reported overlap did happen.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -14,12 +14,12 @@ use super::event::{Instance, Moment, Proof};
 /// How many witnesses a report spells out.
 const EXAMPLES: usize = 3;
 
-/// An acknowledged write and who accepted it.
+/// An acknowledged write and the instance that accepted it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Ack {
-    /// Who accepted it.
+    /// The instance that accepted it.
     pub instance: Instance,
-    /// What it proves.
+    /// The proof that it gives.
     pub proof: Proof,
     /// When it was about to be sent.
     pub sent: Moment,
@@ -47,7 +47,7 @@ impl fmt::Display for Witness {
     }
 }
 
-/// What is known about two primaries at once.
+/// Findings about two primaries at once.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Primaries {
     /// How long two instances accepted writes at once, in milliseconds.

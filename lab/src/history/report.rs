@@ -1,4 +1,4 @@
-//! What a history proves, for people and for programs.
+//! The findings of a history, for people and for programs.
 
 use std::fmt;
 
@@ -8,14 +8,14 @@ use super::account::Account;
 use super::outage::Outages;
 use super::primaries::Primaries;
 
-/// What a history proves. Its `Display` is a block for people, [`Report::to_json`] the same for programs.
+/// The findings of a history. Its `Display` is a block for people, [`Report::to_json`] the same for programs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[must_use = "an unread report proves nothing"]
 pub struct Report {
-    /// What became of every commit.
+    /// The fate of every commit.
     #[serde(flatten)]
     pub account: Account,
-    /// When nobody could write.
+    /// When clients could not write.
     #[serde(flatten)]
     pub outages: Outages,
     /// Whether two nodes accepted writes at once.
@@ -51,9 +51,7 @@ impl Report {
             problems.push("no commit was ever acknowledged, so nothing is proven".to_owned());
         }
         let lost = promised.then_some(("acknowledged commits lost", lost));
-        for (what, rows) in
-            lost.into_iter().chain([("rows there twice", twice), ("rows that nobody committed", phantom)])
-        {
+        for (what, rows) in lost.into_iter().chain([("rows there twice", twice), ("rows never committed", phantom)]) {
             if !rows.is_empty() {
                 problems.push(format!("{what}: {rows}"));
             }
@@ -96,7 +94,7 @@ impl fmt::Display for Report {
             writeln!(f, "  holes, with later commits still there: {}", account.gaps)?;
         }
         writeln!(f, "commits there twice: {}", account.twice)?;
-        writeln!(f, "rows that nobody committed: {}", account.phantom)?;
+        writeln!(f, "rows never committed: {}", account.phantom)?;
         writeln!(f, "unknown commits that are there: {info_present}")?;
         if !account.observed_then_lost.is_empty() {
             writeln!(f, "never acknowledged, seen once, not there: {}", account.observed_then_lost)?;

@@ -1,4 +1,4 @@
-//! Each row of a table is a small history and what it proves; most are histories of something that went wrong, because
+//! Each row of a table is a small history and its findings; most are histories of something that went wrong, because
 //! a checker that never fails proves nothing.
 
 use super::*;
@@ -6,7 +6,7 @@ use super::*;
 /// Two primaries.
 mod primaries;
 
-/// `ok`, `fail` or `info` and the number, with `<n` for what it saw before: `1ok 2ok<1 3info`. Client 1.
+/// `ok`, `fail` or `info` and the number, with `<n` for the commit that it saw before: `1ok 2ok<1 3info`. Client 1.
 fn attempts(text: &str) -> Vec<Attempt> {
     text.split_whitespace().map(attempt).collect()
 }
@@ -121,8 +121,8 @@ outage_tables! {
     one_commit:                     "10"                               => "none";
     longest_of_three:               "0 10 900 910 2990"                => "2080";
     order_of_recording_is_nothing:  "910 0 2990 10 900"                => "2080";
-    late_start_is_no_outage:        "2500 2600 2990"                   => "390";
-    a_quiet_end_is_no_outage:       "0 10 20"                          => "10";
+    a_late_start_is_not_an_outage:        "2500 2600 2990"                   => "390";
+    a_quiet_end_is_not_an_outage:       "0 10 20"                          => "10";
     never_back:                     "0 10 20 ..."                      => "2980...";
     never_back_after_a_fault:       "0 10 cut15 ..."                   => "2990... cut=2990...";
     one_fault:                      "0 10 cut15 1945 1950 2990"        => "1935 cut=1935";
@@ -167,7 +167,7 @@ fn a_good_history_passes_and_reads_well() {
 acknowledged commits: 2 of 4 (refused 1, unknown 1)
 acknowledged commits lost: 0
 commits there twice: 0
-rows that nobody committed: 0
+rows never committed: 0
 unknown commits that are there: 1
 write outage: 1.93 s
   power off srv1 (at 0.002 s): 1.93 s
@@ -189,7 +189,7 @@ fn every_problem_is_named() {
     let expected = [
         "acknowledged commits lost: 1 (client 1: 1)",
         "rows there twice: 1 (client 1: 2)",
-        "rows that nobody committed: 1 (client 1: 4)",
+        "rows never committed: 1 (client 1: 4)",
         "A on timeline 1 did not show client 1 its acknowledged commit 2 (1 such)",
         // The writer's own commits count as well.
         "two primaries at once: writable 1 ms, ackable 0 ms, witnesses 3; B on timeline 1 accepted writes at 0.002 s \
@@ -216,7 +216,7 @@ fn rows_of_other_writers_are_not_ours() {
 }
 
 #[test]
-fn the_twin_for_programs_has_the_figures() {
+fn the_json_report_has_the_figures() {
     let report = history("1ok 2ok").check(&rows("1"));
     let twin: serde_json::Value = serde_json::from_str(&report.to_json().unwrap()).unwrap();
     assert_eq!(twin["passed"], false);

@@ -109,7 +109,7 @@ fn a_switchover_on_an_older_pacemaker() {
 }
 
 #[test]
-fn what_is_no_outage_or_goes_on_has_no_table_of_its_own() {
+fn a_short_or_unfinished_outage_has_no_table_of_its_own() {
     let acks = [(1000, "srv1"), (1200, "srv1"), (3000, "srv2")];
     assert_eq!(tables(&history(&acks, &[(1100, "a")]), "").len(), 1);
     assert_eq!(tables(&history(&acks, &[(1100, "a"), (1900, "b")]), "").len(), 1, "it goes on");
@@ -118,9 +118,9 @@ fn what_is_no_outage_or_goes_on_has_no_table_of_its_own() {
 }
 
 /// A line of a journal, as the node srv3 has it.
-fn told_by(program: &str, message: &str) -> String {
+fn description_of(program: &str, message: &str) -> String {
     let entry = Entry { at: 0, node: "srv3".to_owned(), program: program.to_owned(), message: message.to_owned() };
-    stage(&entry).map_or_else(|| "-".to_owned(), |(kind, node)| told(kind, node))
+    stage(&entry).map_or_else(|| "-".to_owned(), |(kind, node)| description(kind, node))
 }
 
 #[test]
@@ -151,6 +151,6 @@ fn lines_of_journals() {
         ("postgres", "LOG:  restarted WAL streaming at 0/5000000 on timeline 3", "-"),
         ("sudo", "(pgsqld) votes with 1", "-"),
     ] {
-        assert_eq!(told_by(program, message), expected, "{message}");
+        assert_eq!(description_of(program, message), expected, "{message}");
     }
 }

@@ -160,7 +160,7 @@ fn a_cancelled_wait_for_a_standby_is_not_acknowledged() {
     let server = Server::primary(&network, 1);
     let writer = Writer::start(WriterConfig { nodes: vec![server.address()], ..network.writer(&server) }).unwrap();
     wait_for_commits(&writer);
-    server.sql("ALTER SYSTEM SET synchronous_standby_names = 'nobody'");
+    server.sql("ALTER SYSTEM SET synchronous_standby_names = 'absent'");
     server.sql("SELECT pg_reload_conf()");
     sleep(millis(300));
     let waiting = "FROM pg_stat_activity WHERE wait_event = 'SyncRep'";
@@ -187,7 +187,7 @@ fn an_endless_wait_for_a_standby_does_not_use_up_the_connections() {
     let limits = WriterConfig { ack_limit: millis(1000), ..network.writer(&server) };
     let writer = Writer::start(WriterConfig { nodes: vec![server.address()], ..limits }).unwrap();
     wait_for_commits(&writer);
-    server.sql("ALTER SYSTEM SET synchronous_standby_names = 'nobody'");
+    server.sql("ALTER SYSTEM SET synchronous_standby_names = 'absent'");
     server.sql("SELECT pg_reload_conf()");
     sleep(millis(4000));
     let waiting = server.sql("SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'");
@@ -202,7 +202,7 @@ fn an_endless_wait_for_a_standby_does_not_use_up_the_connections() {
 
 #[test]
 #[ignore = "needs root and PostgreSQL"]
-fn nodes_are_compared_by_what_they_hold() {
+fn nodes_are_compared_by_their_rows() {
     let network = Network::new();
     let primary = Server::primary(&network, 1);
     let standby = Server::standby(&network, 2, &primary);

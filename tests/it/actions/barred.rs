@@ -4,7 +4,7 @@ use pgsqlms::pacemaker::Property;
 
 use super::*;
 
-/// srv2 lacks what srv3 has confirmed, and the primary is lost.
+/// srv2 lacks commits that srv3 has confirmed, and the primary is lost.
 fn ahead() -> Cluster {
     let cluster = running();
     cluster.state.borrow_mut().nodes[1].linked = false;
@@ -28,7 +28,7 @@ fn ahead_and_asynchronous() -> Cluster {
         }
         state.information.properties.remove(&Property::Synchronous.of(RESOURCE));
         state.acknowledged.clear();
-        // It is no mistake to promote a node that lacks what the other one has.
+        // A node that lacks WAL of the other one may be promoted.
         state.on_promotion = |_, _| {};
     }
     cluster
@@ -38,7 +38,7 @@ fn ban(cluster: &Cluster) {
     cluster.state.borrow_mut().information.banned.insert(NodeName::new("srv3"));
 }
 
-/// What a standby's monitor says.
+/// The reason that a standby's monitor gives.
 fn monitored(cluster: &Cluster, node: usize) -> String {
     match cluster.run(&job(node, Action::Monitor, &none())) {
         Ended::Answered(Ok(outcome)) => outcome.reason.unwrap_or_default(),
@@ -46,7 +46,7 @@ fn monitored(cluster: &Cluster, node: usize) -> String {
     }
 }
 
-/// What a standby's monitors say, one every two seconds, when Pacemaker is idle or at work.
+/// The last reason of a standby's monitors, one every two seconds, while Pacemaker is idle or busy.
 fn monitored_for(cluster: &Cluster, node: usize, seconds: u64, idle: bool) -> String {
     cluster.state.borrow_mut().information.idle = idle;
     let mut reason = String::new();
@@ -91,16 +91,16 @@ fn the_primary_is_promoted_when_it_returns_beside_a_banned_node() {
 }
 
 #[test]
-fn a_node_in_maintenance_does_not_count_either() {
+fn a_node_in_maintenance_is_named_and_does_not_count() {
     let cluster = ahead();
     let maintenance = [("maintenance".to_owned(), "on".to_owned())].into();
     cluster.state.borrow_mut().information.permanent.insert(NodeName::new("srv3"), maintenance);
-    let told = "no primary: pcs node unmaintenance srv3: it may hold acknowledged commits that the others lack; its node is \
+    let reason = "no primary: pcs node unmaintenance srv3: it may hold acknowledged commits that the others lack; its node is \
                 in maintenance";
-    assert_eq!(monitored(&cluster, 1), told);
+    assert_eq!(monitored(&cluster, 1), reason);
     // Pacemaker sends it no notification, and its monitors do not run: it does not vote.
     cluster.state.borrow_mut().information.private.clear();
-    assert_eq!(monitored(&cluster, 1), told);
+    assert_eq!(monitored(&cluster, 1), reason);
 }
 
 #[test]
@@ -130,14 +130,14 @@ fn a_node_that_is_not_promoted_for_an_unknown_reason_is_named() {
 }
 
 #[test]
-fn nobody_is_given_up_while_pacemaker_is_at_work() {
+fn no_candidate_is_given_up_while_pacemaker_is_at_work() {
     let cluster = ahead();
     assert_eq!(monitored_for(&cluster, 1, 60, false), "");
     assert_eq!(seen(&cluster, None), "nothing, standby -1000, standby 1000");
 }
 
 #[test]
-fn without_promises_the_one_that_is_left_wins_over_who_is_not_promoted() {
+fn without_promises_a_node_wins_over_one_that_pacemaker_does_not_promote() {
     let cluster = ahead_and_asynchronous();
     assert_eq!(monitored_for(&cluster, 1, 10, true), "");
     assert_eq!(seen(&cluster, None), "nothing, standby 1, standby 1000");
@@ -147,7 +147,7 @@ fn without_promises_the_one_that_is_left_wins_over_who_is_not_promoted() {
 
 /// srv1's setting makes no sense to the agent, and the scores are lost.
 #[test]
-fn what_cannot_be_promised_keeps_no_score_from_being_written() {
+fn an_invalid_synchronous_setting_does_not_prevent_scores() {
     let cluster = unscored();
     cluster.state.borrow_mut().nodes[0].postgres.synchronous.names = vec!["not-a-name".to_owned()];
     done(&cluster, &job(0, Action::Monitor, &none()));
@@ -163,5 +163,5 @@ fn without_a_primary_no_standby_reads_its_wal_to_look_for_a_divergence() {
     assert_eq!(votes(&cluster), before, "srv2 is promotable");
     cluster.state.borrow_mut().information.transient.clear();
     monitored(&cluster, 2);
-    assert!(votes(&cluster) > before, "nobody is promotable");
+    assert!(votes(&cluster) > before, "no node is promotable");
 }

@@ -4,7 +4,7 @@ use pgsqlms::rules::status::Asked;
 
 use super::*;
 
-/// What the cluster knows after a monitor of each node, when the scores have been lost.
+/// The attributes after a monitor of each node, when the scores have been lost.
 fn known_after(asked: Asked) -> String {
     let cluster = running();
     cluster.state.borrow_mut().information.transient.clear();
@@ -20,7 +20,7 @@ fn known_after(asked: Asked) -> String {
     format!("scores: {}, properties: {}", written(&information.transient), information.properties.len())
 }
 
-/// It names no resource: whatever it wrote would be about another one.
+/// The call names no resource: anything that it wrote would belong to another one.
 #[test]
 fn a_monitor_by_hand_writes_nothing_to_the_cluster() {
     assert_eq!(known_after(Asked::ByHand), "scores: 0, properties: 0");

@@ -1,9 +1,9 @@
-//! What each action changes in the CIB, where a change makes Pacemaker stop its transition and compute another. Demote, stop and the
+//! The changes of each action in the CIB: a change makes Pacemaker stop its transition and compute another. Demote, stop and the
 //! notifications change nothing: a cluster can always be switched off, and nothing is lost by it. The simulation refuses it, too.
 
 use super::*;
 
-/// The names of what an action changes in the CIB.
+/// The names of the attributes and properties that an action changes in the CIB.
 fn written((situation, job): (fn() -> Cluster, Job)) -> String {
     let cluster = situation();
     let ended = cluster.run(&job);
@@ -29,7 +29,7 @@ fn stop_of_all() -> Transition {
     Transition { stop: nodes([0, 1, 2]), ..demotion(true) }
 }
 
-/// srv3 is stopped, and nobody has taken note of it yet.
+/// srv3 is stopped. No node has recorded that yet.
 fn stopped_standby() -> Transition {
     Transition { promoted: nodes([0]), unpromoted: nodes([1, 2]), stop: nodes([2]), ..none() }
 }
@@ -41,7 +41,7 @@ fn notified() -> Cluster {
     cluster
 }
 
-/// As after srv3 was stopped: the primary has made lasting what it has left.
+/// As after srv3 was stopped: the primary has made the record of the stop permanent.
 fn kept() -> Cluster {
     let cluster = notified();
     done(&cluster, &job(0, Action::Monitor, &none()));
@@ -77,7 +77,7 @@ writes! {
     demote_that_recovers_for_long_writes_nothing: toiling, job(0, Action::Demote, &demotion(false)) => "";
     stop_of_a_primary_writes_nothing: running, job(0, Action::Stop, &stop_of_all()) => "";
     stop_of_a_standby_writes_nothing: running, job(2, Action::Stop, &stopped_standby()) => "";
-    stop_of_what_has_crashed_writes_nothing: crashed, job(0, Action::Stop, &demotion(true)) => "";
+    stop_of_a_crashed_instance_writes_nothing: crashed, job(0, Action::Stop, &demotion(true)) => "";
     before_demote_nothing_is_written: running, notify(0, Moment::Before, Around::Demote, &demotion(false)) => "";
     after_demote_nothing_is_written: running, notify(1, Moment::After, Around::Demote, &demotion(false)) => "";
     before_stop_nothing_is_written: running, notify(0, Moment::Before, Around::Stop, &stopped_standby()) => "";
@@ -85,20 +85,20 @@ writes! {
     after_the_loss_of_the_primary_nothing_is_written: bereft, notify(1, Moment::After, Around::Stop, &demotion(true)) => "";
     before_promote_nothing_is_written: bereft, notify(1, Moment::Before, Around::Promote, &promotion(1, [1, 2])) => "";
     after_promote_nothing_is_written: promoted, notify(1, Moment::After, Around::Promote, &promotion(1, [1, 2])) => "";
-    nor_on_a_standby: promoted, notify(2, Moment::After, Around::Promote, &promotion(1, [1, 2])) => "";
-    before_promote_nothing_is_given_back: forgetful, notify(1, Moment::Before, Around::Promote, &promotion(1, [1, 2])) => "";
-    nor_is_it_given_back_twice: given_back, job(1, Action::Monitor, &none()) => "";
-    the_monitor_gives_back_what_the_cib_has_lost: forgetful, job(1, Action::Monitor, &none()) => "pgsqlms-pgsqld-synchronous+pgsqlms-pgsqld-promotions";
+    after_promote_nothing_is_written_on_a_standby: promoted, notify(2, Moment::After, Around::Promote, &promotion(1, [1, 2])) => "";
+    before_promote_no_state_is_restored: forgetful, notify(1, Moment::Before, Around::Promote, &promotion(1, [1, 2])) => "";
+    the_monitor_restores_the_state_of_the_cib_once: given_back, job(1, Action::Monitor, &none()) => "";
+    the_monitor_restores_the_state_that_the_cib_has_lost: forgetful, job(1, Action::Monitor, &none()) => "pgsqlms-pgsqld-synchronous+pgsqlms-pgsqld-promotions";
     promote_announces_itself: voted, job(1, Action::Promote, &promotion(1, [1, 2])) => "pgsqlms-pgsqld-synchronous+pgsqlms-pgsqld-promotions";
-    the_monitor_makes_lasting_what_a_stop_has_left: notified, job(0, Action::Monitor, &none()) => "master-pgsqld pgsqlms-pgsqld-left-srv3";
-    and_nothing_twice: kept, job(0, Action::Monitor, &none()) => "";
-    a_start_removes_it: kept, job(2, Action::Start, &beside_a_primary(2)) => "pgsqlms-pgsqld-left-srv3";
+    the_monitor_makes_the_record_of_a_stop_permanent: notified, job(0, Action::Monitor, &none()) => "master-pgsqld pgsqlms-pgsqld-left-srv3";
+    the_monitor_makes_the_record_of_a_stop_permanent_once: kept, job(0, Action::Monitor, &none()) => "";
+    a_start_removes_the_record_of_a_stop: kept, job(2, Action::Start, &beside_a_primary(2)) => "pgsqlms-pgsqld-left-srv3";
     a_first_start_writes_nothing: new, job(0, Action::Start, &all_start()) => "";
     a_monitor_without_news_writes_nothing: running, job(0, Action::Monitor, &none()) => "";
-    nor_on_a_standby_that_streams: running, job(1, Action::Monitor, &none()) => "";
+    a_monitor_of_a_streaming_standby_writes_nothing: running, job(1, Action::Monitor, &none()) => "";
 }
 
-/// What still recovers must not be promoted: the demotion notes that, and the next monitor tells the cluster.
+/// An instance that still recovers must not be promoted: the demotion records that, and the next monitor publishes it.
 #[test]
 fn the_next_monitor_sets_the_score_that_a_demotion_could_not() {
     let cluster = toiling();
@@ -115,8 +115,8 @@ fn the_next_monitor_sets_the_score_that_a_demotion_could_not() {
     assert_eq!(cluster.state.borrow().violations, Vec::<String>::new());
 }
 
-/// Everything is stopped cleanly, and all machines are switched off: what the stops have left in private attributes is gone with
-/// the last attribute daemon. Any two nodes go on, with what the data directories tell.
+/// Everything is stopped cleanly, and all machines are switched off: the private attributes of the stops are gone with
+/// the last attribute daemon. Any two nodes form a cluster again, from their data directories.
 #[test]
 fn any_two_nodes_go_on_after_everything_was_switched_off() {
     for pair in [[0, 1], [0, 2], [1, 2]] {

@@ -1,4 +1,4 @@
-//! What nodes remember: promotions that the CIB has lost, promises, and what their data directories have written.
+//! The memory of nodes: promotions that the CIB has lost, promises, and timelines that their data directories have written.
 
 use pgsqlms::pacemaker::Property;
 
@@ -22,7 +22,7 @@ fn missed() -> Cluster {
 }
 
 #[test]
-fn nobody_is_promoted_by_a_record_that_is_older_than_anothers() {
+fn no_node_is_promoted_by_a_record_that_is_older_than_anothers() {
     let cluster = missed();
     vote(&cluster, 2);
     let refused = word(&cluster.run(&job(2, Action::Promote, &promotion(2, [1, 2]))));
@@ -36,7 +36,7 @@ fn nobody_is_promoted_by_a_record_that_is_older_than_anothers() {
 }
 
 #[test]
-fn who_is_promoted_remembers_what_it_has_promised() {
+fn a_promoted_node_remembers_its_promises() {
     let cluster = voted();
     done(&cluster, &job(1, Action::Promote, &promotion(1, [1, 2])));
     let state = cluster.state.borrow();
@@ -61,7 +61,7 @@ fn is_refused(cluster: &Cluster) {
     let refused = start(cluster);
     assert!(refused.contains("on the timeline of srv1"), "{refused}");
     cluster.state.borrow_mut().power_off(0);
-    // What srv3 has confirmed before it was opened is gone, and an operator knows that.
+    // Commits that srv3 had confirmed before it was opened are gone, and an operator knows that.
     let order = (Property::Order.of(RESOURCE), "srv2".to_owned());
     cluster.state.borrow_mut().information.properties.extend([order]);
     elect(cluster, 1, &promotion(1, [1]));
@@ -82,7 +82,7 @@ fn a_stop_remembers_whose_timeline_was_written() {
 }
 
 #[test]
-fn a_demotion_remembers_it() {
+fn a_demotion_remembers_whose_timeline_was_written() {
     let cluster = opened();
     let demote = Transition { promoted: nodes([0, 2]), demote: nodes([2]), ..none() };
     let refused = word(&cluster.run(&job(2, Action::Demote, &demote)));
@@ -91,7 +91,7 @@ fn a_demotion_remembers_it() {
 }
 
 #[test]
-fn a_monitor_remembers_it_although_the_power_is_lost() {
+fn a_monitor_remembers_whose_timeline_was_written_over_a_power_cut() {
     let cluster = opened();
     done(&cluster, &job(2, Action::Monitor, &none()));
     cluster.state.borrow_mut().power_off(2);

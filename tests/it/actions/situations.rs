@@ -1,12 +1,12 @@
-//! What goes on in the cluster when an action begins.
+//! States of the cluster in which an action begins.
 
 use super::*;
 use crate::fakes::{Hook, State};
 use crate::simulation::oracle;
 
-struct Nobody;
+struct NoHook;
 
-impl Hook for Nobody {}
+impl Hook for NoHook {}
 
 /// Three nodes on which nothing runs.
 pub(super) fn new() -> Cluster {
@@ -14,7 +14,7 @@ pub(super) fn new() -> Cluster {
     let synchronous = Synchronous::read("ANY 1 (srv1, srv2, srv3)");
     state.nodes.iter_mut().for_each(|node| node.postgres.synchronous = synchronous.clone());
     state.on_promotion = oracle::promoted;
-    let mut cluster = Cluster::new(state, Rc::new(Nobody));
+    let mut cluster = Cluster::new(state, Rc::new(NoHook));
     cluster.config.on_crash = OnCrash::Failover;
     cluster
 }
@@ -74,7 +74,7 @@ pub(super) fn unscored() -> Cluster {
     cluster
 }
 
-/// srv2 has been promoted instead of srv1, and nobody has been told.
+/// srv2 has been promoted instead of srv1. No node has been notified yet.
 pub(super) fn promoted() -> Cluster {
     let cluster = voted();
     done(&cluster, &job(1, Action::Promote, &promotion(1, [1, 2])));

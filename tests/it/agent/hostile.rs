@@ -1,4 +1,4 @@
-//! Values that nobody would set: no variable is more than data, and every action ends as it should.
+//! Absurd values of environment variables: each is only data, and every action ends as it should.
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;

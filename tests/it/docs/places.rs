@@ -1,4 +1,4 @@
-//! What ARCHITECTURE.md, the glossary and the list of commands name exists in the code.
+//! The names in ARCHITECTURE.md, the glossary and the list of commands exist in the code.
 
 use std::collections::BTreeSet;
 
@@ -62,9 +62,9 @@ fn the_architecture_names_files_that_exist() {
 fn every_command_is_listed() {
     let help = Test::new(["--help"]).without("OCF_RESOURCE_INSTANCE").run().stdout;
     let list = help.split_once("Commands for an operator").unwrap().1;
-    let told: BTreeSet<&str> =
+    let in_help: BTreeSet<&str> =
         list.lines().filter_map(|line| line.strip_prefix("  ")?.split_whitespace().next()).collect();
     let table = section("commands");
     let listed: BTreeSet<&str> = rows(&table).into_iter().flat_map(|row| quoted(row[0])).collect();
-    assert_eq!(listed, told, "docs/commands/README.md and pgsqlms --help");
+    assert_eq!(listed, in_help, "docs/commands/README.md and pgsqlms --help");
 }

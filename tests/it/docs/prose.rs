@@ -1,4 +1,4 @@
-//! README and what is read in trouble are short and plain: a person reads them tired, and in a foreign language.
+//! README and the pages for trouble are short and plain: a person reads them tired, and in a foreign language.
 
 use std::path::Path;
 
@@ -11,7 +11,7 @@ const LONGEST: usize = 25;
 const HEADINGS: [&str; 7] =
     ["When you need this", "What happens", "Before", "Do it", "Check it", "If it goes wrong", "Undo"];
 
-/// The sentences of a Markdown text. Code in a sentence counts as one word; blocks of code and marks are no sentences; a table's
+/// The sentences of a Markdown text. Code in a sentence counts as one word; blocks of code and marks do not count; a table's
 /// cell and an item of a list end one.
 fn sentences(text: &str) -> Vec<String> {
     let mut paragraphs = vec![String::new()];
@@ -44,7 +44,7 @@ fn sentences(text: &str) -> Vec<String> {
 
 /// A paragraph's sentences, without the targets of links.
 fn of_paragraph(paragraph: &str) -> Vec<String> {
-    // What is in backquotes becomes one word, so that a full stop in it ends nothing.
+    // A text in backquotes becomes one word, so that a full stop in it ends no sentence.
     let plain: String = paragraph
         .split('`')
         .enumerate()
@@ -58,7 +58,7 @@ fn of_paragraph(paragraph: &str) -> Vec<String> {
 fn unlinked(text: &str) -> String {
     let mut pieces = text.split("](");
     let first = pieces.next().unwrap_or_default().to_owned();
-    pieces.fold(first, |told, piece| told + piece.split_once(')').map_or("", |(_, rest)| rest))
+    pieces.fold(first, |text, piece| text + piece.split_once(')').map_or("", |(_, rest)| rest))
 }
 
 fn words(sentence: &str) -> usize {
@@ -104,9 +104,9 @@ fn each_page_about_a_job_has_the_seven_headings() {
     }
 }
 
-/// What was tried is said before what to do.
+/// The page says whether its commands were run before it gives them.
 #[test]
-fn each_page_about_a_distribution_begins_with_what_was_run() {
+fn each_page_about_a_distribution_says_first_whether_it_was_run() {
     for name in ["debian", "rhel", "suse"] {
         let path = format!("docs/install/{name}.md");
         let documents = documents();

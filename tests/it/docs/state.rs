@@ -31,7 +31,7 @@ fn constants(file: &str) -> Names {
     values.filter(is_name).map(str::to_owned).collect()
 }
 
-/// What the variants of `kind` are called: `Property::Order => "promote-anyway"`.
+/// The names of the variants of `kind`: `Property::Order => "promote-anyway"`.
 fn named_by(file: &str, kind: &str) -> Vec<String> {
     let code = code(&repository(file));
     let arms = code.lines().map(str::trim).filter(|line| line.starts_with(kind));
@@ -77,9 +77,9 @@ fn passing_notes() {
     assert_eq!(documented("notes"), names);
 }
 
-/// A file or attribute that carries the agent's name is told of, wherever the code makes it.
+/// The page names each file and attribute with the agent's name in the code.
 #[test]
-fn whatever_carries_our_name() {
+fn each_file_and_attribute_with_our_name_is_documented() {
     let text = std::fs::read_to_string(repository("docs/state.md")).unwrap();
     let mut missing = Names::new();
     for file in files_in(&repository("src")) {

@@ -5,7 +5,7 @@ use pgsqlms::rules::doctor::Corosync;
 
 use super::{cib, healthy, names, planted};
 
-/// What is found where this is replaced in the CIB, each by what follows it.
+/// The findings after these replacements in the CIB: each text by the one that follows it.
 fn edited(edits: &[(&str, &str)]) -> String {
     let mut xml = cib();
     for (old, new) in edits {
@@ -18,29 +18,29 @@ fn edited(edits: &[(&str, &str)]) -> String {
     names(&facts)
 }
 
-/// What is found with this cluster property.
+/// The findings with this cluster property.
 fn with_property((name, value): (&str, &str)) -> String {
     let end = "</cluster_property_set>";
     edited(&[(end, &format!(r#"<nvpair id="p" name="{name}" value="{value}"/>{end}"#))])
 }
 
-/// What is found with this meta attribute of the clone.
+/// The findings with this meta attribute of the clone.
 fn with_meta((name, value): (&str, &str)) -> String {
     let begin = r#"<meta_attributes id="pgsqld-clone-meta_attributes">"#;
     edited(&[(begin, &format!(r#"{begin}<nvpair id="m" name="{name}" value="{value}"/>"#))])
 }
 
-/// What is found with something more among the constraints.
+/// The findings with one more constraint.
 fn with_constraint(constraint: &str) -> String {
     edited(&[("</constraints>", &format!("{constraint}</constraints>"))])
 }
 
-/// What is found with something more among the resources.
+/// The findings with one more resource.
 fn with_resource(resource: &str) -> String {
     edited(&[("</resources>", &format!("{resource}</resources>"))])
 }
 
-/// What is found without the line that has this in it.
+/// The findings without the line that contains this.
 fn without(part: &str) -> String {
     let xml = cib();
     let line = xml.lines().find(|line| line.contains(part)).unwrap();
@@ -69,7 +69,7 @@ planted! { edited;
         value="Stopped"/></meta_attributes><operations><op name="monitor" interval="60s" id="fence-srv1"#)] => "WARN fencing-device-disabled";
     a_node_may_run_its_own_device: &[(r#"rsc="fence-srv2" node="srv2""#, r#"rsc="fence-srv2" node="srv3""#)] => "HINT fencing-self";
     two_nodes_may_fence_each_other: &[(r#"<node id="3" uname="srv3"/>"#, ""), (r#"value="3""#, r#"value="2""#)] => "WARN fencing-race";
-    unless_one_of_them_waits: &[(r#"<node id="3" uname="srv3"/>"#, ""), (r#"value="3""#, r#"value="2""#),
+    two_nodes_may_fence_each_other_after_a_delay: &[(r#"<node id="3" uname="srv3"/>"#, ""), (r#"value="3""#, r#"value="2""#),
         (r#"name="plug" value="srv1""#, r#"name="pcmk_delay_base" value="5s""#)] => "";
 }
 
@@ -83,23 +83,23 @@ planted! { edited;
 }
 planted! { without;
     the_usual_load_is_too_much: "load-threshold" => "HINT load-threshold";
-    what_happens_without_quorum_is_not_said: "no-quorum-policy" => "";
+    no_quorum_policy_is_unset: "no-quorum-policy" => "";
 }
 
 // The clone.
 planted! { without;
     instances_are_not_notified: "meta_attributes-notify" => "FAIL notify";
-    it_is_not_promotable: "meta_attributes-promotable" => "FAIL not-promotable";
+    the_clone_is_not_promotable: "meta_attributes-promotable" => "FAIL not-promotable";
     as_many_as_there_are_nodes: "clone-max" => "";
     one_primary_is_the_default: "promoted-max" => "";
-    it_fails_for_ever: "migration-threshold" => "HINT migration-threshold";
+    migration_threshold_is_unset: "migration-threshold" => "HINT migration-threshold";
     failures_are_kept: "failure-timeout" => "HINT failure-timeout";
     nothing_is_said_of_moves: "resource-stickiness" => "";
 }
 planted! { with_meta;
     a_node_runs_two: ("clone-node-max", "2") => "FAIL clone-node-max";
     a_node_runs_two_primaries: ("promoted-node-max", "2") => "FAIL clone-node-max";
-    it_has_numbers: ("globally-unique", "true") => "FAIL globally-unique";
+    the_clone_is_globally_unique: ("globally-unique", "true") => "FAIL globally-unique";
     instances_move: ("resource-stickiness", "0") => "HINT stickiness";
 }
 planted! { edited;
@@ -127,10 +127,10 @@ planted! { edited;
 
 // Operations.
 planted! { without;
-    the_primary_is_not_watched: r#"role="Promoted" id"# => "FAIL monitor-missing";
-    standbys_are_not_watched: r#"role="Unpromoted" id"# => "FAIL monitor-missing";
+    the_primary_is_not_monitored: r#"role="Promoted" id"# => "FAIL monitor-missing";
+    standbys_are_not_monitored: r#"role="Unpromoted" id"# => "FAIL monitor-missing";
     a_stop_has_the_usual_time: "pgsqld-stop" => "WARN operation-timeout";
-    so_has_a_start: "pgsqld-start" => "WARN operation-timeout";
+    a_start_has_the_usual_time: "pgsqld-start" => "WARN operation-timeout";
 }
 planted! { edited;
     a_monitor_is_switched_off: &[(r#"role="Promoted" id"#, r#"role="Promoted" enabled="false" id"#)] => "FAIL monitor-missing";
@@ -166,11 +166,11 @@ planted! { with_constraint;
         => "WARN cli-constraint-left";
     a_ban_has_left_something: r#"<rsc_location id="cli-ban-pgsqld-clone-on-srv3" rsc="pgsqld-clone" role="Promoted" node="srv3" score="-INFINITY"/>"#
         => "WARN cli-constraint-left";
-    what_ends_by_itself: r#"<rsc_location id="cli-ban-pgsqld-clone-on-srv3" rsc="pgsqld-clone" role="Promoted"><rule id="r" score="-INFINITY">
+    a_constraint_that_expires: r#"<rsc_location id="cli-ban-pgsqld-clone-on-srv3" rsc="pgsqld-clone" role="Promoted"><rule id="r" score="-INFINITY">
         <date_expression id="d" operation="lt" end="2026-11-28 22:01:53Z"/></rule></rsc_location>"# => "";
 }
 
-// What is left.
+// Constraints left by commands.
 planted! { edited;
     a_score_of_pafs: &[(r#"<node id="2" uname="srv2"/>"#, r#"<node id="2" uname="srv2"><instance_attributes id="n"><nvpair id="v"
         name="master-pgsqld" value="1001"/></instance_attributes></node>"#)] => "WARN permanent-score";
@@ -181,7 +181,7 @@ planted! { with_property;
     how_far_a_node_had_got: ("pgsqlms-pgsqld-left-srv2", "1#1") => "";
 }
 
-/// What is found in this Corosync.
+/// The findings with this Corosync configuration.
 fn corosync(corosync: Corosync) -> String {
     let mut facts = healthy();
     facts.corosync = Ok(corosync);
@@ -192,6 +192,6 @@ planted! { corosync;
     two_nodes_alone: Corosync { two_nodes: true, waits_for_all: true, ..Corosync::default() } => "WARN two-nodes-no-third-vote";
     two_nodes_that_do_not_wait: Corosync { two_nodes: true, has_device: true, ..Corosync::default() } => "FAIL two-nodes-no-wait";
     two_nodes_and_a_device: Corosync { two_nodes: true, waits_for_all: true, has_device: true, ..Corosync::default() } => "";
-    a_short_agreement: Corosync { token: Some(1000), consensus: Some(1100), ..Corosync::default() } => "WARN consensus";
-    a_late_notice: Corosync { token: Some(10_000), consensus: Some(12_000), ..Corosync::default() } => "HINT token";
+    consensus_is_short: Corosync { token: Some(1000), consensus: Some(1100), ..Corosync::default() } => "WARN consensus";
+    a_lost_node_is_noticed_late: Corosync { token: Some(10_000), consensus: Some(12_000), ..Corosync::default() } => "HINT token";
 }

@@ -6,7 +6,7 @@ use pgsqlms::rules::room::Room;
 
 use super::{HBA, hba, healthy, names, planted, slot};
 
-/// What is found on a machine that is changed so.
+/// The findings on a machine with this change.
 fn machine(change: fn(&mut Machine)) -> String {
     let mut facts = healthy();
     change(facts.machine.as_mut().unwrap());
@@ -30,18 +30,18 @@ planted! { machine;
     a_parameter_is_wrong: |it| it.bad_parameters.push("pgport: expected a port".to_owned()) => "FAIL bad-parameter";
     there_is_minimal_wal: |it| it.node.as_mut().unwrap().minimal_wal = true => "FAIL start-refuses";
     there_is_an_old_file: |it| it.node.as_mut().unwrap().recovery_template = Some("/d/recovery.conf.pcmk".into()) => "FAIL start-refuses";
-    it_is_too_old: |it| it.node.as_mut().unwrap().version = "11".to_owned() => "FAIL start-refuses";
-    it_could_not_be_seen: |it| it.node = None => "";
+    the_postgresql_version_is_too_old: |it| it.node.as_mut().unwrap().version = "11".to_owned() => "FAIL start-refuses";
+    the_node_could_not_be_examined: |it| it.node = None => "";
 }
 
-/// What is found in a server that is changed so.
+/// The findings in a server with this change.
 fn server(change: fn(&mut Server)) -> String {
     let mut facts = healthy();
     change(facts.server.as_mut().unwrap());
     names(&facts)
 }
 
-/// What is found with these settings, `name=value` each.
+/// The findings with these settings, `name=value` each.
 fn set(settings: &[&str]) -> String {
     let mut facts = healthy();
     let server = facts.server.as_mut().unwrap();
@@ -56,7 +56,7 @@ planted! { set;
     standbys_take_no_sessions: &["hot_standby=off"] => "FAIL hot-standby";
     nothing_is_on_the_disk: &["fsync=off"] => "FAIL fsync";
     pages_are_torn: &["full_page_writes=off"] => "FAIL full-page-writes";
-    a_crash_ends_it: &["restart_after_crash=off"] => "WARN restart-after-crash";
+    a_backend_crash_ends_postgresql: &["restart_after_crash=off"] => "WARN restart-after-crash";
     recovery_ends: &["recovery_target_time=2026-11-28"] => "FAIL recovery-target";
     recovery_ends_at_once: &["recovery_target=immediate"] => "FAIL recovery-target";
     recovery_stays_on_a_timeline: &["recovery_target_timeline=current"] => "FAIL recovery-target";
@@ -72,24 +72,24 @@ planted! { set;
     there_are_few_senders: &["max_wal_senders=3"] => "WARN wal-senders";
     a_query_holds_up_a_promotion: &["max_standby_streaming_delay=-1"] => "WARN standby-delay";
     a_standby_is_late: &["recovery_min_apply_delay=3600000"] => "HINT apply-delay";
-    it_listens_nowhere: &["listen_addresses="] => "FAIL listen-addresses";
-    it_listens_here: &["listen_addresses=localhost, 127.0.0.1"] => "FAIL listen-addresses";
-    it_listens_there: &["listen_addresses=localhost,10.20.30.11"] => "";
+    listen_addresses_is_empty: &["listen_addresses="] => "FAIL listen-addresses";
+    the_server_listens_on_localhost_only: &["listen_addresses=localhost, 127.0.0.1"] => "FAIL listen-addresses";
+    the_server_listens_on_a_network_address: &["listen_addresses=localhost,10.20.30.11"] => "";
     the_socket_is_elsewhere: &["unix_socket_directories=/tmp"] => "";
-    it_follows_nobody: &["primary_conninfo="] => "FAIL conninfo-missing";
-    it_follows_an_archive: &["primary_conninfo=", "restore_command=cp"] => "";
-    it_follows_a_node: &["primary_conninfo=host=srv2 application_name=srv1 connect_timeout=2"] => "FAIL conninfo-of-node";
-    it_waits_for_an_address: &["primary_conninfo=host=10.20.30.100 application_name=srv1"] => "HINT connect-timeout";
-    a_service_says_it: &["primary_conninfo=service=primary"] => "";
+    primary_conninfo_is_empty: &["primary_conninfo="] => "FAIL conninfo-missing";
+    primary_conninfo_is_empty_beside_an_archive: &["primary_conninfo=", "restore_command=cp"] => "";
+    primary_conninfo_names_a_node: &["primary_conninfo=host=srv2 application_name=srv1 connect_timeout=2"] => "FAIL conninfo-of-node";
+    primary_conninfo_has_no_connect_timeout: &["primary_conninfo=host=10.20.30.100 application_name=srv1"] => "HINT connect-timeout";
+    primary_conninfo_names_a_service: &["primary_conninfo=service=primary"] => "";
     commits_wait_for_a_stranger: &["synchronous_standby_names=ANY 1 (srv2, srv3, backup)"] => "WARN sync-names-unknown";
-    commits_wait_for_anybody: &["synchronous_standby_names=ANY 1 (*)"] => "WARN sync-wildcard";
+    commits_wait_for_any_standby: &["synchronous_standby_names=ANY 1 (*)"] => "WARN sync-wildcard";
     commits_wait_for_more_than_there_are: &["synchronous_standby_names=ANY 3 (srv1, srv2, srv3)"] => "FAIL sync-more-than-nodes";
     commits_wait_for_the_primary_itself: &["synchronous_standby_names=srv1"] => "FAIL sync-more-than-nodes";
     commits_wait_for_all: &["synchronous_standby_names=2 (srv1, srv2, srv3)"] => "HINT sync-no-spare";
-    commits_wait_for_nobody: &["synchronous_standby_names="] => "";
+    commits_wait_for_no_standby: &["synchronous_standby_names="] => "";
     names_are_compared_as_postgresql_does: &["synchronous_standby_names=ANY 1 (SRV2, srv3)"] => "";
     commits_do_not_wait: &["synchronous_commit=local"] => "WARN synchronous-commit";
-    commits_do_not_wait_for_nobody: &["synchronous_commit=off", "synchronous_standby_names="] => "";
+    commits_are_asynchronous_and_no_standby_is_named: &["synchronous_commit=off", "synchronous_standby_names="] => "";
     slots_hold_all: &["max_slot_wal_keep_size=-1"] => "WARN slots-unbounded";
     the_disk_is_small: &["max_wal_size=20480"] => "WARN wal-disk";
     the_log_is_in_the_data: &["log_directory=log"] => "HINT log-directory";
@@ -105,11 +105,11 @@ fn file(name: &str) -> impl Fn(&mut Server) {
 }
 
 planted! { server;
-    whom_to_follow_is_set_by_sql: |it| file("primary_conninfo")(it) => "WARN conninfo-auto-conf";
+    primary_conninfo_is_set_by_sql: |it| file("primary_conninfo")(it) => "WARN conninfo-auto-conf";
     standbys_are_set_by_sql: |it| file("synchronous_standby_names")(it) => "WARN sync-auto-conf";
     a_slot_is_lost: |it| it.slots[0].is_lost = true => "WARN slot-lost";
-    a_slot_of_nobody: |it| it.slots.push(Slot { is_active: false, ..slot("pgsqlms_srv9") }) => "WARN slot-of-gone-node";
-    a_slot_of_somebody_else: |it| it.slots.push(Slot { is_active: false, ..slot("backup") }) => "";
+    a_slot_of_a_removed_node: |it| it.slots.push(Slot { is_active: false, ..slot("pgsqlms_srv9") }) => "WARN slot-of-gone-node";
+    a_slot_of_another_program: |it| it.slots.push(Slot { is_active: false, ..slot("backup") }) => "";
     no_wal_is_kept: |it| {
         it.slots.clear();
         it.settings.get_mut("wal_keep_size").unwrap().value = "0".to_owned();
@@ -124,10 +124,10 @@ planted! { server;
     there_are_no_passwords: |it| it.passfile = None => "";
     debian_starts_it: |it| it.start_conf = Some(("/etc/postgresql/17/main/start.conf".to_owned(), "auto".to_owned())) => "WARN start-conf";
     debian_does_not: |it| it.start_conf = Some(("/etc/postgresql/17/main/start.conf".to_owned(), "manual".to_owned())) => "";
-    a_right_lacks: |it| it.not_granted.push("pg_stat_file(text, boolean)".to_owned()) => "WARN rewind-grants";
+    a_privilege_for_pg_rewind_is_missing: |it| it.not_granted.push("pg_stat_file(text, boolean)".to_owned()) => "WARN rewind-grants";
 }
 
-/// What is found with these lines in pg_hba.conf in place of the last three.
+/// The findings with these lines in pg_hba.conf in place of the last three.
 fn admitted(lines: &str) -> String {
     let mut facts = healthy();
     let first = HBA.lines().next().unwrap();
@@ -138,10 +138,10 @@ fn admitted(lines: &str) -> String {
 const REJECT: &str = "host replication all samehost reject";
 
 planted! { admitted;
-    nobody_is_let_in: "host all all 10.0.0.0/255.0.0.0 md5" => "FAIL hba-replication";
+    no_node_is_let_in: "host all all 10.0.0.0/255.0.0.0 md5" => "FAIL hba-replication";
     another_role_is_let_in: "host replication backup all md5\nhost all all 10.0.0.0/255.0.0.0 md5" => "FAIL hba-replication";
-    itself_is_let_in: "host replication replicator 10.0.0.0/255.0.0.0 md5\nhost all all 10.0.0.0/255.0.0.0 md5" => "WARN hba-self";
-    itself_is_let_in_first: &format!("host replication replicator 10.0.0.0/255.0.0.0 md5\n{REJECT}\nhost all all 10.0.0.0/255.0.0.0 md5")
+    a_standby_could_follow_itself: "host replication replicator 10.0.0.0/255.0.0.0 md5\nhost all all 10.0.0.0/255.0.0.0 md5" => "WARN hba-self";
+    a_standby_could_follow_itself_before_the_reject_line: &format!("host replication replicator 10.0.0.0/255.0.0.0 md5\n{REJECT}\nhost all all 10.0.0.0/255.0.0.0 md5")
         => "WARN hba-self";
     each_other_node_is_let_in: "host replication replicator 10.0.0.2/255.255.255.255 md5\nhost all all 10.0.0.0/255.0.0.0 md5" => "";
     a_rewind_is_not_let_in: &format!("{REJECT}\nhost replication replicator 10.0.0.0/255.0.0.0 md5\nhost app app 10.0.0.0/255.0.0.0 md5")
@@ -152,12 +152,12 @@ planted! { admitted;
 #[test]
 fn a_standby_without_a_name_is_found() {
     let mut facts = healthy();
-    let told = crate::status::told(&mut facts.seen);
-    told.peers.push(Peer { name: "walreceiver".to_owned(), state: "streaming".to_owned(), ..Peer::default() });
+    let server = crate::status::server(&mut facts.seen);
+    server.peers.push(Peer { name: "walreceiver".to_owned(), state: "streaming".to_owned(), ..Peer::default() });
     assert_eq!(names(&facts), "FAIL nameless-standby");
 }
 
-/// Where the agent says whom to follow, what the files say does not matter.
+/// The agent sets primary_conninfo: the setting in the files does not matter.
 #[test]
 fn a_node_that_follows_by_name_needs_no_conninfo() {
     let mut facts = healthy();

@@ -1,4 +1,4 @@
-//! What is printed.
+//! The output of `pgsqlms doctor`.
 
 use std::time::{Duration, Instant};
 
@@ -36,7 +36,7 @@ reports! {
         facts.machine.as_mut().unwrap().enabled.push("postgresql.service".to_owned());
         facts.server.as_mut().unwrap().settings.get_mut("wal_sender_timeout").unwrap().value = "60000".to_owned();
     };
-    a_hint_is_no_warning: Ok, |facts| {
+    a_hint_is_not_a_warning: Ok, |facts| {
         let xml = cib().replace("1000%", "80%");
         facts.configuration = configuration::read(&xml, "pgsqld");
     };
@@ -45,7 +45,7 @@ reports! {
         facts.configuration = Err(why.to_owned());
         facts.corosync = Err(why.to_owned());
     };
-    as_anybody: Unknown, |facts| {
+    as_an_unprivileged_user: Unknown, |facts| {
         let why = "needs root, or membership in the group haclient; or Pacemaker does not run";
         facts.configuration = Err(why.to_owned());
         facts.corosync = Err(why.to_owned());
@@ -60,13 +60,13 @@ fn the_documentation_has_every_check() {
     let table = pgsqlms::rules::doctor::markdown_table();
     let page = std::fs::read_to_string(repository("docs/trouble/findings.md")).unwrap();
     let (_, rest) = page.split_once("<!-- findings -->\n").unwrap();
-    let (told, _) = rest.split_once("<!-- /findings -->").unwrap();
-    assert!(told.trim() == table.trim(), "docs/trouble/findings.md must have this table:\n\n{table}");
+    let (documented, _) = rest.split_once("<!-- /findings -->").unwrap();
+    assert!(documented.trim() == table.trim(), "docs/trouble/findings.md must have this table:\n\n{table}");
 }
 
 /// Without a cluster and without a data directory there is nothing to be checked.
 #[test]
-fn what_cannot_be_seen_is_said() {
+fn doctor_without_a_cluster_exits_unknown() {
     let ended = Test::new(["doctor"]).without("OCF_RESOURCE_INSTANCE").run();
     assert!(ended.code == 3 && ended.stdout.contains("UNKNOWN"), "{} {}", ended.code, ended.stdout);
 }
@@ -88,7 +88,7 @@ fn a_real_primary_is_examined_without_a_cluster() {
     assert!(!ended.stdout.contains("PostgreSQL on ") && !ended.stdout.contains("the machine "), "{ended:?}");
     let json: serde_json::Value = serde_json::from_str(&run(&["--json"]).stdout).unwrap();
     let found = |id: &str| json["findings"].as_array().unwrap().iter().any(|it| it["id"] == id);
-    // Instances of these tests forget what they have written, and listen nowhere.
+    // Instances of these tests have fsync off, and listen nowhere.
     assert!(found("fsync") && found("listen-addresses"), "{json}");
     let checks = json["checks"].as_u64().unwrap();
     assert!(json["version"] == 1 && checks > 40, "{json}");

@@ -1,4 +1,4 @@
-//! What a person does to an instance, past the agent.
+//! A person's changes of an instance, past the agent.
 
 use std::collections::BTreeSet;
 
@@ -7,12 +7,12 @@ use pgsqlms::postgres::managed::Setting;
 
 use super::instance::Process;
 use super::wal::{Begun, Position};
-use super::{State, tell};
+use super::{State, log};
 
 /// A copy of a data directory.
 #[derive(Debug, Clone)]
 pub struct Copy {
-    /// Whose it is a copy of.
+    /// The node that it is a copy of.
     pub of: usize,
     pub end: Position,
     timelines: BTreeSet<u32>,
@@ -39,7 +39,7 @@ pub fn replace(state: &mut State, node: usize, copy: &Copy, labelled: bool) {
     (postgres.unread, postgres.unreadable) = (0, false);
 }
 
-/// `initdb`: another database, which nobody has a copy of.
+/// `initdb`: another database, which no node has a copy of.
 pub fn found(state: &mut State, node: usize) {
     let end = state.wal.found(node, Begun::ByHand);
     let (timelines, fillers) = (BTreeSet::from([1]), BTreeSet::new());
@@ -57,13 +57,13 @@ pub fn promote(state: &mut State, node: usize) -> bool {
     let until = state.now + state.random.milliseconds(50, 1500);
     let is_standby = state.nodes[node].on && state.nodes[node].postgres.process == Process::Standby;
     if is_standby {
-        tell!(state, "a DBA promotes {}", state.nodes[node].name);
+        log!(state, "a DBA promotes {}", state.nodes[node].name);
         state.nodes[node].postgres.process = Process::Promoting { until, by: Begun::ByHand };
     }
     is_standby
 }
 
-/// Starts the server without `standby.signal`, whatever it was. A base backup is not started so: its WAL ends elsewhere.
+/// Starts the server without `standby.signal`. A base backup is not started so: its WAL ends elsewhere.
 pub fn open(state: &mut State, node: usize) {
     let until = state.now + state.random.milliseconds(100, 4000);
     let postgres = &mut state.nodes[node].postgres;
@@ -73,7 +73,7 @@ pub fn open(state: &mut State, node: usize) {
     postgres.crash();
     (postgres.standby_signal, postgres.control) = (false, DbState::InProduction);
     postgres.process = Process::Starting { until };
-    tell!(state, "a DBA starts {} without standby.signal", state.nodes[node].name);
+    log!(state, "a DBA starts {} without standby.signal", state.nodes[node].name);
 }
 
 /// Starts the server as a standby.

@@ -1,8 +1,8 @@
-//! What commits wait for, and which of them are promises of the cluster.
+//! Synchronous commits, and which of them are promises of the cluster.
 //!
-//! A commit is one once it was acknowledged by the primary of the cluster's line: one that an election has made, that the
-//! agent has adopted, or that an operator has ordered. What a primary acknowledges that a person has made beside it, or that
-//! gives way before it is adopted, is no promise of the cluster: its clients have written into a split brain.
+//! A commit is a promise once the primary of the cluster's line has acknowledged it. Such a primary was elected, was adopted
+//! by the agent, or was ordered by an operator. Commits of other primaries promise nothing: a person has made them beside the
+//! primary, or they give way before they are adopted. Their clients have written into a split brain.
 
 use pgsqlms::location::Lsn;
 use pgsqlms::pacemaker::Property;
@@ -22,7 +22,7 @@ pub struct Synchronous {
 }
 
 impl Synchronous {
-    /// What such a setting says: a list of names, bare or in double quotes.
+    /// Parses such a setting: a list of names, bare or in double quotes.
     pub fn read(text: &str) -> Self {
         let Some((words, names)) = text.split_once('(') else { return Self::default() };
         let names = names.trim_end_matches(')').split(',').map(|name| name.trim().trim_matches('"').to_owned());
@@ -52,8 +52,8 @@ impl Synchronous {
     }
 }
 
-/// Whether a primary has told the cluster what its commits wait for now.
-fn is_told(state: &State, node: usize) -> bool {
+/// Whether a primary has published its present synchronous setting.
+fn is_published(state: &State, node: usize) -> bool {
     let published = state.information.properties.get(&Property::Synchronous.of(RESOURCE));
     let published = published.and_then(|text| text.parse::<Published>().ok()).unwrap_or_default();
     let setting: SyncSetting = state.nodes[node].postgres.synchronous.text().parse().unwrap();
@@ -63,10 +63,10 @@ fn is_told(state: &State, node: usize) -> bool {
 
 /// Commits are acknowledged once those that they wait for have them. Only these are promises.
 pub fn acknowledge(state: &mut State, node: usize) {
-    if state.nodes[node].postgres.untold && !is_told(state, node) {
+    if state.nodes[node].postgres.unpublished && !is_published(state, node) {
         return;
     }
-    state.nodes[node].postgres.untold = false;
+    state.nodes[node].postgres.unpublished = false;
     let primary = &state.nodes[node].postgres;
     if primary.synchronous.required == 0 || !state.nodes[node].on || primary.process != Process::Primary {
         return;

@@ -1,4 +1,4 @@
-//! What PostgreSQL does by itself: it starts, stops, replicates, acknowledges commits, and dies.
+//! PostgreSQL's own behaviour: it starts, stops, replicates, acknowledges commits, and dies.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use pgsqlms::postgres::managed::{Managed, Setting};
 
 use super::commits::{self, Synchronous};
 use super::wal::{Begun, Position};
-use super::{State, replication, tell};
+use super::{State, log, replication};
 
 /// A default segment of WAL.
 pub const SEGMENT: u64 = 16 << 20;
@@ -17,7 +17,7 @@ pub const SEGMENT: u64 = 16 << 20;
 /// A record such as the one that ends recovery, or the shutdown checkpoint.
 const RECORD: u64 = 0x80;
 
-/// What the processes are doing.
+/// The state of the processes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Process {
     None,
@@ -49,21 +49,21 @@ pub struct Instance {
     pub directory: u64,
     /// Its `synchronous_standby_names`.
     pub synchronous: Synchronous,
-    /// A person has changed what commits wait for, or what the cluster knows of it: until the primary has told the cluster
-    /// so, its commits are promises to nobody.
-    pub untold: bool,
+    /// A person has changed the synchronous setting, or the published guarantee. The primary's commits promise nothing until
+    /// it has published the setting again.
+    pub unpublished: bool,
     /// The agent's own configuration file.
     pub managed: Managed,
     /// The end of the WAL on disk.
     pub end: Position,
     pub replayed: Lsn,
-    /// What it received since it was started; after a restart, where the segment begins in which it goes on.
+    /// The end of the WAL received since its start; after a restart, the beginning of the segment in which it goes on.
     pub received: Option<Lsn>,
     /// The timelines of which it has the history files.
     pub timelines: BTreeSet<u32>,
     /// Those of them that only stand for a number that others took. They lead nowhere, so no standby follows them.
     pub fillers: BTreeSet<u32>,
-    /// Whom it receives WAL from.
+    /// The node that it receives WAL from.
     pub upstream: Option<usize>,
     /// It has caught up with its upstream.
     pub streaming: bool,
@@ -87,7 +87,7 @@ impl Instance {
             backup_label: false,
             directory: 0,
             synchronous: Synchronous::default(),
-            untold: false,
+            unpublished: false,
             managed: Managed::default(),
             end,
             replayed: end.lsn,
@@ -115,7 +115,7 @@ impl Instance {
         self.streaming = false;
     }
 
-    /// The host that our file names; nobody is followed where it names none. None where it is left to `postgresql.conf`.
+    /// The host in our file; without one the standby follows no node. None if `postgresql.conf` decides.
     pub fn host(&self) -> Option<String> {
         let conninfo = self.managed.get(Setting::PrimaryConninfo)?;
         let conninfo: pgsqlms::postgres::conninfo::Conninfo = conninfo.parse().unwrap();
@@ -128,7 +128,7 @@ impl Instance {
     }
 }
 
-/// Lets every instance do what is due.
+/// Lets every instance take its due steps.
 pub fn proceed(state: &mut State) {
     for node in 0..state.nodes.len() {
         write(state, node);
@@ -151,7 +151,7 @@ fn step(state: &mut State, node: usize) {
     match state.nodes[node].postgres.process {
         Process::Starting { until } if now >= until => has_started(state, node),
         Process::Promoting { .. } | Process::Primary if state.nodes[node].full => {
-            tell!(state, "{}: ends: no space left on device", state.nodes[node].name);
+            log!(state, "{}: ends: no space left on device", state.nodes[node].name);
             state.nodes[node].postgres.crash();
         }
         Process::Promoting { until, by } if now >= until => become_primary(state, node, by),
@@ -189,7 +189,7 @@ fn go_on_as_primary(state: &mut State, node: usize) {
     let branch = if goes_on { end.branch } else { state.wal.fork_unseen(end, node) };
     be_primary(state, node, Position { branch, ..end });
     state.nodes[node].postgres.hidden = true;
-    tell!(state, "{}: is a primary without a promotion, from {}", state.nodes[node].name, end.lsn);
+    log!(state, "{}: is a primary without a promotion, from {}", state.nodes[node].name, end.lsn);
 }
 
 fn become_primary(state: &mut State, node: usize, by: Begun) {
@@ -208,7 +208,7 @@ fn become_primary(state: &mut State, node: usize, by: Begun) {
     }
     state.nodes[node].postgres.timelines.insert(next);
     be_primary(state, node, Position { branch, ..left });
-    tell!(state, "{}: is the primary, timeline {} from {}", state.nodes[node].name, next, left.lsn);
+    log!(state, "{}: is the primary, timeline {} from {}", state.nodes[node].name, next, left.lsn);
 }
 
 /// The first record is written at `from`.
@@ -223,7 +223,7 @@ fn be_primary(state: &mut State, node: usize, from: Position) {
     postgres.hang_up();
 }
 
-/// Clients write to whatever primary they find.
+/// Clients write to any primary that they reach.
 fn write(state: &mut State, node: usize) {
     if !state.nodes[node].on || state.nodes[node].postgres.process != Process::Primary || state.quiet {
         return;
@@ -233,7 +233,7 @@ fn write(state: &mut State, node: usize) {
     state.nodes[node].postgres.end = state.wal.write(state.nodes[node].postgres.end, bytes);
 }
 
-/// What a demanded shutdown begins with: a primary writes its last record, which its standbys are to have.
+/// The first step of a requested shutdown: a primary writes its last record, which its standbys are to have.
 pub fn shut_down(state: &mut State, node: usize) {
     let until = state.now + state.random.milliseconds(100, 3000);
     let postgres = &mut state.nodes[node].postgres;

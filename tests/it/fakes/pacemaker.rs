@@ -1,8 +1,8 @@
-//! Attributes, properties and members, and what may go wrong with them.
+//! Attributes, properties and members, and their faults.
 
-/// What becomes of what an agent tells and reads.
+/// Attributes on their way from and to an agent.
 mod arriving;
-/// What the cluster keeps.
+/// The attributes and properties that the cluster keeps.
 mod kept;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,14 +14,14 @@ use pgsqlms::pacemaker::{Attribute, Pacemaker, PacemakerError, Property, Reach};
 use pgsqlms::rules::candidates::Roles;
 
 use super::instance::Process;
-use super::{Planted, RESOURCE, Run, State, tell};
+use super::{Planted, RESOURCE, Run, State, log};
 use arriving::{is_refused, judge_score, refuses, renewed, strays_on_record};
 pub use kept::Backup;
 use kept::put;
 
 type Attributes = BTreeMap<NodeName, BTreeMap<String, String>>;
 
-/// What the cluster knows.
+/// The attributes and properties of the cluster.
 #[derive(Debug, Default)]
 pub struct Information {
     /// Transient attributes that the scheduler sees.
@@ -41,7 +41,7 @@ pub struct Information {
     pub weather: Weather,
     /// Which attributes there are, and whether they are private: that does not change any more.
     known: BTreeMap<String, Reach>,
-    /// Who has promised something that the others do not see until then, and what they see meanwhile.
+    /// The node whose new guarantee the others do not see until then, and the one that they see meanwhile.
     withheld: Option<Withheld>,
     underway: Vec<Write>,
 }
@@ -76,7 +76,7 @@ struct Write {
 }
 
 impl Information {
-    /// Lets what is due arrive.
+    /// Lets due changes arrive.
     pub fn deliver(&mut self, now: Duration) {
         if self.underway.iter().all(|write| write.due > now) {
             return;
@@ -185,7 +185,7 @@ impl FakePacemaker<'_> {
                 Weather::Lossy(often) if state.random.one_in(often) => return,
                 Weather::Fair | Weather::Lossy(_) | Weather::Failing(_) => {}
             }
-            tell!(state, "{} sets {name} of {node} to {}", state.nodes[me].name, value.unwrap_or("nothing"));
+            log!(state, "{} sets {name} of {node} to {}", state.nodes[me].name, value.unwrap_or("nothing"));
             judge_score(state, me, node, name, value);
             let (node, name, value) = (node.clone(), name.to_owned(), value.map(str::to_owned));
             let earlier = state.information.underway.iter().filter(|write| write.node == node && write.name == name);

@@ -1,49 +1,49 @@
 //! Bugs that the simulation must notice.
 
-/// What a bug would make of the world: each is one that PAF has, or that this agent must not have.
+/// Planted bugs: each is one that PAF has, or that this agent must not have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Planted {
-    /// PAF #225: a vote is what was received since the standby was started.
+    /// PAF #225: a vote counts only WAL received since the standby was started.
     VotesWithReceivedOnly,
     /// A vote for which not all WAL was read counts as one for which it was.
     CutVotesAreExact,
     /// PAF #131: the votes are waited for until all have come.
     WaitsForEveryVote,
-    /// PAF #180: nobody looks at the record of promotions.
+    /// PAF #180: no node checks the record of promotions.
     IgnoresTheRecord,
     /// PAF #195: a primary that is recovered is promoted without an election.
     RecoversWithoutElection,
-    /// What the primary promised is not looked at.
+    /// No node checks the primary's promises.
     IgnoresPromises,
-    /// PAF #26, #220: nobody becomes a candidate when no node is promotable.
+    /// PAF #26, #220: no node becomes a candidate when none is promotable.
     KeepsNegativeScores,
     /// Votes that an earlier election has left behind count in the next one.
     CountsOldVotes,
     /// `srv10` is taken for `srv1`.
     MatchesNamesByPrefix,
-    /// No node tells the others that it has no room.
+    /// No node publishes that its disk is full.
     ConcealsFullDisks,
-    /// No node tells the others that it recovers and cannot be promoted yet.
+    /// No node publishes that it recovers and cannot be promoted yet.
     ConcealsRecovery,
-    /// No node tells the others that it runs as a primary, or did so when it was stopped.
+    /// No node publishes that it runs as a primary, or did so when it was stopped.
     ConcealsPrimaries,
     /// A node forgets that it has written the timeline of another, once it has been restarted.
     ForgetsForks,
-    /// What a primary promises is told to the others after it is in force, not before.
+    /// A primary publishes its synchronous guarantee after it is in force, not before.
     PromisesTooLate,
     /// A timeline that no election has announced counts like one on record.
     StraysAreOnRecord,
     /// A primary that no election made is on record as the primary as far as itself sees.
     StraysPublish,
-    /// A node that acknowledged commits proves them by being there, whatever it holds now.
+    /// A node that acknowledged commits proves them by being there, without a check of its WAL.
     HolderIsAName,
-    /// Nobody tells which database a vote, the record or the promises are about.
+    /// A vote, the record and the promises do not name their database.
     DatabasesAreAlike,
     /// The record of another database stays as it is.
     OldRecordStays,
     /// Where a primary was shut down cleanly is not recorded.
     EndIsNotRecorded,
-    /// Nobody sees that Pacemaker may not promote a node.
+    /// No node sees that Pacemaker may not promote another.
     BansAreUnseen,
     /// A base backup counts as a standby that confirms commits.
     BackupsConfirm,

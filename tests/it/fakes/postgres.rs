@@ -1,6 +1,6 @@
 //! The seam to PostgreSQL, on top of a modelled instance.
 
-/// What an instance looks like.
+/// An instance as probes see it.
 mod seen;
 
 use std::time::Duration;
@@ -26,7 +26,7 @@ use pgsqlms::vote::Vote;
 use super::commits::Synchronous;
 use super::instance::{self, Process, SEGMENT};
 use super::wal::Begun;
-use super::{Planted, Run, State, replication, tell};
+use super::{Planted, Run, State, log, replication};
 
 use seen::{base_backup, evidence, phase, refuses, replica, vote};
 
@@ -62,10 +62,10 @@ impl FakePostgres<'_> {
     }
 }
 
-/// What PostgreSQL logs.
+/// PostgreSQL's log line about a foreign primary.
 pub const OTHER_SYSTEM: &str = "database system identifier differs between the primary and standby";
 
-/// What it calls itself.
+/// Its process title.
 pub const BASE_BACKUP: &str = "pg_basebackup";
 
 impl Returning for FakePostgres<'_> {}
@@ -187,7 +187,7 @@ impl Postgres for FakePostgres<'_> {
         self.tried(|state, node| {
             state.nodes[node].postgres.managed = managed.clone();
             let Some(names) = managed.get(Setting::SynchronousStandbyNames) else { return Ok(()) };
-            tell!(state, "{}: synchronous_standby_names = {names}", state.nodes[node].name);
+            log!(state, "{}: synchronous_standby_names = {names}", state.nodes[node].name);
             state.nodes[node].postgres.synchronous = Synchronous::read(names);
             Ok(())
         })
@@ -249,8 +249,8 @@ impl Postgres for FakePostgres<'_> {
     }
 
     fn cut_off(&mut self, streams: bool) -> Option<CutOff> {
-        let told = || CutOff { lasted: cut_off::PATIENCE, logged: Some(OTHER_SYSTEM.to_owned()) };
-        self.call(|state, node| (!streams && replication::is_foreign(state, node)).then(told))
+        let gap = || CutOff { lasted: cut_off::PATIENCE, logged: Some(OTHER_SYSTEM.to_owned()) };
+        self.call(|state, node| (!streams && replication::is_foreign(state, node)).then(gap))
     }
 
     fn checkpoint(&mut self, _patience: Duration) -> Result<(), PostgresError> {
@@ -273,7 +273,7 @@ impl Postgres for FakePostgres<'_> {
             if postgres.process != Process::None {
                 return None;
             }
-            // As the real one does: what stands for others' numbers goes, unless a timeline that leads on comes after.
+            // As the real one does: placeholders for others' timelines go, unless a timeline that leads on comes after.
             while let Some(filler) = postgres.fillers.last().copied().filter(|it| postgres.timelines.last() == Some(it))
             {
                 postgres.fillers.remove(&filler);
@@ -281,7 +281,7 @@ impl Postgres for FakePostgres<'_> {
             }
             postgres.standby_signal = true;
             if broken {
-                tell!(state, "{}: ends at once: its configuration is wrong", state.nodes[node].name);
+                log!(state, "{}: ends at once: its configuration is wrong", state.nodes[node].name);
                 return Some(());
             }
             postgres.backup_label = false;
@@ -289,7 +289,7 @@ impl Postgres for FakePostgres<'_> {
             postgres.received = None;
             postgres.process = Process::Starting { until };
             state.nodes[node].notes.remove(&About::Reported);
-            tell!(state, "{}: starts as a standby", state.nodes[node].name);
+            log!(state, "{}: starts as a standby", state.nodes[node].name);
             Some(())
         })
     }
@@ -303,7 +303,7 @@ impl Postgres for FakePostgres<'_> {
             let process = state.nodes[node].postgres.process;
             match how {
                 End::Fast if !matches!(process, Process::None | Process::Stopping { .. }) => {
-                    tell!(state, "{}: shuts down", state.nodes[node].name);
+                    log!(state, "{}: shuts down", state.nodes[node].name);
                     instance::shut_down(state, node);
                 }
                 End::Fast => {}
@@ -335,14 +335,14 @@ impl Postgres for FakePostgres<'_> {
             let process = &mut state.nodes[node].postgres.process;
             match process {
                 Process::Standby => *process = Process::Promoting { until, by: Begun::ByAgent },
-                // Whoever was first: it is the agent's promotion, too.
+                // A person may have been first: it is the agent's promotion, too.
                 Process::Promoting { by, .. } => *by = Begun::ByAgent,
                 Process::Primary => {}
                 Process::None | Process::Starting { .. } | Process::Stopping { .. } => {
                     return Err(PostgresError::NoPostmaster);
                 }
             }
-            tell!(state, "{}: is being promoted", state.nodes[node].name);
+            log!(state, "{}: is being promoted", state.nodes[node].name);
             Ok(())
         })
     }

@@ -42,8 +42,8 @@ pub fn replicate(state: &mut State, node: usize) {
     }
 }
 
-/// Whom this standby reaches: the node that its configuration names, or whoever holds the address that moves with the
-/// primary. Where nobody holds it yet, whoever sends.
+/// The node that this standby connects to: the one that its configuration names, or the holder of the address that moves
+/// with the primary. While no node holds the address, any node that sends WAL.
 fn sender(state: &State, node: usize) -> Option<usize> {
     let standby = &state.nodes[node];
     let reaches = |other: &usize| {
@@ -57,7 +57,7 @@ fn sender(state: &State, node: usize) -> Option<usize> {
     standby.postgres.upstream.filter(reaches).or_else(held).or_else(|| (0..state.nodes.len()).find(reaches))
 }
 
-/// Whether whoever would send has another database.
+/// Whether the node that this standby connects to has another database.
 pub fn is_foreign(state: &State, node: usize) -> bool {
     let system = |node: usize| state.wal.branch(state.nodes[node].postgres.end.branch).system;
     sender(state, node).is_some_and(|sender| system(sender) != system(node))
@@ -82,7 +82,7 @@ fn connect(state: &mut State, node: usize, primary: usize) {
     let retry_at = state.now + Duration::from_secs(5);
     let following = follows(state, node, sender);
     let end = state.nodes[node].postgres.end;
-    // Such a standby receives what does not continue its WAL, and gives up, again and again.
+    // Such a standby receives WAL that does not continue its own, and gives up, again and again.
     let garbled = following && state.wal.differs_by_hand(end, sender);
     let is_same = state.wal.branch(end.branch).system == state.wal.branch(sender.branch).system;
     let histories: Vec<u32> = state.wal.way(sender).map(|at| state.wal.branch(at.branch).timeline).collect();

@@ -1,4 +1,4 @@
-//! Agents at work: what Pacemaker has them do, and how they end.
+//! Agents at work: their jobs from Pacemaker, and how they end.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
@@ -46,7 +46,7 @@ impl Job {
         Self { transition, ..Self::new(node, action) }
     }
 
-    /// What it is, where nothing of it must reach the CIB: Pacemaker would stop the transition, which is to switch something off or
+    /// The action, if it must not change the CIB: Pacemaker would stop the transition, which is to switch something off or
     /// to bring the address to a new primary.
     fn quiet(&self) -> Option<String> {
         match (self.action, &self.notification) {
@@ -72,7 +72,7 @@ pub enum Ended {
 
 struct KilledHere;
 
-/// One agent at work: what its calls go through.
+/// One agent at work: the interface that its calls go through.
 pub struct Run<'a> {
     pub cluster: &'a Cluster,
     pub node: usize,
@@ -83,7 +83,7 @@ pub struct Run<'a> {
     began: Duration,
     /// The time that this agent has waited itself.
     pub waited: Cell<Duration>,
-    /// What it does, where that must not reach the CIB.
+    /// The action, if it must not change the CIB.
     pub quiet: Option<String>,
 }
 

@@ -1,21 +1,21 @@
-//! Write-ahead logs that remember whose they are. PostgreSQL tells timelines apart by number and switch point; here,
-//! each promotion begins a branch of its own, so that what the numbers hide can be seen.
+//! Write-ahead logs that know their branch. PostgreSQL distinguishes timelines by number and switch point. Here each
+//! promotion begins a branch of its own, so that two timelines of one number differ.
 
 use pgsqlms::location::{Lsn, Timeline};
 use pgsqlms::postgres::history::TimelineHistory;
 
-/// Where somebody's WAL ends.
+/// The end of a node's WAL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Position {
     pub branch: usize,
     pub lsn: Lsn,
 }
 
-/// What one promotion began, or `initdb`.
+/// A branch of WAL that a promotion began, or `initdb`.
 #[derive(Debug)]
 pub struct Branch {
     pub timeline: u32,
-    /// What was left for it, and where.
+    /// The branch before it, and the switch point.
     pub parent: Option<Position>,
     /// Where its timeline begins; a fork on the same timeline has that of the branch that it left.
     pub switch: Lsn,
@@ -60,7 +60,7 @@ impl Wal {
         Position { branch: 0, lsn: ORIGIN }
     }
 
-    /// What `initdb` makes: another database, which begins like every one.
+    /// The WAL of a new `initdb`: another database, which begins like every one.
     pub fn found(&mut self, by: usize, begun: Begun) -> Position {
         let system = 7_300_000_000_000_000_001 + self.0.len() as u64;
         let history = TimelineHistory::first(Timeline(1));
@@ -103,7 +103,7 @@ impl Wal {
         self.0.len() - 1
     }
 
-    /// What the primary at `end` writes next; where that ends.
+    /// Writes WAL on the primary at `end`. Returns the new end.
     pub fn write(&mut self, end: Position, bytes: u64) -> Position {
         let lsn = Lsn(end.lsn.0 + bytes);
         self.0[end.branch].written = lsn;
@@ -115,12 +115,12 @@ impl Wal {
         std::iter::successors(Some(end), |at| self.0[at.branch].parent)
     }
 
-    /// How much of `branch` somebody has whose WAL ends at `end`.
+    /// How far WAL that ends at `end` covers `branch`.
     pub fn reach(&self, end: Position, branch: usize) -> Option<Lsn> {
         self.way(end).find(|at| at.branch == branch).map(|at| at.lsn)
     }
 
-    /// Whether somebody whose WAL ends at `end` has everything up to `wanted`.
+    /// Whether WAL that ends at `end` contains everything up to `wanted`.
     pub fn holds(&self, end: Position, wanted: Position) -> bool {
         match self.0[wanted.branch].parent {
             Some(parent) if wanted.lsn <= parent.lsn => self.holds(end, Position { lsn: wanted.lsn, ..parent }),
@@ -134,7 +134,7 @@ impl Wal {
         !self.holds(tip, end)
     }
 
-    /// The end of what a standby at `end` and a primary at `primary` have in common by PostgreSQL's numbers, as a branch
+    /// The end of the WAL that a standby at `end` and a primary at `primary` have in common by PostgreSQL's numbers, as a branch
     /// of the primary's; none if the primary would refuse to send from there.
     pub fn following(&self, end: Position, primary: Position) -> Option<usize> {
         let Branch { timeline, system, .. } = self.0[end.branch];
@@ -153,7 +153,7 @@ impl Wal {
         !self.holds(other, end) && branches.into_iter().any(|branch| self.0[branch].begun == Begun::ByHand)
     }
 
-    /// What a standby holds that has followed `primary` up to `lsn`.
+    /// The position of a standby that has followed `primary` up to `lsn`.
     pub fn up_to(&self, primary: Position, lsn: Lsn) -> Position {
         let reached = |at: &Position| self.0[at.branch].parent.is_none_or(|parent| parent.lsn < lsn);
         let branch = self.way(primary).find(reached).map_or(0, |at| at.branch);

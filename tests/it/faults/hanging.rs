@@ -1,4 +1,4 @@
-//! A file system whose server stops answering, as NFS or a FUSE file system does when what is behind it is gone.
+//! A file system whose server stops answering, as NFS or a FUSE file system does when its backend is gone.
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -15,7 +15,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use super::stage::Stage;
 use crate::throwaway::eventually;
 
-/// Nothing hangs longer: a test that is wrong must end, too, and whatever else looks at all processes of the machine.
+/// The limit of each hang: a wrong test must end, too, and so must other programs that read all processes of the machine.
 const LONGEST: Duration = Duration::from_secs(12);
 
 /// Requests and the answer to those that are not known (`linux/fuse.h`).

@@ -1,4 +1,4 @@
-//! What can be done to an instance, by its name in the table. Whatever is done is undone by `heal`, and at the end.
+//! The faults that the table can inject into an instance, by name. `heal` and the end of the case undo them.
 
 use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::Path;
@@ -15,7 +15,7 @@ use super::stage::Stage;
 use super::{hanging, surroundings};
 use crate::throwaway::{Instance, Succeeds, as_user, eventually};
 
-/// Does what one line of the table says.
+/// Injects the fault of one line of the table.
 pub(super) fn inject(stage: &mut Stage, line: &str) {
     let (name, rest) = line.split_once(": ").unwrap_or((line, ""));
     let rest = stage.expanded(rest);
@@ -201,7 +201,7 @@ fn exhaust(stage: &mut Stage, what: &str) {
     }
 }
 
-/// Somebody who replicates nothing and is connected for it, by any name.
+/// An idle replication connection with any application name.
 fn replication_client(stage: &mut Stage, name: &str) {
     let quoted = name.replace('\\', "\\\\").replace('\'', "\\'");
     let host = stage.directory.path().display();
@@ -216,11 +216,11 @@ fn replication_client(stage: &mut Stage, name: &str) {
 
 fn reload(stage: &Stage) {
     kill(stage.postmaster().unwrap(), Signal::SIGHUP).unwrap();
-    // It has taken no notice until its children have; nothing tells when, if it lets nobody in.
+    // A reload is over when the children have read the files. Nothing shows that while the server refuses connections.
     std::thread::sleep(Duration::from_millis(300));
 }
 
-/// `FILE TEXT` in the data directory, instead of what it held.
+/// `FILE TEXT` in the data directory, instead of its former content.
 fn write(stage: &mut Stage, rest: &str) {
     let (name, text) = rest.split_once(' ').unwrap_or((rest, ""));
     let path = stage.data().join(name);
@@ -320,7 +320,7 @@ fn another(stage: &mut Stage) {
     stage.other = Some(other);
 }
 
-/// Somebody who replicates, takes nothing any more, and lags: a clean shutdown waits for it.
+/// A pg_receivewal that is stopped and lags: a clean shutdown waits for it.
 fn stalled_receiver(stage: &mut Stage) {
     let target = stage.directory.path().join("received");
     std::fs::create_dir(&target).unwrap();
@@ -337,8 +337,8 @@ fn stalled_receiver(stage: &mut Stage) {
 fn wait_until(stage: &mut Stage, what: &str) {
     match what {
         "it is gone" => eventually(what, || stage.processes() == 0),
-        "it lets nobody in" => eventually(what, || stage.sql("SELECT 1") != "1"),
-        "it lets somebody in" => eventually(what, || stage.sql("SELECT 1") == "1"),
+        "it refuses connections" => eventually(what, || stage.sql("SELECT 1") != "1"),
+        "it accepts connections" => eventually(what, || stage.sql("SELECT 1") == "1"),
         _ => panic!("wait until {what}?"),
     }
     stage.reap();

@@ -1,4 +1,4 @@
-//! An instance, what was done to it and how that is undone.
+//! An instance, its faults and how they are undone.
 
 use std::ops::{Deref, DerefMut};
 use std::path::{Path, PathBuf};
@@ -11,17 +11,17 @@ use super::table::Case;
 use crate::run::Test;
 use crate::throwaway::{Instance, Succeeds, as_user, eventually};
 
-/// What undoes something.
+/// A function that undoes a fault.
 type Undo = Box<dyn FnOnce(&mut Stage)>;
 
 /// One instance under test.
 pub(super) struct Stage {
     instance: Instance,
-    /// Processes that are held: the postmaster, whom nobody reaps as long as it is here, and clients.
+    /// Child processes: the postmaster, which stays unreaped as long as it is in this list, and clients.
     held: Vec<Child>,
     /// Parameters of every call of the agent.
     pub(super) parameters: Vec<(String, String)>,
-    /// Undoes what was done, the last first.
+    /// Undoes the faults, the last first.
     pub(super) undo: Vec<Undo>,
     /// The data directory as it was found: after it was unmounted, nothing leads to it any more.
     data: PathBuf,
@@ -131,7 +131,7 @@ impl Stage {
         parameters.fold(test, |test, (name, value)| test.parameter(name, self.expanded(value)))
     }
 
-    /// The processes that work in the data directory, or in what it was before it was unmounted.
+    /// The processes that work in the data directory, or in the former one after an unmount.
     pub(super) fn processes(&self) -> usize {
         self.pids().len()
     }
@@ -143,7 +143,7 @@ impl Stage {
             .replace("{bindir}", &self.bindir.display().to_string())
     }
 
-    /// Takes notice of the end of all that has ended. What is ending has no program any more, and is waited for: a moment
+    /// Takes notice of the end of all that has ended. A process that is ending has no program any more, and is waited for: a moment
     /// later it would be a dead process that nothing has taken notice of.
     pub(super) fn reap(&mut self) {
         for child in &mut self.held {
@@ -154,7 +154,7 @@ impl Stage {
         }
     }
 
-    /// Undoes what was done.
+    /// Undoes the faults.
     pub(super) fn heal(&mut self) {
         while let Some(undo) = self.undo.pop() {
             undo(self);
@@ -186,7 +186,7 @@ fn on_tmpfs(instance: &mut Instance, name: &str, options: &str) {
     mount(instance, Path::new("tmpfs"), &at, options, "tmpfs");
 }
 
-/// A file system in a file that has holes, on one that can be filled: what is written into a hole then fails.
+/// A file system in a file that has holes, on one that can be filled: a write into a hole then fails.
 fn on_disk(instance: &mut Instance) {
     on_tmpfs(instance, "backing", "size=120m");
     let image = instance.directory.path().join("backing/image");

@@ -1,4 +1,4 @@
-//! What can happen around an instance: to the machine that it runs on.
+//! Faults around an instance: of the machine that it runs on.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -8,7 +8,7 @@ use nix::sys::signal::{Signal, kill};
 use super::stage::Stage;
 use crate::throwaway::{Instance, Succeeds, as_user, eventually};
 
-/// A library for a name service that never answers, in the place of one that every glibc has and nobody uses.
+/// A library for a name service that never answers. It replaces one that every glibc has and no system uses.
 const HANGING: &str = "#include <unistd.h>\n\
     int _nss_hesiod_getpwnam_r() { for (;;) pause(); }\n\
     int _nss_hesiod_getgrnam_r() { for (;;) pause(); }\n\
@@ -21,7 +21,7 @@ fn cover(stage: &mut Stage, what: &Path, at: &Path) {
     stage.undo.push(Box::new(move |_| Command::new("umount").arg(at).success()));
 }
 
-/// The name service answers at once for what is in files, and never for anything else.
+/// The name service answers at once for entries in files, and never for anything else.
 pub(super) fn hanging_name_service(stage: &mut Stage) {
     let directories = ["/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/lib64", "/lib64", "/usr/lib"];
     let mut places = directories.map(|directory| Path::new(directory).join("libnss_hesiod.so.2")).into_iter();
@@ -35,7 +35,7 @@ pub(super) fn hanging_name_service(stage: &mut Stage) {
     cover(stage, &switch, Path::new("/etc/nsswitch.conf"));
 }
 
-/// An earlier action was told of an account, the server's by another name.
+/// An earlier action got a `system_user` that is another name of the server's account.
 pub(super) fn has_named(stage: &mut Stage, name: &str) {
     let (uid, gid) = (stage.user.uid, stage.user.gid);
     let note = std::path::PathBuf::from(format!("/run/pgsqlms/{name}.account"));
@@ -65,7 +65,7 @@ pub(super) fn same_path_in_another_mount_namespace(stage: &mut Stage) {
     stage.other = Some(other);
 }
 
-/// Somebody maintains the database without a postmaster.
+/// A DBA runs a single-user server on the data directory.
 pub(super) fn single_user(stage: &mut Stage) {
     let mut server = as_user(&stage.bindir.join("postgres"), &stage.user);
     server.arg("--single").arg("-D").arg(stage.data()).arg("template1");

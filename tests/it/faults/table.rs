@@ -7,19 +7,19 @@ use crate::run::repository;
 /// One fault, on an instance of its own.
 #[derive(Debug)]
 pub(super) struct Case {
-    /// Its label in the catalogue of faults, and what it is.
+    /// Its label in the catalogue of faults, and its description.
     pub(super) title: String,
-    /// What the instance is when it is injected.
+    /// The state of the instance before the fault.
     pub(super) role: String,
-    /// What its data directory lies on.
+    /// The file system of its data directory.
     pub(super) place: String,
     /// Nothing but fencing helps.
     pub(super) fenced: bool,
-    /// What happens.
+    /// Its faults and calls of the agent, in order.
     pub(super) steps: Vec<Step>,
 }
 
-/// What happens next.
+/// A step of a case.
 #[derive(Debug)]
 pub(super) enum Step {
     /// A fault, or its end.
@@ -28,7 +28,7 @@ pub(super) enum Step {
     Act(Act),
 }
 
-/// A call of the agent, and what is expected of it.
+/// A call of the agent, and its expected result.
 #[derive(Debug)]
 pub(super) struct Act {
     pub(super) text: String,
@@ -43,7 +43,7 @@ pub(super) struct Act {
     pub(super) after: After,
 }
 
-/// What is left of the instance.
+/// The processes of the instance that are left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum After {
     Anything,

@@ -1,4 +1,4 @@
-//! What is left of agents: of those that were killed, and of many.
+//! Leftovers of agents: of those that were killed, and of many.
 
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::CommandExt;
@@ -34,7 +34,7 @@ fn postgresql_outlives_the_agents_process_group() {
     assert_eq!(instance.sql("SELECT 1"), "1");
 }
 
-/// Whatever the agent is doing when it is killed, the next action gets on with it.
+/// The agent is killed at any point: the next action resumes.
 #[test]
 fn an_agent_killed_at_any_moment_can_be_followed_by_another() {
     let Some(instance) = Instance::new() else { return };

@@ -1,4 +1,4 @@
-//! What a wrong configuration, a hostile environment or a link cannot make the agent do.
+//! A wrong configuration, a hostile environment or a link does not mislead the agent.
 
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
@@ -10,7 +10,7 @@ use crate::run::{is_root, skip};
 use crate::throwaway::{Instance, eventually};
 
 #[test]
-fn stop_ends_what_runs_whatever_the_parameters_say() {
+fn stop_ends_the_running_server_despite_bad_parameters() {
     if !is_root() {
         return skip("not run as root");
     }
@@ -36,7 +36,7 @@ fn stop_ends_what_runs_whatever_the_parameters_say() {
     assert_eq!(instance.processes(), 0);
 }
 
-/// PAF creates and chowns standby.signal as root, so whoever owns the data directory can point it anywhere.
+/// PAF creates and chowns standby.signal as root, so the owner of the data directory can point it anywhere.
 #[test]
 fn a_link_leads_root_nowhere() {
     if !is_root() {
@@ -72,7 +72,7 @@ fn a_link_leads_root_nowhere() {
 
 /// libpq's variables are for people at a terminal; Pacemaker may have inherited some.
 #[test]
-fn the_callers_environment_does_not_change_what_is_seen() {
+fn the_callers_environment_does_not_change_the_result() {
     let Some(instance) = Instance::new() else { return };
     let polluted = |action: &str| {
         [

@@ -1,5 +1,5 @@
-//! A file system that stands still, as `fsfreeze` makes it: reading goes on, and whoever writes waits in the kernel, where nobody can
-//! end it.
+//! A file system that stands still, as `fsfreeze` makes it: reads go on, and a process that writes waits in the kernel and
+//! cannot be killed.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -55,9 +55,9 @@ fn move_to_its_own(instance: &Instance, place: &Path) -> bool {
     made && mounted
 }
 
-/// Everybody hangs in a commit, so nobody gets in. That alone is no death.
+/// All sessions hang in a commit, so the server accepts no other. That alone is not a failure.
 #[test]
-fn storage_that_hangs_over_several_monitors_is_death() {
+fn storage_that_hangs_over_several_monitors_is_a_failure() {
     let Some(instance) = with_its_own(|instance| instance.data().join("pg_wal")) else { return };
     instance.promote();
     std::fs::write(instance.data().join("pg_hba.conf"), "local all all reject\n").unwrap();
@@ -65,14 +65,14 @@ fn storage_that_hangs_over_several_monitors_is_death() {
     monitor(&instance, DegradedPromoted);
     {
         let _frozen = Frozen::new(instance.data().join("pg_wal"));
-        let told = monitor(&instance, DegradedPromoted);
-        assert!(told.contains("the storage has not answered within"), "{told}");
+        let reason = monitor(&instance, DegradedPromoted);
+        assert!(reason.contains("the storage has not answered within"), "{reason}");
         instance.a_minute_passes("storage");
-        let told = monitor(&instance, GenericError);
-        assert!(told.contains("storage has not answered for 6"), "{told}");
+        let reason = monitor(&instance, GenericError);
+        assert!(reason.contains("storage has not answered for 6"), "{reason}");
     }
-    let told = monitor(&instance, DegradedPromoted);
-    assert!(!told.contains("storage"), "{told}");
+    let reason = monitor(&instance, DegradedPromoted);
+    assert!(!reason.contains("storage"), "{reason}");
 }
 
 /// Sessions get in and read, and a commit waits for the disk.
@@ -86,18 +86,18 @@ fn a_primary_whose_commits_hang_is_dead_although_it_answers() {
     psql.args(["--command", "SELECT pg_logical_emit_message(true, 'x', 'x')"]).stdout(Stdio::null());
     let _client = Holder(psql.spawn().unwrap());
     eventually("the commit to wait for the disk", || instance.sql(HANGS) == "t");
-    let told = monitor(&instance, RunningPromoted);
-    assert!(!told.contains("storage"), "{told}");
+    let reason = monitor(&instance, RunningPromoted);
+    assert!(!reason.contains("storage"), "{reason}");
     instance.a_minute_passes("standstill");
-    let told = monitor(&instance, RunningPromoted);
-    assert!(told.contains("the storage has not answered within"), "{told}");
+    let reason = monitor(&instance, RunningPromoted);
+    assert!(reason.contains("the storage has not answered within"), "{reason}");
     instance.a_minute_passes("storage");
-    let told = monitor(&instance, GenericError);
-    assert!(told.contains("storage has not answered for 6"), "{told}");
+    let reason = monitor(&instance, GenericError);
+    assert!(reason.contains("storage has not answered for 6"), "{reason}");
 
     let began = Instant::now();
-    let told = instance.agent("stop").expect(GenericError).log;
-    assert!(told.contains("PostgreSQL's processes to end"), "{told}");
+    let reason = instance.agent("stop").expect(GenericError).log;
+    assert!(reason.contains("PostgreSQL's processes to end"), "{reason}");
     assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
     drop(frozen);
     instance.agent("stop").expect(Success);
@@ -108,16 +108,16 @@ const HANGS: &str = "SELECT pg_current_wal_insert_lsn() > pg_current_wal_flush_l
 
 /// WAL that waits for the disk is nothing strange, and storage that answers is not asked again and again.
 #[test]
-fn a_transaction_that_does_not_end_is_no_standstill() {
+fn an_open_transaction_is_not_a_standstill() {
     let Some(instance) = Instance::new() else { return };
     if !is_root() {
         return skip("not run as root");
     }
     instance.configure("autovacuum = off\n");
     instance.promote();
-    // The one that follows a promotion ends whenever it likes, and so flushes what runs.
+    // Now: the checkpoint after the promotion would end at any time, and flush the WAL of the transaction below.
     instance.sql("CHECKPOINT");
-    // They would write, and flush, what runs: the WAL writer whole pages, up to 5 s later.
+    // They would flush it, too: the WAL writer whole pages, up to 5 s later.
     let writers =
         instance.sql("SELECT pid FROM pg_stat_activity WHERE backend_type IN ('background writer', 'walwriter')");
     Command::new("kill").arg("-STOP").args(writers.split_whitespace()).success();

@@ -18,8 +18,8 @@ fn a_node_that_lacks_wal_is_rebuilt() {
     let Some(pair) = pair() else { return };
     lacks_wal(&pair);
     expect(&pair.run(pair.action("start")), Success);
-    let (done, told) = run(&pair, &[]);
-    assert!(done && told.contains("srv1 is on the cluster's history"), "{told}");
+    let (done, text) = run(&pair, &[]);
+    assert!(done && text.contains("srv1 is on the cluster's history"), "{text}");
     let child = copied(&pair, &["--yes"]);
     expect(&pair.run(pair.action("stop")), Success);
     start(&pair);
@@ -44,11 +44,11 @@ fn a_node_that_lacks_wal_is_rebuilt_without_a_hand() {
     eventually("its primary to refuse", || monitors(&pair).reason.starts_with(command));
     assert!(monitors(&pair).reason.ends_with(": the primary has removed WAL that it needs"));
     assert!(jobs(&pair).is_empty());
-    let told = pair.inside(Test::new(["rejoin", "--resource", "pgsql-test"])).output().unwrap();
-    assert!(!told.status.success(), "{told:?}");
+    let output = pair.inside(Test::new(["rejoin", "--resource", "pgsql-test"])).output().unwrap();
+    assert!(!output.status.success(), "{output:?}");
     assert!(
-        String::from_utf8_lossy(&told.stderr).starts_with(&format!("pgsqlms: not brought back: {command}")),
-        "{told:?}"
+        String::from_utf8_lossy(&output.stderr).starts_with(&format!("pgsqlms: not brought back: {command}")),
+        "{output:?}"
     );
     archive("");
     begins(&pair, 1);
@@ -80,7 +80,7 @@ fn is_delayed(pair: &Pair) {
     let waits = || pair.old.sql("SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'RecoveryApplyDelay'") == "1";
     eventually("its replay to wait", waits);
     expect(&pair.run(pair.action("stop")), Success);
-    // What it has received is replayed before more is asked for.
+    // Received WAL is replayed before more is requested.
     expect(&pair.run(pair.action("start").parameter("rejoin", "rebuild")), Success);
     eventually("its replay to wait again", waits);
     assert_eq!(pair.old.sql("SELECT count(*) FROM pg_stat_wal_receiver"), "0");
@@ -103,11 +103,11 @@ fn a_line_that_a_client_has_had_logged_replaces_nothing() {
     assert!(jobs(&pair).is_empty() && !order(&pair).contains("tries=1"), "{}", order(&pair));
     assert!(!beside(&pair).exists());
     // Nor does the job itself, should it be begun for a reason that is over.
-    let (done, told) = run(&pair, &["--yes", "--unattended"]);
-    assert!(!done && told.contains("the primary has the WAL that it needs"), "{told}");
-    // A person is told the same, and decides.
-    let (done, told) = run(&pair, &[]);
-    assert!(done && told.contains("The primary still has the WAL that is needed next"), "{told}");
+    let (done, text) = run(&pair, &["--yes", "--unattended"]);
+    assert!(!done && text.contains("the primary has the WAL that it needs"), "{text}");
+    // A person gets the same text, and decides.
+    let (done, text) = run(&pair, &[]);
+    assert!(done && text.contains("The primary still has the WAL that is needed next"), "{text}");
 }
 
 /// With SCRAM, over TCP, and with the password in a file, as in a real cluster. The server speaks another language, and to
@@ -140,7 +140,7 @@ fn the_primary_is_asked_as_the_wal_receiver_would_ask() {
     is_cut_off(&pair);
     let reason = "run `pgsqlms rebuild --resource pgsql-test` here; no WAL received for ";
     eventually("the primary's answer", || monitor(&pair).reason.starts_with(reason));
-    // What it says to somebody with a wrong password means nothing.
+    // Its answer to a wrong password means nothing.
     std::fs::write(&passfile, "*:*:*:*:wrong\n").unwrap();
     eventually("no answer", || monitor(&pair).reason.starts_with("no WAL received for "));
     let log = pair.run(pair.action("monitor").meta("interval", "3000")).log;

@@ -5,7 +5,7 @@ use std::process::Command;
 use super::*;
 use crate::throwaway::Succeeds;
 
-/// Mounts a small file system at a directory, with what is in it.
+/// Mounts a small file system at a directory, with the files in it.
 fn mount(pair: &mut Pair, directory: &Path, size: &str) {
     let kept = pair.old.directory.path().join("kept");
     Command::new("cp").arg("-a").arg(directory).arg(&kept).success();
@@ -15,15 +15,15 @@ fn mount(pair: &mut Pair, directory: &Path, size: &str) {
     pair.old.give(directory);
 }
 
-/// With the next boot the mount would hide what the copy has received since.
+/// With the next boot the mount would hide the files that the copy has received since.
 #[test]
 fn a_data_directory_with_a_mount_in_it_is_not_replaced() {
     let Some(mut pair) = pair() else { return };
     let wal = pair.old.data().join("pg_wal");
     mount(&mut pair, &wal, "size=300m");
     for more in [&[][..], &["--yes"]] {
-        let (done, told) = run(&pair, more);
-        assert!(!done && told.contains("pg_wal is mounted in the data directory"), "{told}");
+        let (done, text) = run(&pair, more);
+        assert!(!done && text.contains("pg_wal is mounted in the data directory"), "{text}");
     }
     expect(&pair.run(pair.action("start").parameter("rejoin", "rebuild")), Success);
     assert_eq!(pair.old.sql("SELECT count(*) FROM stray"), "40000");
@@ -57,16 +57,16 @@ fn without_room_for_evidence_nothing_is_dropped() {
     pair.old.give(&evidence);
     mount(&mut pair, &evidence, "size=8m");
     for more in [&[][..], &["--yes"]] {
-        let (done, told) = run(&pair, more);
-        assert!(!done && told.contains("make room, or add --keep-old or --without-evidence: "), "{told}");
-        assert!(told.contains("has 8 MB free") || told.contains("has 7 MB free"), "{told}");
+        let (done, text) = run(&pair, more);
+        assert!(!done && text.contains("make room, or add --keep-old or --without-evidence: "), "{text}");
+        assert!(text.contains("has 8 MB free") || text.contains("has 7 MB free"), "{text}");
     }
     assert!(!beside(&pair).exists() && !order(&pair).contains("copied"));
-    // What a person has asked for.
+    // A request of a person.
     let child = copied(&pair, &["--yes", "--without-evidence"]);
     start(&pair);
-    let told = succeeds(child);
-    assert!(told.contains("What is dropped is not kept: "), "{told}");
+    let text = succeeds(child);
+    assert!(text.contains("What is dropped is not kept: "), "{text}");
     pair.is_whole();
     assert!(!old(&pair).exists());
 }
@@ -82,23 +82,23 @@ fn old_data_that_is_kept_nowhere_else_stays() {
     child.kill().unwrap();
     child.wait().unwrap();
     start(&pair);
-    // Whoever goes on with it does not say so again.
-    let told = succeeds(begin(&pair, &["--yes"]));
-    assert!(told.contains("Its old data is in "), "{told}");
+    // The command that resumes needs no `--keep-old`.
+    let text = succeeds(begin(&pair, &["--yes"]));
+    assert!(text.contains("Its old data is in "), "{text}");
     pair.is_whole();
     assert!(old(&pair).join("PG_VERSION").exists());
 }
 
-/// Nobody can tell what there is to lose.
+/// The commits that would be lost cannot be determined.
 #[test]
 fn data_that_cannot_be_read_is_not_dropped_unasked() {
     let Some(pair) = pair() else { return };
     let control = pair.old.data().join("global/pg_control");
     std::fs::write(&control, [7; 8192]).unwrap();
-    let (done, told) = run(&pair, &["--yes"]);
+    let (done, text) = run(&pair, &["--yes"]);
     assert!(
-        !done && told.contains("add --keep-old or --without-evidence: what would be dropped is not known"),
-        "{told}"
+        !done && text.contains("add --keep-old or --without-evidence: what would be dropped is not known"),
+        "{text}"
     );
     let mut child = copied(&pair, &["--yes", "--keep-old"]);
     child.kill().unwrap();

@@ -9,7 +9,7 @@ pub(super) fn monitors(pair: &Pair) -> Ended {
     pair.run(with_programs(pair, pair.action("monitor").meta("interval", "3000")).parameter("rejoin", "rebuild"))
 }
 
-/// With the programs of [`Pair::programs_with`], until they are removed: what goes on after an action has its parameters.
+/// With the programs of [`Pair::programs_with`], until they are removed: a process that outlives an action has its parameters.
 fn with_programs(pair: &Pair, test: Test) -> Test {
     let bindir = pair.old.directory.path().join("bin");
     if bindir.exists() { test.parameter("bindir", bindir) } else { test }
@@ -22,15 +22,15 @@ fn usual_programs(pair: &Pair) {
 
 /// The monitor, whose reason must begin with this.
 #[track_caller]
-pub(super) fn tells(pair: &Pair, words: &str) {
+pub(super) fn expect_reason(pair: &Pair, words: &str) {
     // A new reason is held back for once.
     let first = monitors(pair);
-    let told = if first.code == Success as i32 { monitors(pair) } else { first };
-    expect(&told, Degraded);
-    assert!(told.reason.starts_with(words), "{told:?}");
+    let ended = if first.code == Success as i32 { monitors(pair) } else { first };
+    expect(&ended, Degraded);
+    assert!(ended.reason.starts_with(words), "{ended:?}");
 }
 
-/// The programs that nobody watches.
+/// The processes of unattended rebuilds.
 pub(super) fn jobs(pair: &Pair) -> Vec<Pid> {
     let read = |pid: &str, file: &str| std::fs::read(format!("/proc/{pid}/{file}")).unwrap_or_default();
     let is_one = |pid: &String| {
@@ -72,7 +72,7 @@ pub(super) fn restarts(pair: &Pair) {
     start(pair);
 }
 
-/// What was dropped is told, and kept, once for each attempt.
+/// The dropped commits are logged, and kept, once for each attempt.
 #[track_caller]
 fn is_kept(pair: &Pair, attempts: usize) {
     let kept: Vec<PathBuf> =
@@ -90,26 +90,29 @@ fn a_job_that_was_killed_is_begun_anew_by_the_next_monitor() {
     let Some(pair) = pair() else { return };
     expect(&pair.run(pair.action("start").parameter("rejoin", "rebuild")), Success);
     pair.programs_with("pg_basebackup", "exec $real --max-rate=500k \"$@\"");
-    // Not the data directory of this node: so it would be read who reads one set of parameters and no rules.
-    pair.tell_cluster("srv2", &[("pgdata", Path::new("/nowhere"))]);
-    tells(&pair, "being rebuilt, `journalctl -t pgsqlms` here shows how far: it diverged from timeline 2 (srv2) at 0/");
+    // Not the data directory of this node: a program that reads one parameter set and ignores rules would see this one.
+    pair.set_cluster("srv2", &[("pgdata", Path::new("/nowhere"))]);
+    expect_reason(
+        &pair,
+        "being rebuilt, `journalctl -t pgsqlms` here shows how far: it diverged from timeline 2 (srv2) at 0/",
+    );
     eventually("a part of the copy", || beside(&pair).join("data/base").exists());
     let [job] = jobs(&pair)[..] else { panic!("{:?}", jobs(&pair)) };
     assert_eq!(nix::unistd::getsid(Some(job)), Ok(job));
     assert_eq!(std::fs::read_link(format!("/proc/{job}/fd/1")).unwrap(), Path::new("/dev/null"));
     eventually("some of it", || monitors(&pair).reason.contains(" % copied: it diverged"));
-    tells(&pair, "being rebuilt, ");
+    expect_reason(&pair, "being rebuilt, ");
     assert_eq!(jobs(&pair), [job]);
     // Nor beside an operator's.
-    pair.tell_cluster("srv2", &[("pgdata", &pair.old.data())]);
-    let (done, told) = run(&pair, &["--yes"]);
-    assert!(!done && told.contains("still copies the primary"), "{told}");
+    pair.set_cluster("srv2", &[("pgdata", &pair.old.data())]);
+    let (done, text) = run(&pair, &["--yes"]);
+    assert!(!done && text.contains("still copies the primary"), "{text}");
     kill(job, Signal::SIGKILL).unwrap();
     eventually("its end", || jobs(&pair).is_empty() && commands(&beside(&pair)).is_empty());
-    // What is half copied is never started.
+    // A half-finished copy is never started.
     expect(&pair.run(pair.action("stop")), Success);
     usual_programs(&pair);
-    // By now it does not start as what it is.
+    // By now it does not start with its own data.
     let started = pair.run(pair.action("start").parameter("rejoin", "rebuild"));
     if started.code == Success as i32 {
         begins(&pair, 2);
@@ -129,7 +132,7 @@ fn a_job_that_was_killed_is_begun_anew_by_the_next_monitor() {
 }
 
 #[test]
-fn what_fails_is_told_and_tried_three_times() {
+fn a_failure_is_reported_and_retried_three_times() {
     let Some(pair) = pair() else { return };
     expect(&pair.run(pair.action("start").parameter("rejoin", "rebuild")), Success);
     pair.programs_with("pg_basebackup", "echo 'pg_basebackup: error: no luck' >&2; exit 1");
@@ -138,32 +141,32 @@ fn what_fails_is_told_and_tried_three_times() {
         has(&pair, "no luck");
         ends(&pair);
         if attempt < 3 {
-            tells(&pair, "not rebuilt yet, the primary is not copied: ");
+            expect_reason(&pair, "not rebuilt yet, the primary is not copied: ");
         }
         // Long ago.
         let text = order(&pair);
         let tried = text.lines().find(|line| line.starts_with("tried=")).unwrap();
         std::fs::write(pair.evidence().join("pgsql-test/rebuild"), text.replace(tried, "tried=7")).unwrap();
     }
-    tells(&pair, "run `pgsqlms rebuild --resource pgsql-test` here, the primary is not copied: ");
+    expect_reason(&pair, "run `pgsqlms rebuild --resource pgsql-test` here, the primary is not copied: ");
     assert!(jobs(&pair).is_empty() && !beside(&pair).exists());
     assert_eq!(pair.old.sql("SELECT count(*) FROM stray"), "40000");
-    // What the operator does then.
+    // The operator's command then.
     usual_programs(&pair);
     let child = copied(&pair, &["--yes"]);
     expect(&pair.run(pair.action("stop")), Success);
     start(&pair);
-    let told = succeeds(child);
-    assert!(told.contains("What is dropped is kept in "), "{told}");
+    let text = succeeds(child);
+    assert!(text.contains("What is dropped is kept in "), "{text}");
     pair.is_whole();
 }
 
 #[test]
-fn a_place_that_is_taken_is_told_and_left_alone() {
+fn an_existing_directory_is_reported_and_left_alone() {
     let Some(pair) = pair() else { return };
     expect(&pair.run(pair.action("start").parameter("rejoin", "rebuild")), Success);
     std::fs::create_dir(old(&pair)).unwrap();
-    tells(&pair, "not rebuilt, ");
+    expect_reason(&pair, "not rebuilt, ");
     assert!(jobs(&pair).is_empty() && order(&pair).is_empty());
     assert!(monitors(&pair).reason.contains("data.pgsqlms-old is in the way: move it elsewhere"));
 }
@@ -188,7 +191,7 @@ fn a_node_that_does_not_start_is_rebuilt() {
 }
 
 #[test]
-fn old_data_that_nobody_was_left_to_remove_goes_when_the_copy_follows() {
+fn old_data_left_by_a_killed_job_is_removed_when_the_copy_follows() {
     let Some(pair) = pair() else { return };
     expect(&pair.run(pair.action("start").parameter("rejoin", "rebuild")), Success);
     begins(&pair, 1);
@@ -199,7 +202,7 @@ fn old_data_that_nobody_was_left_to_remove_goes_when_the_copy_follows() {
     restarts(&pair);
     eventually("the old primary to follow", || pair.old.sql("SELECT status FROM pg_stat_wal_receiver") == "streaming");
     assert!(old(&pair).exists() && jobs(&pair).is_empty());
-    // With another policy it is nobody's business.
+    // With another policy the monitor leaves it alone.
     expect(&monitor(&pair), Success);
     assert!(jobs(&pair).is_empty());
     expect(&monitors(&pair), Success);

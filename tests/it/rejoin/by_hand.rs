@@ -1,4 +1,4 @@
-//! A pg_rewind that a person has begun: what it leaves when it is ended is no database.
+//! A pg_rewind that a person has begun: if it is ended early, it leaves an unusable data directory.
 
 use std::process::{Child, Command, Stdio};
 
@@ -22,7 +22,7 @@ fn pg_rewind(pair: &Pair, more: &[&str]) -> Child {
 }
 
 #[test]
-fn what_a_pg_rewind_by_hand_has_left_is_never_started() {
+fn an_interrupted_pg_rewind_by_hand_is_never_started() {
     let Some(pair) = super::pair() else { return };
     let mut rewind = pg_rewind(&pair, &[]);
     let (id, stopped) = (rewind.id(), pair.run(pair.action("stop")));

@@ -1,4 +1,4 @@
-//! What goes wrong while a rewind is in its midst: it has rewritten a part of the data directory.
+//! Faults in the middle of a rewind: it has rewritten a part of the data directory.
 
 use std::os::unix::fs::symlink;
 use std::path::PathBuf;
@@ -69,7 +69,7 @@ fn is_half_rewound(pair: &Pair) {
     assert_eq!(monitor(pair, "rewind").code, NotRunning as i32);
 }
 
-/// Whoever is the primary is found at the same place.
+/// The directory at which the standby finds the primary, whichever node that is.
 fn upstream(old: &Instance) -> PathBuf {
     old.directory.path().join("upstream")
 }
@@ -100,7 +100,7 @@ fn the_source_dies_and_a_third_node_takes_its_place() {
     pair.new.crash();
     assert_eq!(midway.go_on(), GenericError as i32);
     is_half_rewound(&pair);
-    // Nobody has taken its place yet.
+    // There is no new primary yet.
     let failed = pair.run(start(&pair));
     expect(&failed, GenericError);
     assert!(
@@ -116,7 +116,7 @@ fn the_source_dies_and_a_third_node_takes_its_place() {
     symlink(third.directory.path(), upstream(&pair.old)).unwrap();
     let advice =
         "it is half rewound: run `pgsqlms rejoin --resource pgsql-test --yes`, or `rebuild`; the primary has removed";
-    // Up to PostgreSQL 15 pg_rewind would take it for what it was before, and leave what PostgreSQL refuses to start.
+    // Up to PostgreSQL 15 pg_rewind would take it for the former primary, and leave data that PostgreSQL refuses to start.
     let version: u32 = third.sql("SHOW server_version_num").parse().unwrap();
     if version < 160_000 {
         let early = pair.run(start(&pair));
@@ -133,7 +133,7 @@ fn the_source_dies_and_a_third_node_takes_its_place() {
     assert!(refused.reason.contains(advice), "{refused:?}");
     assert!(refused.log.contains("the primary has removed the WAL from 0/"), "{refused:?}");
     is_half_rewound(&pair);
-    // Somebody gives it that WAL, and follows the advice.
+    // An operator restores that WAL, and follows the advice.
     give_wal();
     let command = Test::new(["rejoin", "--resource", "pgsql-test", "--yes"]);
     let mut watching = pair.inside(command).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
@@ -151,7 +151,7 @@ fn the_source_dies_and_a_third_node_takes_its_place() {
     assert!(std::fs::read_to_string(pair.dropped().join("summary.txt")).unwrap().contains(": COMMIT 20"));
 }
 
-/// The file system with the data directory, and what takes all that is left of it.
+/// The file system with the data directory, and the file that fills it.
 fn small_disk(old: &Instance) -> (PathBuf, PathBuf) {
     let space = old.directory.path().join("space");
     (space.clone(), space.join("ballast"))
@@ -183,7 +183,7 @@ fn the_disk_is_full_in_the_middle_and_has_space_again() {
         assert!(failed.reason.contains("No space left on device"), "{failed:?}");
         is_half_rewound(&pair);
     }
-    // Nor if there is space for what was kept, and not for what comes from the primary.
+    // Nor if there is space for the evidence, and not for the primary's files.
     let fails = "case \"$*\" in *--dry-run*) exec $real \"$@\" ;; esac\n\
         echo 'pg_rewind: error: could not write file \"base/5/1\": No space left on device' >&2; exit 1";
     std::fs::File::options().write(true).open(&ballast).unwrap().set_len(100 << 20).unwrap();
@@ -193,7 +193,7 @@ fn the_disk_is_full_in_the_middle_and_has_space_again() {
         assert!(failed.reason.contains("No space left on device"), "{failed:?}");
         is_half_rewound(&pair);
     }
-    // Nothing keeps stop from telling the truth: nobody is fenced for it.
+    // stop reports the truth, so the node is not fenced.
     expect(&pair.run(pair.action("stop")), Success);
     std::fs::remove_file(ballast).unwrap();
     expect(&pair.run(start(&pair)), Success);

@@ -23,7 +23,7 @@ fn the_configuration_is_not_in_the_data_directory() {
     let settings = std::fs::read_to_string(&file).unwrap() + &format!("data_directory = '{}'\n", data.display());
     std::fs::write(&file, &settings).unwrap();
     let options = format!("-c config_file={}", file.display());
-    pair.tell_cluster("srv2", &[("pgdata", &configuration), ("datadir", &data), ("start_opts", Path::new(&options))]);
+    pair.set_cluster("srv2", &[("pgdata", &configuration), ("datadir", &data), ("start_opts", Path::new(&options))]);
     let action = |name: &str| {
         let action = pair.action(name).parameter("pgdata", &configuration).parameter("datadir", &data);
         action.parameter("start_opts", &options).parameter("rejoin", "report")
@@ -31,8 +31,8 @@ fn the_configuration_is_not_in_the_data_directory() {
     expect(&pair.run(action("start")), Success);
     let monitor = || action("monitor").meta("interval", "3000");
     expect(&pair.run(monitor()), Degraded);
-    let told = pair.inside(command(&["--dry-run"])).output().unwrap();
-    assert!(String::from_utf8_lossy(&told.stdout).contains(": COMMIT 20"), "{told:?}");
+    let output = pair.inside(command(&["--dry-run"])).output().unwrap();
+    assert!(String::from_utf8_lossy(&output.stdout).contains(": COMMIT 20"), "{output:?}");
 
     let mut watching = pair.inside(command(&["--yes"])).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     eventually("the order", || pair.notes().contains("stage=ordered"));

@@ -1,4 +1,4 @@
-//! What is not pg_rewind's to touch: files of the node's own, mounts, and other instances' files.
+//! Files that pg_rewind must not touch: the node's own, mounts, and those of other instances.
 
 use std::process::Command;
 
@@ -8,7 +8,7 @@ use crate::run::Test;
 use crate::throwaway::{Instance, Succeeds};
 use pgsqlms::exit::OcfExitCode::*;
 
-/// The files that this node alone has, and what the primary has at their places, and beside them.
+/// The files that this node alone has, and the primary's files at their places and beside them.
 pub(crate) struct Own<'a>(&'a Pair);
 
 const NAMES: [&str; 5] = [".pgpass", "krb5.keytab", "pg_hba.d/local.conf", "tls/server.key", "bin/archive"];
@@ -53,7 +53,7 @@ fn the_nodes_own_files_survive_a_rewind() {
     assert!(pair.notes().contains("stage=rewound"), "{}", pair.notes());
 }
 
-/// It is not begun, and whoever asks before is told the same.
+/// The rewind is not begun, and the command gives the same reason.
 #[track_caller]
 fn is_not_rewound(pair: &Pair, why: &str) {
     let asked = pair.run(Test::new(["rejoin", "--resource", "pgsql-test"]));
@@ -67,7 +67,7 @@ fn is_not_rewound(pair: &Pair, why: &str) {
     assert!(ended.reason.starts_with("not rewound, ") && ended.reason.contains(why), "{ended:?}");
 }
 
-/// pg_rewind empties what the primary has not got, and stops half-way where it cannot remove the directory.
+/// pg_rewind empties directories that the primary lacks, and stops half-way where it cannot remove the directory.
 #[test]
 fn a_data_directory_with_a_mount_in_it_is_not_rewound() {
     let Some(mut pair) = super::pair() else { return };

@@ -10,7 +10,7 @@ use crate::run::{AGENT, Test, is_root, skip};
 use crate::throwaway::scripts::executable;
 use crate::throwaway::{Instance, Succeeds, eventually};
 
-/// `old` was the primary, `new` is; `old` wrote a table `stray` that nobody else has, and does not run.
+/// `old` was the primary, `new` is; `old` wrote a table `stray` that `new` lacks, and does not run.
 pub(crate) struct Pair {
     pub(crate) old: Instance,
     pub(crate) new: Instance,
@@ -34,7 +34,7 @@ impl Pair {
         Self::parted(prepare, "CHECKPOINT")
     }
 
-    /// The old primary runs `afterwards` between what it writes for itself.
+    /// The old primary runs `afterwards` between its own writes.
     pub(crate) fn parted(prepare: impl FnOnce(&Instance), afterwards: &str) -> Option<Self> {
         if !is_root() {
             skip("not run as root");
@@ -84,13 +84,13 @@ impl Pair {
         self.old.crash();
     }
 
-    /// What the tools say about the cluster.
+    /// Answers of Pacemaker's tools.
     fn describe(&self) {
-        self.tell_cluster("srv2", &[("pgdata", &self.old.data())]);
+        self.set_cluster("srv2", &[("pgdata", &self.old.data())]);
     }
 
-    /// What the tools say: who was promoted, and these parameters of the resource besides the usual ones.
-    pub(crate) fn tell_cluster(&self, promoted: &str, parameters: &[(&str, &Path)]) {
+    /// Sets the answers of the tools: the promoted node, and parameters of the resource besides the usual ones.
+    pub(crate) fn set_cluster(&self, promoted: &str, parameters: &[(&str, &Path)]) {
         let history = std::fs::read_to_string(self.new.data().join("pg_wal/00000002.history")).unwrap();
         let switch = history.split_whitespace().nth(1).unwrap();
         let usual = [("system_user", Path::new(&self.old.user.name)), ("evidence_dir", &self.evidence())];
@@ -126,17 +126,17 @@ impl Pair {
         self.old.directory.path().join("evidence")
     }
 
-    /// What the cluster was told.
+    /// The calls of Pacemaker's tools so far.
     pub(crate) fn calls(&self) -> String {
         std::fs::read_to_string(self.cluster.path().join("calls")).unwrap_or_default()
     }
 
-    /// What is noted about the old primary.
+    /// The agent's files about the old primary.
     pub(crate) fn notes(&self) -> String {
         std::fs::read_to_string(self.evidence().join("pgsql-test/rewind")).unwrap_or_default()
     }
 
-    /// The directory with what was dropped.
+    /// The directory with the dropped commits.
     pub(crate) fn dropped(&self) -> PathBuf {
         let notes = self.notes();
         let line = notes.lines().find_map(|line| line.strip_prefix("evidence=").map(PathBuf::from));
@@ -149,7 +149,7 @@ impl Pair {
         test.meta("notify_promoted_uname", "srv2").meta("notify_start_uname", "srv1").meta("interval", "0")
     }
 
-    /// What runs it as if there were a cluster. The process is the agent's own in the end.
+    /// Runs it as if there were a cluster. The process is the agent's own in the end.
     pub(crate) fn inside(&self, test: Test) -> Command {
         let given = test.command();
         let mut inside = Command::new("unshare");
@@ -209,7 +209,7 @@ impl Pair {
         assert_eq!(self.old.sql(catalog), self.new.sql(catalog));
     }
 
-    /// PostgreSQL's programs, but this one is a script; `$real` is what it stands for.
+    /// PostgreSQL's programs, but this one is a script; `$real` is the real program.
     pub(crate) fn programs_with(&self, name: &str, script: &str) -> PathBuf {
         self.old.programs_with(name, script)
     }

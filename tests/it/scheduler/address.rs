@@ -38,14 +38,14 @@ fn disabled(kind: &str) -> Cluster {
     let mut cluster = super::new(usual()).constrained(&constraints);
     let address = r#"<primitive id="pgsql-vip" class="ocf" provider="heartbeat" type="IPaddr2"/></resources>"#;
     cluster.cib = replaced(&cluster.cib, "</resources>", address);
-    let (text, cib) = cluster.told();
+    let (text, cib) = cluster.simulator_output();
     assert!(text.contains("pgsql-vip       start on srv1"), "{text}");
     let promotable = r#"<nvpair id="promotable""#;
     let role = r#"<nvpair id="role" name="target-role" value="Stopped"/>"#;
     Cluster { cib: replaced(&cib, promotable, &format!("{role}{promotable}")), happened: Vec::new() }
 }
 
-/// The order of the actions in what the simulator tells.
+/// The order of two actions in the simulator's output.
 fn comes_before(text: &str, first: &str, then: &str) -> bool {
     text.find(first).is_some_and(|first| text.find(then).is_some_and(|then| first < then))
 }
@@ -57,7 +57,7 @@ fn the_address_is_stopped_when_the_demotion_is_over() {
     if !Path::new(SIMULATOR).exists() {
         return skip(&format!("{SIMULATOR} is missing (package pacemaker-cli-utils)"));
     }
-    let demoted = |kind: &str| disabled(kind).ended("demote", "srv1", Success as u8).told().0;
+    let demoted = |kind: &str| disabled(kind).ended("demote", "srv1", Success as u8).simulator_output().0;
     for example in ["3nodes-vip.sh", "3nodes-vip-crmsh.sh"] {
         let text = demoted(&kind(example));
         assert!(text.contains("pgsql-vip       stop on srv1"), "{example}: {text}");
@@ -73,7 +73,7 @@ fn the_address_stays_until_the_demotion_is_over() {
         return skip(&format!("{SIMULATOR} is missing (package pacemaker-cli-utils)"));
     }
     for example in ["3nodes-vip.sh", "3nodes-vip-crmsh.sh"] {
-        let text = disabled(&kind(example)).told().0;
+        let text = disabled(&kind(example)).simulator_output().0;
         assert!(comes_before(&text, "pgsqld          demote on srv1", "pgsql-vip       stop on srv1"), "{text}");
     }
 }
@@ -86,7 +86,7 @@ fn the_address_stays_until_a_primary_is_stopped_whose_demotion_has_failed() {
         return skip(&format!("{SIMULATOR} is missing (package pacemaker-cli-utils)"));
     }
     for example in ["3nodes-vip.sh", "3nodes-vip-crmsh.sh"] {
-        let text = disabled(&kind(example)).ended("demote", "srv1", GenericError as u8).told().0;
+        let text = disabled(&kind(example)).ended("demote", "srv1", GenericError as u8).simulator_output().0;
         assert!(comes_before(&text, "pgsqld          stop on srv1", "pgsql-vip       stop on srv1"), "{text}");
     }
 }

@@ -1,4 +1,4 @@
-//! What the agent takes for a bar keeps Pacemaker from promoting a node. srv1 is the primary and is lost; srv2 is the best
+//! Each bar that the agent recognises keeps Pacemaker from promoting a node. srv1 is the primary and is lost; srv2 is the best
 //! standby, and barred.
 
 use pgsqlms::node::NodeName;
@@ -47,9 +47,9 @@ reactions! {
         => "fence srv1, stop srv2, promote srv3";
 }
 
-/// Why the agent has to read them: nobody else is promotable, and Pacemaker leaves it at that.
+/// Why the agent has to read constraints: no other node is promotable, and Pacemaker promotes none.
 #[test]
-fn the_best_node_is_banned_and_nobody_else_is_promotable() {
+fn the_best_node_is_banned_and_no_other_is_promotable() {
     let ban = r#"<rsc_location id="b" rsc="pgsqld-clone" role="Promoted" node="srv2" score="-INFINITY"/>"#;
     let cluster = running(scores(Score::PRIMARY, Score::BEST_STANDBY, Score::DISCONNECTED)).constrained(ban);
     if let Some(reaction) = cluster.lost("srv1").reaction() {

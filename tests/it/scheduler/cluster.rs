@@ -1,4 +1,4 @@
-//! A cluster as its CIB, what happens to it, and the simulator's answer.
+//! A cluster as its CIB, events in it, and the simulator's answer.
 
 use std::path::Path;
 use std::process::Command;
@@ -60,7 +60,7 @@ pub(super) fn configuration() -> String {
     )
 }
 
-/// A cluster in some state, and what has just happened to it.
+/// A cluster in some state, and the latest events.
 #[derive(Debug, Clone)]
 pub(super) struct Cluster {
     pub(super) cib: String,
@@ -114,7 +114,7 @@ impl Cluster {
         self.with(format!("--node-fail={node}"))
     }
 
-    /// An action has ended on `node`. Not for the recurring monitors: they are expected to find what they found before.
+    /// An action has ended on `node`. Not for the recurring monitors: they are expected to find the same as before.
     pub(super) fn ended(self, action: &str, node: &str, code: u8) -> Self {
         self.with(format!("--op-inject=pgsqld_{action}_0@{node}={code}"))
     }
@@ -133,7 +133,7 @@ impl Cluster {
         self
     }
 
-    /// Rewrites what is known of `node`, from `begin` to `end`. There is nothing where no simulator has made it.
+    /// Rewrites the state of `node`, from `begin` to `end`. There is nothing where no simulator has made it.
     pub(super) fn edit(&mut self, node: &str, begin: &str, end: &str, rewrite: impl Fn(&str) -> String) {
         if self.cib.contains("<lrm_rsc_op") {
             let state = self.cib.find(&format!(r#"uname="{node}" in_ccm"#)).unwrap();
@@ -189,14 +189,14 @@ impl Cluster {
         self
     }
 
-    /// What Pacemaker would do in one transition, in its order, and the CIB after that.
+    /// The actions of one transition, in Pacemaker's order, and the CIB after that.
     pub(super) fn simulated(&self) -> (String, String) {
-        let (text, cib) = self.told();
+        let (text, cib) = self.simulator_output();
         (done(&text), cib)
     }
 
-    /// The same, in the simulator's own words.
-    pub(super) fn told(&self) -> (String, String) {
+    /// The same as `crm_simulate` prints it.
+    pub(super) fn simulator_output(&self) -> (String, String) {
         let directory = TempDir::new().unwrap();
         let path = |name: &str| directory.path().join(name);
         std::fs::write(path("before"), &self.cib).unwrap();
@@ -225,7 +225,7 @@ impl Cluster {
     }
 }
 
-/// The actions in a transition as `crm_simulate` tells it, the nodes of each in order: `demote srv1, promote srv2`.
+/// The actions of a transition in the output of `crm_simulate`, the nodes of each in order: `demote srv1, promote srv2`.
 pub(super) fn done(text: &str) -> String {
     let mut actions: Vec<(&str, Vec<&str>)> =
         ["fence", "demote", "stop", "start", "promote"].map(|action| (action, Vec::new())).into();
@@ -243,6 +243,6 @@ pub(super) fn done(text: &str) -> String {
     }
     actions.retain(|(_, nodes)| !nodes.is_empty());
     actions.iter_mut().for_each(|(_, nodes)| nodes.sort_unstable());
-    let told = actions.iter().map(|(action, nodes)| format!("{action} {}", nodes.join(" ")));
-    told.collect::<Vec<_>>().join(", ")
+    let parts = actions.iter().map(|(action, nodes)| format!("{action} {}", nodes.join(" ")));
+    parts.collect::<Vec<_>>().join(", ")
 }

@@ -1,4 +1,4 @@
-//! The constraints of `pgsqlms switchover` and `pgsqlms restart`, made by Pacemaker's own tools, and what its scheduler makes of them.
+//! The constraints of `pgsqlms switchover` and `pgsqlms restart`, made by Pacemaker's own tools, and the scheduler's reaction.
 
 use std::path::Path;
 use std::time::Duration;
@@ -70,7 +70,7 @@ fn a_standby_that_was_banned_is_started_again() {
 }
 
 #[test]
-fn what_they_leave_is_recognised_by_its_name_and_its_end() {
+fn constraints_of_moves_are_recognised_by_name_and_end() {
     let cluster = preferred("srv3");
     if cluster.reaction().is_none() {
         return;

@@ -1,4 +1,4 @@
-//! What Pacemaker makes of a constraint that prefers a node as the primary. srv1 is the primary, srv3 is preferred and returns:
+//! Pacemaker's reaction to a constraint that prefers a node as the primary. srv1 is the primary, srv3 is preferred and returns:
 //! nothing is known of it, and no action has run there.
 
 use super::{Cluster, NEXT, Score, running};
@@ -10,7 +10,7 @@ fn joined(score: Option<Score>) -> Cluster {
     cluster
 }
 
-/// What is known of srv3 before any action has run there.
+/// The permanent score of srv3 before any action has run there.
 const DEFAULT: &str = "-1000000";
 
 reactions! {
@@ -22,6 +22,6 @@ reactions! {
     a_node_with_nothing_but_the_default: joined(None).marked("srv3", "master-pgsqld", DEFAULT) => "start srv3";
     a_node_that_has_caught_up: running([Some(Score::PRIMARY), Some(Score::BEST_STANDBY), Some(NEXT)]).moved_to("srv3").marked("srv3", "master-pgsqld", DEFAULT)
         => "demote srv1, promote srv3";
-    the_default_keeps_nobody_from_being_promoted: running([Some(Score::PRIMARY), Some(NEXT), Some(Score::BEST_STANDBY)]).marked("srv3", "master-pgsqld", DEFAULT).lost("srv1")
+    the_default_keeps_no_node_from_being_promoted: running([Some(Score::PRIMARY), Some(NEXT), Some(Score::BEST_STANDBY)]).marked("srv3", "master-pgsqld", DEFAULT).lost("srv1")
         => "fence srv1, promote srv3";
 }

@@ -1,4 +1,4 @@
-//! What goes wrong, and when: between any two calls of any agent, and between any two turns of the scheduler.
+//! Faults, between any two calls of any agent and between any two turns of the scheduler.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -8,7 +8,7 @@ use crate::fakes::by_hand;
 use crate::fakes::commits::Synchronous;
 use crate::fakes::instance::Process;
 use crate::fakes::pacemaker::Weather;
-use crate::fakes::{Cluster, Ended, Hook, Job, Planted, State, replication, tell};
+use crate::fakes::{Cluster, Ended, Hook, Job, Planted, State, log, replication};
 
 use super::people::primary;
 
@@ -37,7 +37,7 @@ impl Trouble {
         self.active.get()
     }
 
-    /// Carries out what has been ordered, one inside the other where they wait.
+    /// Runs the ordered actions, one inside the other where they wait.
     pub fn carry_out(&self, cluster: &Cluster) {
         loop {
             let next = self.waiting.borrow_mut().pop_front();
@@ -60,7 +60,7 @@ impl Hook for Trouble {
         let killed = state.random.one_in(2);
         if killed {
             state.disturbed();
-            tell!(state, "{}: its agent is killed", state.nodes[node].name);
+            log!(state, "{}: its agent is killed", state.nodes[node].name);
         } else {
             strike(state);
         }
@@ -96,7 +96,7 @@ pub fn strike(state: &mut State) {
 
 fn kill_postmaster(state: &mut State, node: usize) {
     if state.nodes[node].postgres.process != Process::None {
-        tell!(state, "{}: its postmaster is killed", state.nodes[node].name);
+        log!(state, "{}: its postmaster is killed", state.nodes[node].name);
         state.crash(node);
     }
 }
@@ -110,28 +110,28 @@ fn everything_off(state: &mut State) {
 fn unlink(state: &mut State, node: usize) {
     let linked = !state.nodes[node].linked;
     state.nodes[node].linked = linked;
-    tell!(state, "{}: replication {}", state.nodes[node].name, if linked { "connected" } else { "cut" });
+    log!(state, "{}: replication {}", state.nodes[node].name, if linked { "connected" } else { "cut" });
 }
 
 fn become_slow(state: &mut State, node: usize) {
     let slow = !state.nodes[node].slow;
     state.nodes[node].slow = slow;
-    tell!(state, "{}: replication {}", state.nodes[node].name, if slow { "slow" } else { "fast" });
+    log!(state, "{}: replication {}", state.nodes[node].name, if slow { "slow" } else { "fast" });
 }
 
-/// What its agents tell the others only is not taken, or is again.
+/// Private attributes of a node's agents are lost from now on, or no longer.
 fn become_mute(state: &mut State, node: usize) {
     let mute = !state.nodes[node].mute;
     state.nodes[node].mute = mute;
-    tell!(state, "{}: votes {}", state.nodes[node].name, if mute { "are not taken" } else { "are taken" });
+    log!(state, "{}: votes {}", state.nodes[node].name, if mute { "are not taken" } else { "are taken" });
 }
 
-/// The disk fills up, or somebody frees space.
+/// The disk fills up, or an operator frees space.
 fn become_full(state: &mut State, node: usize, full: bool) {
     if state.nodes[node].full != full {
         state.disturbed();
         state.nodes[node].full = full;
-        tell!(state, "{}: its disk {}", state.nodes[node].name, if full { "is full" } else { "has room again" });
+        log!(state, "{}: its disk {}", state.nodes[node].name, if full { "is full" } else { "has room again" });
     }
 }
 
@@ -142,16 +142,16 @@ fn part(state: &mut State) {
         state.nodes[node].side = side;
     }
     let sides: Vec<String> = state.nodes.iter().map(|node| format!("{} {}", node.name, node.side)).collect();
-    tell!(state, "the network parts: {}", sides.join(", "));
+    log!(state, "the network parts: {}", sides.join(", "));
 }
 
 fn turn_weather(state: &mut State) {
     let weathers = [Weather::Fair, Weather::Late(8000), Weather::Late(800), Weather::Lossy(6), Weather::Failing(12)];
     state.information.weather = state.random.pick(&weathers).unwrap_or_default();
-    tell!(state, "attributes: {:?}", state.information.weather);
+    log!(state, "attributes: {:?}", state.information.weather);
 }
 
-/// A DBA makes commits wait for more, for less or for nobody, on every node that is on.
+/// A DBA makes commits wait for more standbys, for fewer or for none, on every node that is on.
 pub fn set_by_hand(state: &mut State) {
     let names: Vec<String> = state.nodes.iter().map(|node| node.name.to_string()).collect();
     let synchronous = Synchronous {
@@ -159,13 +159,13 @@ pub fn set_by_hand(state: &mut State) {
         first: state.random.one_in(2),
         names: if state.random.one_in(3) { Vec::new() } else { names },
     };
-    tell!(state, "a DBA sets synchronous_standby_names = {}", synchronous.text());
+    log!(state, "a DBA sets synchronous_standby_names = {}", synchronous.text());
     for node in state.nodes.iter_mut().filter(|node| node.on) {
-        (node.postgres.synchronous, node.postgres.untold) = (synchronous.clone(), true);
+        (node.postgres.synchronous, node.postgres.unpublished) = (synchronous.clone(), true);
     }
 }
 
-/// What gets better by itself or by somebody's hand.
+/// Faults that end by themselves or that an operator mends.
 pub fn mend(state: &mut State) {
     let node = state.random.below(state.nodes.len());
     if !state.nodes[node].on {
@@ -193,7 +193,7 @@ pub fn rebuild(state: &mut State, node: usize) {
     if strayed && state.nodes[node].postgres.process == Process::Standby {
         let copy = by_hand::copy(state, primary);
         by_hand::replace(state, node, &copy, true);
-        tell!(state, "{}: rebuilt from the primary", state.nodes[node].name);
+        log!(state, "{}: rebuilt from the primary", state.nodes[node].name);
     }
 }
 
@@ -205,7 +205,7 @@ pub fn end_all(state: &mut State) -> bool {
     state.random.shuffle(&mut order);
     let quorum = state.nodes.len() / 2 + 1;
     let least = if all { state.nodes.len() } else { quorum + state.random.below(state.nodes.len() - quorum + 1) };
-    // Nobody frees space on one of them yet.
+    // The disk of one node stays full.
     let stays_full = if state.random.one_in(4) { state.random.below(state.nodes.len()) } else { state.nodes.len() };
     for node in order {
         become_full(state, node, state.nodes[node].full && node == stays_full);
@@ -222,6 +222,6 @@ pub fn end_all(state: &mut State) -> bool {
         }
     }
     state.pass(Duration::from_secs(1));
-    tell!(state, "the troubles are over");
+    log!(state, "the troubles are over");
     state.nodes.iter().all(|node| node.on)
 }

@@ -1,14 +1,14 @@
-//! What must hold, judged by what the modelled WAL truly is, not by what the agents can see of it.
+//! Invariants, judged by the true modelled WAL, not by the agents' view of it.
 //!
 //! - **The line.** The cluster's history is that of the last promotion that counts ([`State::line`]): by an agent that has won
 //!   an election, adopted by an agent because provably nothing is lost by it, or ordered by an operator. Every other branch is
-//!   a stray, whoever began it and whatever its number is.
+//!   a stray, regardless of its number and of the person or agent that began it.
 //! - **Promises.** A commit that was acknowledged under synchronous replication by the primary of the line is held by every
-//!   primary that counts after it, as long as some node holds it, there or not; see [`crate::fakes::commits`]. Nobody is held
-//!   to what a primary has acknowledged that a person made beside the primary, or that gave way before it was adopted. An
-//!   operator who orders a promotion, or has the history forgotten, takes it upon himself.
-//! - **Elections.** Nobody wins who holds less of the line than another who voted, or who would have if he had been asked; what
-//!   strays hold does not count, and a node that has not read all its WAL may be passed over.
+//!   primary that counts after it, as long as some node holds it, there or not; see [`crate::fakes::commits`]. Commits
+//!   do not count that were acknowledged by a primary which a person made beside the primary, or which gave way before it was
+//!   adopted. An operator who orders a promotion, or runs `forget-history`, accepts the loss.
+//! - **Elections.** No node wins that holds less of the line than another that voted, or would have voted if asked. WAL of
+//!   strays does not count, and a node that has not read all its WAL may be passed over.
 //! - **Writers.** No agent promotes beside a primary: one of the line ever, except where a person has started it and no agent has
 //!   looked since; one that a person made if that one has voted. Only
 //!   the primary of the line, or one that may be adopted, writes the record.
@@ -17,7 +17,7 @@
 
 /// How things are when the troubles are over.
 mod end;
-/// What a primary writes into the record.
+/// A primary's entries in the record.
 mod record;
 /// Primaries that people have made.
 mod strays;
@@ -38,14 +38,14 @@ use crate::fakes::pacemaker::Weather;
 use crate::fakes::wal::Position;
 use crate::fakes::{RESOURCE, State};
 
-/// Judges the promotion of `winner`, which is just about to take effect. What an operator ordered may cost commits,
-/// and whatever history counted before.
+/// Judges the promotion of `winner`, which is just about to take effect. An operator's order may cost commits
+/// and the former history.
 pub fn promoted(state: &mut State, winner: usize) {
     let held = state.nodes[winner].postgres.end;
     let mut wrong = beside(state, winner);
     let ordered = state.information.properties.get(&Property::Order.of(RESOURCE));
     if ordered.is_some_and(|node| *node == *state.nodes[winner].name.as_str()) {
-        // Promises start over with this primary, whose older commits nobody else need hold yet.
+        // Promises start over with this primary: no other node must hold its older commits yet.
         state.acknowledged.clear();
         state.overruled = record(state).newest_timeline();
         (state.recorded, state.kept) = (None, None);
@@ -66,20 +66,20 @@ pub fn promoted(state: &mut State, winner: usize) {
     (state.forgotten, state.ended, state.handed_over) = (false, None, None);
 }
 
-/// Whom an agent makes a second writer of.
+/// Other primaries beside which the agent makes a second writer.
 fn beside(state: &State, winner: usize) -> Vec<String> {
     let writes = |node: &usize| {
         let other = &state.nodes[*node];
-        let told = state.seen_votes[winner].get(&other.name).is_some_and(|vote| vote.contains(" primary=yes"));
-        // Where Pacemaker runs no instance no agent looks, and no agent is to know what a person has started there.
-        let known = (other.postgres.end.branch == state.line && !other.postgres.hidden) || told;
+        let published = state.seen_votes[winner].get(&other.name).is_some_and(|vote| vote.contains(" primary=yes"));
+        // Where Pacemaker runs no instance no agent looks, and no agent can know of a server that a person has started there.
+        let known = (other.postgres.end.branch == state.line && !other.postgres.hidden) || published;
         *node != winner && other.on && other.postgres.process == Process::Primary && known
     };
     let others = (0..state.nodes.len()).filter(writes);
     others.map(|node| format!("makes more than one primary: {} is one", state.nodes[node].name)).collect()
 }
 
-/// What is lost where somebody with `held` goes on as the primary.
+/// The losses if a node with `held` becomes the primary.
 fn lost(state: &State, held: Position) -> Vec<String> {
     let lacks = |wanted: &Position| !state.wal.holds(held, *wanted);
     let mut wrong = Vec::new();
@@ -101,7 +101,7 @@ fn lost(state: &State, held: Position) -> Vec<String> {
     wrong
 }
 
-/// An agent has ended a primary and does not start it: whoever is next must have its last record, if that ended cleanly.
+/// An agent has ended a primary and does not start it: the next primary must have its last record, if that ended cleanly.
 pub fn ended(state: &mut State, node: usize) {
     let postgres = &state.nodes[node].postgres;
     let cleanly = postgres.process == Process::None && postgres.control == DbState::ShutDown;
@@ -128,7 +128,7 @@ fn branch_of(state: &State, promotion: &Promotion) -> Option<usize> {
     alike.iter().rev().find(is_on).or(alike.last()).copied()
 }
 
-/// How much of the line somebody has: the first branch from its tip that both are on, and how far on it.
+/// How much of the line a node has: the first branch from its tip that both are on, and how far on it.
 fn rank(state: &State, end: Position) -> (std::cmp::Reverse<usize>, Lsn) {
     let tip = Position { branch: state.line, lsn: state.wal.branch(state.line).written };
     let way: Vec<Position> = state.wal.way(tip).collect();
@@ -139,7 +139,7 @@ fn rank(state: &State, end: Position) -> (std::cmp::Reverse<usize>, Lsn) {
     on.unwrap_or((std::cmp::Reverse(way.len()), Lsn(0)))
 }
 
-/// Nodes that hold more of the line than `winner`, could have been promoted, and have told so.
+/// Nodes that hold more of the line than `winner`, could have been promoted, and have voted.
 fn voters(state: &State, winner: usize) -> Vec<usize> {
     let record = record_before(state, winner);
     let is_elector = |node: &usize| *node != winner && state.electors.contains(node) && is_free(state, *node);
@@ -162,16 +162,16 @@ fn is_better(state: &State, node: usize, than: usize, record: &Record, present: 
     let (end, held) = (it.postgres.end, state.nodes[than].postgres.end);
     let seen = state.seen_votes[than].get(&it.name).and_then(|vote| vote.parse().ok());
     let seen = seen.filter(|ballot: &Ballot| ballot.counts(record) && ballot.room).map(|ballot| ballot.vote);
-    let told =
+    let published =
         seen.is_some_and(|vote| vote.lsn() == end.lsn && vote.timeline().0 == state.wal.branch(end.branch).timeline);
     let fair = state.information.weather == Weather::Fair;
     let present = present && fair && !it.mute && !it.full;
     let runs = it.on && it.postgres.process != Process::None;
     let read = it.postgres.unread == 0 && !it.postgres.unreadable;
-    // Nothing tells two timelines of one number apart that leave their parent at the same point.
+    // Two timelines of one number that leave their parent at the same point cannot be distinguished.
     let (wal, history) = (&state.wal, |end: Position| state.wal.history(end.branch));
     let is_alike = history(end) == history(held) && wal.differs_by_hand(end, held);
-    let counts = runs && read && (told || present) && !is_alike && !wal.has_left(end, state.line);
+    let counts = runs && read && (published || present) && !is_alike && !wal.has_left(end, state.line);
     counts && rank(state, end) > rank(state, held)
 }
 
@@ -181,7 +181,7 @@ fn record(state: &State) -> Record {
     record.and_then(|record| record.parse().ok()).unwrap_or_default()
 }
 
-/// The record without what `winner` is about to do.
+/// The record without the promotion that `winner` is about to do.
 fn record_before(state: &State, winner: usize) -> Record {
     let mut record = record(state);
     let intended = |first: &Promotion| first.stage == Stage::Intended && first.node == state.nodes[winner].name;
@@ -201,7 +201,7 @@ fn is_stray(state: &State, node: usize) -> bool {
     it.on && it.postgres.process == Process::Primary && it.postgres.end.branch != state.line
 }
 
-/// What the others are told of a node by its name.
+/// Whether a permanent attribute bars the node of this name from promotion.
 fn permanent_bar(state: &State, name: &NodeName) -> bool {
     state.information.permanent.get(name).is_some_and(|values| values.contains_key(NO_FAILOVER))
 }

@@ -1,4 +1,4 @@
-//! What people do by themselves, past Pacemaker and the agent, at any moment and in any order.
+//! Deeds of people, past Pacemaker and the agent, at any moment and in any order.
 
 /// To the cluster's configuration and to the resource.
 mod cluster;
@@ -76,18 +76,18 @@ const ALL: [Deed; 18] = [
     Deed::Misconfigure,
 ];
 
-/// What still ends in violations now and then, and a seed that shows it (`DEEDS=Promote SEED=7 cargo test one_seed`). Nobody does
-/// it in the usual lives before it is mended: each run of the tests says so.
+/// Deeds that still end in violations now and then, and a seed that shows it (`DEEDS=Promote SEED=7 cargo test one_seed`).
+/// The usual lives leave them out until they are mended: each run of the tests says so.
 pub const LEFT_OUT: &[(Deed, u64, &str)] = &[
     (Deed::Open, 421, "a standby follows what a person has opened where Pacemaker had stopped it"),
-    (Deed::PromoteInstead, 13, "who has followed a namesake of the elected timeline wins"),
+    (Deed::PromoteInstead, 13, "a node wins that has followed a namesake of the elected timeline"),
     (Deed::SwitchOver, 241, "the timeline is lost to which a DBA has switched over"),
-    (Deed::LoseCib, 765, "a stopped node does not tell the promotions that it remembers"),
-    (Deed::RestoreCib, 3195, "a stopped node does not tell the promotions that it remembers"),
+    (Deed::LoseCib, 765, "a stopped node does not publish the promotions that it remembers"),
+    (Deed::RestoreCib, 3195, "a stopped node does not publish the promotions that it remembers"),
     (Deed::Promote, 2877, "a timeline by hand counts while the primary that has more is still being stopped"),
     (Deed::CutAndPromote, 477, "two DBAs promote two nodes at the same point, and no node is promoted afterwards"),
-    (Deed::Reinstall, 479, "who is set up anew after an order wins"),
-    (Deed::Recreate, 775, "who holds less than another is adopted"),
+    (Deed::Reinstall, 479, "a node wins that was set up anew after an order"),
+    (Deed::Recreate, 775, "a node is adopted that holds less than another"),
     (Deed::ForcePromote, 3157, "a second primary, while votes are not taken"),
     (Deed::Restore, 1357, "an old primary that has diverged is not named in time"),
     // Nothing was found in 5,000 lives of each of these; in usual lives planted bugs would be noticed later.
@@ -96,7 +96,7 @@ pub const LEFT_OUT: &[(Deed, u64, &str)] = &[
     (Deed::Delete, 1431, "an earlier version"),
 ];
 
-/// What people do in every run.
+/// Deeds in every run.
 fn usual() -> Vec<Deed> {
     let is_usual = |deed: &Deed| LEFT_OUT.iter().all(|(left_out, ..)| left_out != deed);
     ALL.into_iter().filter(is_usual).collect()
@@ -105,13 +105,13 @@ fn usual() -> Vec<Deed> {
 /// The people of one life.
 #[derive(Debug, Default)]
 pub struct People {
-    /// What they do. Few things in each life, so that each is often done where no other stands in its way.
+    /// The deeds of this life. They are few, so that each is often done without another in its way.
     deeds: Vec<Deed>,
     backups: Vec<Copy>,
     cib: Option<Backup>,
 }
 
-/// What shows that bug, if it is one of those that people bring to light.
+/// Deeds that show this bug, if it is one of those that people bring to light.
 fn shows(planted: Planted) -> Option<&'static [Deed]> {
     Some(match planted {
         Planted::StraysAreOnRecord | Planted::StraysPublish => &[Deed::Promote, Deed::CutAndPromote],
@@ -141,14 +141,14 @@ impl People {
         if let Some(shown) = shown.flatten().filter(|shown| !shown.is_empty()) {
             deeds = shown.to_vec();
         }
-        // Whoever looks for the cause of something.
+        // Deeds chosen by a person who looks for a cause.
         if let Ok(names) = std::env::var("DEEDS") {
             deeds = ALL.into_iter().filter(|deed| names.split(',').any(|name| name == format!("{deed:?}"))).collect();
         }
         Some(Self { deeds, ..Self::default() })
     }
 
-    /// What they have done before the cluster is started for the first time.
+    /// Deeds before the first start of the cluster.
     pub fn begin(&self, state: &mut State) {
         if self.deeds.contains(&Deed::Reinstall) && state.random.one_in(8) {
             let node = state.random.below(state.nodes.len());
@@ -159,7 +159,7 @@ impl People {
 }
 
 impl Scheduler {
-    /// What a person does now, if anything.
+    /// A deed of this turn, if any.
     pub fn deed(&mut self) {
         let deed = {
             let state = &mut *self.cluster.state.borrow_mut();

@@ -1,11 +1,11 @@
-//! A small model of Pacemaker: membership, quorum and fencing; whom it promotes; and transitions with notifications,
-//! which are given up as soon as something new is known.
+//! A small model of Pacemaker: membership, quorum and fencing; the choice of the node to promote; and transitions with
+//! notifications, which are given up as soon as something new is known.
 
-/// What an answer stands for.
+/// Readings of an agent's answers.
 mod answers;
-/// What happens to the cluster, and what operators do.
+/// Events and operators.
 mod operators;
-/// What is to be done, and in which order.
+/// A transition's actions and their order.
 mod transition;
 
 use std::cell::RefMut;
@@ -25,7 +25,7 @@ use super::people::People;
 use crate::fakes::pacemaker::Weather;
 use answers::{monitored, probed};
 
-use crate::fakes::{Cluster, Ended, Job, Planted, RESOURCE, State, tell};
+use crate::fakes::{Cluster, Ended, Job, Planted, RESOURCE, State, log};
 
 /// How often an action may fail on a node before the resource is kept from it (`migration-threshold`).
 const THRESHOLD: u32 = 5;
@@ -33,7 +33,7 @@ const THRESHOLD: u32 = 5;
 /// For how long (`failure-timeout`).
 const EXPIRY: Duration = Duration::from_secs(600);
 
-/// What Pacemaker thinks an instance is doing.
+/// The role of an instance in Pacemaker's view.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Role {
     Stopped,
@@ -41,7 +41,7 @@ pub enum Role {
     Promoted,
 }
 
-/// What Pacemaker remembers of a node's instance.
+/// Pacemaker's record of a node's instance.
 #[derive(Debug, Clone, Copy)]
 pub struct Seen {
     pub role: Role,
@@ -63,9 +63,9 @@ pub struct Scheduler {
     pub wish: Option<usize>,
     /// The nodes that an operator has put on standby.
     pub resting: BTreeSet<usize>,
-    /// What an operator does by himself, Pacemaker looking on.
+    /// The turns of maintenance mode that are left: a DBA works, and Pacemaker only watches.
     maintenance: u32,
-    /// What crm_mon shows of each node.
+    /// The reason that crm_mon shows for each node.
     pub reasons: BTreeMap<usize, String>,
     /// How often in a row a node has yielded to another while nothing went wrong.
     yields: u32,
@@ -104,9 +104,9 @@ impl Scheduler {
         self.cluster.state.borrow_mut()
     }
 
-    /// `pcs resource cleanup`: what failed is forgotten, and everything is probed again.
+    /// `pcs resource cleanup`: failures are forgotten, and all instances are probed again.
     pub fn clean_up(&mut self) {
-        tell!(self.state(), "cleanup");
+        log!(self.state(), "cleanup");
         for seen in &mut self.seen {
             (seen.failures, seen.banned_until, seen.failed) = (0, Duration::ZERO, false);
         }
@@ -126,7 +126,7 @@ impl Scheduler {
             let busy = self.turn();
             let state = self.state();
             calm = if busy || !oracle::at_rest(&state) { 0 } else { calm + 1 };
-            // Who is not promoted although it could be is noticed after a while.
+            // A promotable node that is not promoted is noticed after a while.
             let long = if oracle::has_primary(&state) { 12 } else { 80 };
             if calm > long || !state.violations.is_empty() {
                 return calm > long;
@@ -135,7 +135,7 @@ impl Scheduler {
         false
     }
 
-    /// One look at the cluster, and what follows from it; whether anything was done apart from monitors.
+    /// One look at the cluster, and the resulting actions. Returns whether any but monitors ran.
     pub fn turn(&mut self) -> bool {
         self.state().pass(TURN);
         self.move_address();
@@ -148,7 +148,7 @@ impl Scheduler {
             return true;
         }
         let plan = self.plan();
-        self.tell_roles(plan.is_empty());
+        self.send_roles(plan.is_empty());
         if plan.is_empty() {
             self.monitor();
             return false;
@@ -157,7 +157,7 @@ impl Scheduler {
         true
     }
 
-    /// Who is in the quorate partition, if there is one. The lost are fenced, the new probed.
+    /// The nodes of the quorate partition, if there is one. Lost nodes are fenced, new ones probed.
     fn look_at_members(&mut self) -> bool {
         let (quorate, boots) = {
             let state = self.state();
@@ -193,8 +193,8 @@ impl Scheduler {
         true
     }
 
-    /// What Pacemaker says when it is asked.
-    fn tell_roles(&self, idle: bool) {
+    /// Publishes the roles for queries by agents.
+    fn send_roles(&self, idle: bool) {
         let state = &mut *self.state();
         let is_promoted = |(number, _): &(usize, &crate::fakes::Node)| self.seen[*number].role == Role::Promoted;
         let promoted = state.nodes.iter().enumerate().filter(is_promoted);
@@ -223,7 +223,7 @@ impl Scheduler {
         if on {
             let pause = self.state().random.milliseconds(500, 3000);
             let mut state = self.state();
-            tell!(state, "{}: is to be fenced", state.nodes[node].name);
+            log!(state, "{}: is to be fenced", state.nodes[node].name);
             state.pass(pause);
             state.power_off(node);
         }
@@ -254,14 +254,14 @@ impl Scheduler {
         done
     }
 
-    /// Tells the story of an action, and counts what must not happen for ever.
+    /// Logs the end of an action, and counts repetitions that must not go on for ever.
     fn note(&mut self, job: &Job, ended: &Ended) {
         let state = &mut *self.cluster.state.borrow_mut();
         let (node, action) = (&state.nodes[job.node].name, job.action);
         match ended {
             Ended::Answered(Ok(outcome)) => {
                 if action != Action::Monitor || outcome.reason.is_some() {
-                    tell!(state, "{node}: {action:?}: {:?} {}", outcome.code, outcome.reason.as_deref().unwrap_or(""));
+                    log!(state, "{node}: {action:?}: {:?} {}", outcome.code, outcome.reason.as_deref().unwrap_or(""));
                 }
                 let shown = action == Action::Monitor || !self.reasons.contains_key(&job.node);
                 if shown {
@@ -269,14 +269,14 @@ impl Scheduler {
                 }
             }
             Ended::Answered(Err(failure)) => {
-                tell!(state, "{node}: {action:?} failed: {failure}");
+                log!(state, "{node}: {action:?} failed: {failure}");
                 self.reasons.insert(job.node, failure.to_string());
             }
-            Ended::Killed | Ended::Overdue => tell!(state, "{node}: {action:?} did not end by itself: {ended:?}"),
+            Ended::Killed | Ended::Overdue => log!(state, "{node}: {action:?} did not end by itself: {ended:?}"),
         }
         if action == Action::Promote {
             let yielded = matches!(ended, Ended::Answered(Err(Failure::BetterCandidate(_))));
-            // All yield to whom an operator has ordered, there or not.
+            // All yield to the node that an operator has ordered, there or not.
             let ordered = state.information.properties.contains_key(&Property::Order.of(RESOURCE));
             let fair = state.information.weather == Weather::Fair && !state.information.is_late() && !ordered;
             self.yields = if yielded && fair && state.calm_since.is_some() { self.yields + 1 } else { 0 };

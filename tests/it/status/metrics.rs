@@ -12,7 +12,7 @@ use crate::run::say_skipped;
 /// The version of an agent that does not change with each release.
 const VERSION: &str = "0.0.0";
 
-/// What is printed is what the file of this name has. The file is written anew if PGSQLMS_WRITE_REPORTS is set.
+/// The output equals the file of this name. The file is written anew if PGSQLMS_WRITE_REPORTS is set.
 #[track_caller]
 fn expect_samples(name: &str, facts: &Facts) {
     let text = metrics(facts, &judge(facts), VERSION);
@@ -43,8 +43,8 @@ fn a_standby_that_lags() {
 #[test]
 fn a_primary_whose_commits_hang() {
     let facts = with(healthy(), |facts| {
-        told(facts).peers.clear();
-        told(facts).waiting = Waiting { sessions: 14, longest: Duration::from_secs(98) };
+        server(facts).peers.clear();
+        server(facts).waiting = Waiting { sessions: 14, longest: Duration::from_secs(98) };
         member(facts, "srv1").score = Some("-INFINITY".to_owned());
     });
     expect_samples("a_primary_whose_commits_hang", &facts);
@@ -64,8 +64,8 @@ fn an_instance_that_is_frozen_and_a_cluster_that_cannot_be_seen() {
 #[test]
 fn replay_that_settings_have_paused() {
     let facts = with(from_standby(), |facts| {
-        told(facts).is_paused = true;
-        told(facts).too_low = vec![TooLow { name: "max_connections".to_owned(), own: 100, least: 200 }];
+        server(facts).is_paused = true;
+        server(facts).too_low = vec![TooLow { name: "max_connections".to_owned(), own: 100, least: 200 }];
     });
     let text = metrics(&facts, &judge(&facts), VERSION);
     for line in [
@@ -77,7 +77,7 @@ fn replay_that_settings_have_paused() {
     }
 }
 
-/// Whatever is seen: one sample for each name and labels, in one block, after its type; and a value that is a number.
+/// For all facts: one sample for each name and labels, in one block, after its type; and a value that is a number.
 #[test]
 fn the_format_is_that_of_prometheus() {
     let nothing = with(healthy(), |facts| {
@@ -110,7 +110,7 @@ fn a_real_primary_is_measured_and_the_file_is_replaced() {
     let directory = TempDir::new().unwrap();
     let (file, elsewhere) = (directory.path().join("pgsqlms.prom"), directory.path().join("elsewhere"));
     std::fs::write(&elsewhere, "mine").unwrap();
-    // As somebody could leave it who wants root to write elsewhere.
+    // An attacker's link, which would make root write elsewhere.
     std::os::unix::fs::symlink(&elsewhere, directory.path().join("pgsqlms.prom.new")).unwrap();
     let test = Test::new(["metrics", "--pgdata"]).argument(instance.data()).without("OCF_RESOURCE_INSTANCE");
     let test = test.argument("--system-user").argument(&instance.user.name).argument("--textfile").argument(&file);
@@ -125,7 +125,7 @@ fn a_real_primary_is_measured_and_the_file_is_replaced() {
 }
 
 #[test]
-fn what_cannot_be_measured_is_said() {
+fn an_unwritable_textfile_is_an_error() {
     let ended =
         Test::new(["metrics", "--textfile", "/nonexistent/pgsqlms.prom"]).without("OCF_RESOURCE_INSTANCE").run();
     assert_eq!((ended.code, ended.stdout.as_str()), (3, ""), "{ended:?}");
@@ -146,7 +146,7 @@ fn alerts_name_metrics_that_exist() {
         alerts.split("pgsqlms_").skip(1).filter_map(|rest| rest.split(|c| !is_word(c)).next()).collect();
     assert!(named.len() > 8, "{named:?}");
     for name in named {
-        assert!(source.contains(&format!("(\"{name}\", ")), "{name} is no metric");
+        assert!(source.contains(&format!("(\"{name}\", ")), "{name} is not a metric");
     }
     let added = ["page.add(\"", "page.one(\"", "page.any(\"", "page.flag(\""].map(|call| source.split(call).skip(1));
     for name in added.into_iter().flatten().filter_map(|rest| rest.split('"').next()) {

@@ -20,7 +20,7 @@ impl Instance {
     }
 }
 
-/// Makes a script for the shell that everybody may run.
+/// Makes a shell script that every user may run.
 pub(crate) fn executable(path: &Path, script: &str) {
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
     std::fs::set_permissions(path.parent().unwrap(), std::fs::Permissions::from_mode(0o755)).unwrap();

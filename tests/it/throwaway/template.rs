@@ -10,8 +10,8 @@ use tempfile::TempDir;
 
 use super::{PLACE, Succeeds, as_user};
 
-/// What every instance is configured with, but for where its socket is. A standby needs somebody to follow; nobody
-/// listens on port 1. No TCP: it runs beside other instances.
+/// The settings of every instance, except for the directory of its socket. A standby needs an upstream; no server listens on
+/// port 1. No TCP: the instance runs beside others.
 const SETTINGS: &str = "listen_addresses = ''\nfsync = off\nshared_buffers = 1MB\nmin_wal_size = 2MB\nmax_wal_size = 32MB\n\
      primary_conninfo = 'host=127.0.0.1 port=1 application_name=srv1'\n";
 
@@ -42,7 +42,7 @@ pub(super) fn template(bindir: &Path, user: &User) -> &'static Path {
         chown(directory.path(), Some(user.uid.as_raw()), Some(user.gid.as_raw())).unwrap();
         let data = directory.path().join("data");
         initdb(bindir, user, &data);
-        // Beside the final name, so that whoever else makes one at the same time is not in the way.
+        // Beside the final name, so that another process that makes one at the same time is not in the way.
         let beside = TempDir::with_prefix_in("instance.", env!("CARGO_TARGET_TMPDIR")).unwrap();
         let made = beside.path().join("data");
         Command::new("cp").arg("-a").arg(&data).arg(&made).success();

@@ -1,5 +1,5 @@
 //! A location constraint forbids the role of the primary on the standby that is ahead: `pcs resource ban --promoted`. Pacemaker
-//! never promotes it, and the others do not wait for that. Where it may hold what was promised, its name is shown until the
+//! never promotes it, and the others do not wait for that. Where it may hold acknowledged commits, its name is shown until the
 //! primary is back, which is promoted; where nothing was promised, the other standby is.
 
 use anyhow::{Result, ensure};
@@ -8,7 +8,7 @@ use lab::{Lab, Node, eventually};
 
 use crate::operator::{CLONE, pcs, rebuild};
 use crate::replication::{
-    another_primary, bring_back, commits_wait_for, fall_behind, forget_failures, nobody_is_promoted,
+    another_primary, bring_back, commits_wait_for, fall_behind, forget_failures, no_node_is_promoted,
 };
 use crate::trial::{Ending, LIMIT, Return, Trial};
 
@@ -25,7 +25,7 @@ pub fn play(lab: &Lab) -> Result<()> {
     })?;
     trial.fault("cut the power of the primary", || old.power_off())?;
     lab.heal()?;
-    nobody_is_promoted(lab, &[banned.name(), "pcs constraint --full"])?;
+    no_node_is_promoted(lab, &[banned.name(), "pcs constraint --full"])?;
     trial.fault("the primary gets power again", || old.power_on())?;
     trial.writes_go_on()?;
     ensure!(trial.primary()?.name() == old.name(), "{} was promoted", trial.primary()?.name());

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use lab::{Lab, Node, eventually};
 
-use crate::operator::{another, pcs, somebody, start_by_hand, stop_by_hand, wait_until_idle};
+use crate::operator::{another, any_node, pcs, start_by_hand, stop_by_hand, wait_until_idle};
 use crate::replication::{bring_back, forget_failures};
 use crate::trial::{Ending, LIMIT, Trial};
 
@@ -44,11 +44,11 @@ pub fn play(lab: &Lab) -> Result<()> {
     let new = trial.another_primary(chosen)?;
     bring_back(&trial, chosen, new)?;
     new.psql_in("app", "DROP TABLE by_hand")?;
-    wait_until_idle(somebody(lab)?)?;
+    wait_until_idle(any_node(lab)?)?;
     trial.end(&Ending { primary: Some(new), fenced: &[chosen], elected: true, ..Ending::default() })
 }
 
-/// A standby is told by hand whom it follows.
+/// A DBA points a standby to another primary.
 fn follow(lab: &Lab, standby: &Node, primary: &Node) -> Result<()> {
     let own = standby.psql("SHOW primary_conninfo")?;
     let other = own.replace(&format!("host={}", lab.vip()), &format!("host={}", primary.address()));

@@ -1,4 +1,4 @@
-//! A standby replays with an hour's delay. It is restarted, so that it has neither replayed nor received what is on its
+//! A standby replays with an hour's delay. It is restarted, so that it has neither replayed nor received the WAL on its
 //! disk; then the primary dies. The WAL on the disk counts.
 
 use anyhow::{Result, ensure};

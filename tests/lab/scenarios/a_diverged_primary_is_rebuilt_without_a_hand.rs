@@ -1,6 +1,6 @@
-//! `rejoin=rebuild`: the primary writes what no standby receives, loses its power and gets it again. The primary of then is
+//! `rejoin=rebuild`: the primary writes WAL that no standby receives, loses its power and gets it again. The primary of then is
 //! copied beside its data; the copying is killed once, and the node loses its power in the middle of it once. It is never
-//! started half copied, and streams in the end; what it alone had is kept.
+//! started half copied, and streams in the end; the WAL that it alone had is kept as evidence.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -47,7 +47,7 @@ pub fn play(lab: &Lab) -> Result<()> {
         }
         Ok(())
     })?;
-    ensure!(dropped(old)?.contains("COMMIT"), "nothing is told about what {} dropped", old.name());
+    ensure!(dropped(old)?.contains("COMMIT"), "no report of what {} dropped", old.name());
     pcs(new, &["resource", "update", "pgsqld", "rejoin="])?;
     wait_until_idle(new)?;
     trial.end(&Ending { primary: Some(new), fenced: &[old, old], elected: true, ..Ending::default() })
@@ -57,8 +57,9 @@ pub fn play(lab: &Lab) -> Result<()> {
 fn copies(lab: &Lab, node: &Node, attempt: u32) -> Result<String> {
     eventually(LIMIT, "the primary to be copied", || {
         let cluster = lab.cluster()?;
-        let told = cluster.failures.iter().any(|it| it.node == node.name() && it.reason.contains("being rebuilt, "));
-        ensure!(told, "{cluster}");
+        let is_reported =
+            cluster.failures.iter().any(|it| it.node == node.name() && it.reason.contains("being rebuilt, "));
+        ensure!(is_reported, "{cluster}");
         ensure!(noted(node)?.contains(&format!("tries={attempt}\n")), "{}", noted(node)?);
         node.run(&["pgrep", "-f", "pg_basebackup.real"])?;
         node.run(&["test", "-e", &format!("{}.pgsqlms-new/data/base", node.pgdata())])?;

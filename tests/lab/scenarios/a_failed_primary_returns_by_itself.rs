@@ -1,5 +1,5 @@
-//! The cluster as the example configures it, with `rejoin=rewind`: the primary writes what no standby receives, loses its power
-//! and gets it again. Nobody does anything else: it follows the new primary, and what it alone held is kept.
+//! The cluster as the example configures it, with `rejoin=rewind`: the primary writes WAL that no standby receives, loses its power
+//! and gets it again. No operator does anything else: it follows the new primary, and the WAL that it alone held is kept.
 
 use anyhow::{Result, ensure};
 
@@ -15,7 +15,7 @@ pub fn play(stage: &mut Stage) -> Result<()> {
     let new = strays(&trial, old)?;
     trial.fault("give the old primary power again", || old.power_on())?;
     ensure!(trial.comes_back(old)? == Return::Streaming, "{} does not come back by itself", old.name());
-    ensure!(dropped(old)?.contains("COMMIT"), "nothing is told about what {} dropped", old.name());
+    ensure!(dropped(old)?.contains("COMMIT"), "no report of what {} dropped", old.name());
     let stray = old.psql_in("app", "SELECT to_regclass('stray') IS NOT NULL")?;
     ensure!(stray == "f", "{} still has what it had written for itself", old.name());
     trial.end(&Ending { primary: Some(new), fenced: &[old], elected: true, ..Ending::default() })

@@ -3,7 +3,7 @@
 use anyhow::{Result, ensure};
 use lab::{Lab, Node};
 
-use crate::operator::{CLONE, pcs, somebody};
+use crate::operator::{CLONE, any_node, pcs};
 use crate::trial::{Ending, Trial};
 
 pub fn play(lab: &Lab) -> Result<()> {
@@ -16,7 +16,7 @@ pub fn play(lab: &Lab) -> Result<()> {
 
 fn switch_over(trial: &Trial<'_>, from: &Node, to: &Node) -> Result<()> {
     let what = format!("move the primary from {} to {}", from.name(), to.name());
-    let move_it = || pcs(somebody(trial.lab)?, &["resource", "move", CLONE, to.name(), "--promoted"]);
+    let move_it = || pcs(any_node(trial.lab)?, &["resource", "move", CLONE, to.name(), "--promoted"]);
     trial.fault(&what, move_it)?;
     let primary = trial.another_primary(from)?;
     ensure!(primary.name() == to.name(), "{} was promoted instead of {}", primary.name(), to.name());

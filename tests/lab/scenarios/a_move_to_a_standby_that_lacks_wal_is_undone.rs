@@ -1,4 +1,4 @@
-//! A switchover to a standby whose replication is cut: it lacks what the old primary wrote before it was shut down, so the
+//! A switchover to a standby whose replication is cut: it lacks the WAL that the old primary wrote before it was shut down, so the
 //! old primary is promoted again, once, and the reason names both positions.
 
 use anyhow::{Context, Result, ensure};

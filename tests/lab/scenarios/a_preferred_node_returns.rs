@@ -1,4 +1,4 @@
-//! A rule prefers a node as the primary, whatever the scores are. When the node returns it first catches up, and then becomes
+//! A rule prefers a node as the primary, regardless of the scores. When the node returns it first catches up, and then becomes
 //! the primary: that is one outage, and one promotion.
 
 use anyhow::{Result, ensure};

@@ -1,4 +1,4 @@
-//! What keeps every standby from taking over is on `crm_mon` once it has been so for a minute, before the primary dies: a
+//! The obstacle that keeps every standby from taking over is on `crm_mon` after a minute, before the primary dies: a
 //! wrong `application_name`, which the standbys show themselves, and nodes on standby. The minute is not waited for.
 
 use anyhow::{Context, Result, ensure};
@@ -25,7 +25,7 @@ pub fn play(lab: &Lab) -> Result<()> {
 }
 
 fn without_names(trial: &Trial<'_>, primary: &Node, standbys: &[&Node]) -> Result<()> {
-    trial.fault("let both standbys call themselves like nobody", || {
+    trial.fault("take away both standbys' application names", || {
         standbys.iter().try_for_each(|standby| {
             let conninfo = standby.psql("SHOW primary_conninfo")?;
             let name = format!("application_name={}", standby.name());
@@ -59,7 +59,7 @@ fn shown(trial: &Trial<'_>, primary: &Node, words: &str) -> Result<()> {
     Ok(())
 }
 
-/// What the primary's monitors have noted began a minute earlier, from now on.
+/// Moves the beginning that the primary's monitors have recorded a minute into the past.
 fn a_minute_passes(primary: &Node) -> Result<()> {
     let note = format!("/run/pgsqlms/{}.successor", primary.pgdata().trim_matches('/').replace('/', "-"));
     let since = || -> Result<u64> {
@@ -78,7 +78,7 @@ fn a_minute_passes(primary: &Node) -> Result<()> {
     })
 }
 
-/// What was wrong is mended: clients write, and there is nothing to be shown any more.
+/// The obstacle is removed: clients write, and Pacemaker shows no reason any more.
 fn mended(trial: &Trial<'_>) -> Result<()> {
     trial.lab.wait_for_primary(LIMIT, 2)?;
     trial.writes_go_on()?;

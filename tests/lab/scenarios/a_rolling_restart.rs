@@ -8,7 +8,7 @@ use super::a_switchover_by_the_command::{constraint, ends_by_itself, goes_on};
 use crate::operator::{AGENT, all_started_at, another, wait_until_idle};
 use crate::trial::{Ending, LIMIT, Trial};
 
-/// What it is by default, and what it becomes.
+/// A setting that needs a restart: 64 by default, raised by the scenario.
 const SETTING: &str = "max_locks_per_transaction";
 const RAISED: &str = "72";
 
@@ -23,9 +23,9 @@ pub fn play(lab: &Lab) -> Result<()> {
     ensure!(planned.contains("To do it: pgsqlms restart --pending --yes"), "{planned}");
     ensure!(all_started_at(lab.nodes())? == before, "without --yes it has done something");
 
-    let (code, told) =
+    let (code, output) =
         trial.fault("restart all, one after the other", || restart(third, &["--pending", "--yes"], None))?;
-    ensure!(code == 0, "{told}");
+    ensure!(code == 0, "{output}");
     for node in lab.nodes() {
         let value = node.psql(&format!("SHOW {SETTING}"))?;
         ensure!(value == RAISED, "{} has {value}", node.name());
@@ -63,14 +63,14 @@ pub fn killed_at_ten_moments(lab: &Lab) -> Result<()> {
     trial.end(&Ending { elected: true, ..Ending::default() })
 }
 
-/// Its exit code and what it told, after it was killed if that is wanted.
+/// Runs the command, and kills it after a while if `killed_after` is given. Returns its exit code and output.
 fn restart(on: &Node, words: &[&str], killed_after: Option<&str>) -> Result<(i32, String)> {
     let kill = killed_after.map(|seconds| ["timeout", "--preserve-status", "--signal", "KILL", seconds]);
     let argv = [kill.iter().flatten().copied().collect(), vec![AGENT, "restart"], words.to_vec()].concat();
     let done = on.exec_within(LIMIT, &argv)?;
-    let told = format!("{}{}", done.stdout, done.stderr);
-    lab::progress::step(told.trim());
-    Ok((done.code, told))
+    let output = format!("{}{}", done.stdout, done.stderr);
+    lab::progress::step(output.trim());
+    Ok((done.code, output))
 }
 
 fn set(lab: &Lab, value: &str) -> Result<()> {

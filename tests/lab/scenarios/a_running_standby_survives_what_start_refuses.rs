@@ -1,6 +1,5 @@
-//! What would keep PostgreSQL from being started appears on nodes where it runs: a mistake in the configuration, a recovery
-//! template, missing programs. Nothing happens to it. A standby's stop works, its next start says what is wrong, and nobody
-//! is fenced.
+//! Mistakes that would prevent a start appear on nodes where PostgreSQL runs: a wrong configuration, a recovery template,
+//! missing programs. PostgreSQL goes on. A standby's stop works, its next start names the mistake, and no node is fenced.
 
 use std::fs;
 
@@ -19,7 +18,7 @@ struct Obstacle {
     name: &'static str,
     appears: fn(&Node) -> Result<()>,
     disappears: fn(&Node) -> Result<()>,
-    /// What the reason of a start must name.
+    /// Words that the reason of a start must contain.
     named: &'static str,
 }
 

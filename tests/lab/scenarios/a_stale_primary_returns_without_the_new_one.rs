@@ -1,12 +1,12 @@
 //! The old primary is back with a standby that lags, and the node that was promoted after it is gone: neither is promoted
-//! over the newer history, and Pacemaker shows why, until that node returns. The command that overrides this tells the loss
-//! and does nothing by itself.
+//! over the newer history, and Pacemaker shows why, until that node returns. The command that overrides this prints the loss
+//! and does nothing without --yes.
 
 use anyhow::{Result, ensure};
 use lab::{Cut, Lab, Node, eventually};
 
 use crate::operator::{AGENT, pcs, reason_shown};
-use crate::replication::{commits_wait_for, cut_replication, forget_failures, nobody_is_promoted, property};
+use crate::replication::{commits_wait_for, cut_replication, forget_failures, no_node_is_promoted, property};
 use crate::trial::{Ending, LIMIT, Trial};
 
 pub fn play(lab: &Lab) -> Result<()> {
@@ -37,8 +37,8 @@ pub fn play(lab: &Lab) -> Result<()> {
     }
     trial.fault("cut the power of the new primary", || new.power_off())?;
     lab.heal()?;
-    nobody_is_promoted(lab, &["missed", new.name()])?;
-    only_tells_the_loss(stale, new)?;
+    no_node_is_promoted(lab, &["missed", new.name()])?;
+    only_reports_the_loss(stale, new)?;
     trial.fault("the new primary gets power again", || new.power_on())?;
     trial.writes_go_on()?;
     lab.wait_for_primary(LIMIT, lab.nodes().len() - 1)?;
@@ -47,11 +47,11 @@ pub fn play(lab: &Lab) -> Result<()> {
     trial.end(&Ending { primary: Some(new), fenced: &[new], ..Ending::default() })
 }
 
-fn only_tells_the_loss(stale: &Node, new: &Node) -> Result<()> {
-    let told = stale.run(&[AGENT, "promote-anyway", "--resource", "pgsqld"])?;
-    lab::progress::step(told.trim());
+fn only_reports_the_loss(stale: &Node, new: &Node) -> Result<()> {
+    let output = stale.run(&[AGENT, "promote-anyway", "--resource", "pgsqld"])?;
+    lab::progress::step(output.trim());
     for words in [new.name(), "lost", "--yes"] {
-        ensure!(told.contains(words), "`{words}` is not in what the override told: {told}");
+        ensure!(output.contains(words), "`{words}` is not in the override's output: {output}");
     }
     Ok(())
 }

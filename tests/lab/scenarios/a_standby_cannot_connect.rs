@@ -1,5 +1,5 @@
-//! A standby's `primary_conninfo` leads nowhere, and it is restarted: it is not promotable, Pacemaker shows why, nobody is
-//! fenced, and mended it streams again.
+//! A standby's `primary_conninfo` leads nowhere, and it is restarted: it is not promotable, Pacemaker shows why, no node is
+//! fenced, and after the repair it streams again.
 
 use anyhow::{Result, ensure};
 use lab::cluster::Failure;
@@ -27,8 +27,9 @@ pub fn play(lab: &Lab) -> Result<()> {
         cluster.score(RESOURCE, standby.name()).is_some_and(|score| score < 0)
     })?;
     let cluster = lab.wait_for(LIMIT, "a reason why the standby receives no WAL", |cluster| {
-        let told = |failure: &Failure| failure.node == standby.name() && failure.reason.contains("no WAL received");
-        cluster.failures.iter().any(told)
+        let is_reported =
+            |failure: &Failure| failure.node == standby.name() && failure.reason.contains("no WAL received");
+        cluster.failures.iter().any(is_reported)
     })?;
     lab::progress::step(cluster.failures.first().map_or("", |failure| &failure.reason));
     trial.writes_go_on()?;

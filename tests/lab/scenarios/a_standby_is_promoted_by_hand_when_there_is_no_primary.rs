@@ -5,7 +5,7 @@ use anyhow::{Result, ensure};
 use lab::Lab;
 
 use crate::operator::pcs;
-use crate::replication::{bar, bring_back, nobody_is_promoted};
+use crate::replication::{bar, bring_back, no_node_is_promoted};
 use crate::trial::{Ending, Trial};
 
 pub fn play(lab: &Lab) -> Result<()> {
@@ -13,7 +13,7 @@ pub fn play(lab: &Lab) -> Result<()> {
     let (old, standbys) = (trial.primary()?, trial.standbys()?);
     standbys.iter().try_for_each(|standby| bar(&trial, standby))?;
     trial.fault("cut the power of the primary", || old.power_off())?;
-    nobody_is_promoted(lab, &["barred"])?;
+    no_node_is_promoted(lab, &["barred"])?;
     let first = standbys[0].psql("SELECT pg_last_wal_receive_lsn()")?;
     let more = standbys[1].psql(&format!("SELECT pg_last_wal_receive_lsn() > '{first}'"))? == "t";
     let (chosen, other) = if more { (standbys[1], standbys[0]) } else { (standbys[0], standbys[1]) };

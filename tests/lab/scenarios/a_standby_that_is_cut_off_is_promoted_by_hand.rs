@@ -1,4 +1,4 @@
-//! `pg_promote()` on a standby that does not receive what clients commit, because replication to it is cut: once that is healed
+//! `pg_promote()` on a standby that does not receive clients' commits, because replication to it is cut: once that is healed
 //! it neither streams nor wins when the primary dies.
 
 use anyhow::Result;

@@ -1,4 +1,4 @@
-//! `pcs node standby` and `unstandby` for a node with a standby: nobody else notices.
+//! `pcs node standby` and `unstandby` for a node with a standby: the other nodes go on undisturbed.
 
 use anyhow::{Result, ensure};
 use lab::Lab;

@@ -8,7 +8,7 @@ use anyhow::{Result, ensure};
 use lab::command::Output;
 use lab::{Lab, Node, eventually};
 
-use crate::operator::{AGENT, another, somebody, started_at, wait_until_idle};
+use crate::operator::{AGENT, another, any_node, started_at, wait_until_idle};
 use crate::trial::{Ending, LIMIT, Trial};
 
 /// How long the command waits when it is going to be killed, and how much longer its constraint lasts.
@@ -27,9 +27,9 @@ pub fn play(lab: &Lab) -> Result<()> {
     ensure!(started_at(old)? == before, "without --yes it has done something");
 
     let done = trial.fault(&format!("switch over to {}", new.name()), || switchover(third, new, &["--yes"]))?;
-    let told = format!("{}{}", done.stdout, done.stderr);
-    lab::progress::step(told.trim());
-    ensure!(done.success() && told.contains(&format!("done    {} is the primary.", new.name())), "{told}");
+    let output = format!("{}{}", done.stdout, done.stderr);
+    lab::progress::step(output.trim());
+    ensure!(done.success() && output.contains(&format!("done    {} is the primary.", new.name())), "{output}");
     ensure!(trial.primary()?.name() == new.name(), "{} is the primary", trial.primary()?.name());
     ensure!(constraint(lab, "cli-")?.is_none(), "the constraint is left");
     ensure!(switchover(new, new, &["--yes"])?.ok()?.contains("already"), "the primary does not know what it is");
@@ -105,16 +105,16 @@ fn interrupted(trial: &Trial<'_>, on: &Node, signal: &str, moment: &str) -> Resu
     Ok(done)
 }
 
-/// There is one primary, everybody follows it, and clients write.
+/// There is one primary, all standbys follow it, and clients write.
 pub fn goes_on(trial: &Trial<'_>) -> Result<()> {
-    wait_until_idle(somebody(trial.lab)?)?;
+    wait_until_idle(any_node(trial.lab)?)?;
     trial.lab.wait_for_primary(LIMIT, trial.lab.nodes().len() - 1)?;
     trial.writes_go_on()
 }
 
 /// The first constraint whose name begins like this, if there is one.
 pub fn constraint(lab: &Lab, prefix: &str) -> Result<Option<String>> {
-    let xml = somebody(lab)?.run(&["cibadmin", "--query", "--scope=constraints"])?;
+    let xml = any_node(lab)?.run(&["cibadmin", "--query", "--scope=constraints"])?;
     let begins = xml.find(&format!("<rsc_location id=\"{prefix}"));
     Ok(begins.map(|at| xml[at..].split("</rsc_location>").next().unwrap_or_default().to_owned()))
 }
@@ -123,8 +123,8 @@ pub fn constraint(lab: &Lab, prefix: &str) -> Result<Option<String>> {
 pub fn ends_by_itself(lab: &Lab, constraint: &str) -> Result<()> {
     let end = constraint.split("operation=\"lt\" end=\"").nth(1).and_then(|rest| rest.split('"').next());
     let Some(end) = end else { anyhow::bail!("it has no end: {constraint}") };
-    let end: u64 = somebody(lab)?.run(&["date", "--date", end, "+%s"])?.trim().parse()?;
-    let now: u64 = somebody(lab)?.run(&["date", "+%s"])?.trim().parse()?;
+    let end: u64 = any_node(lab)?.run(&["date", "--date", end, "+%s"])?.trim().parse()?;
+    let now: u64 = any_node(lab)?.run(&["date", "+%s"])?.trim().parse()?;
     ensure!(end <= now + WAIT + MARGIN, "it ends in {} s: {constraint}", end.saturating_sub(now));
     Ok(())
 }

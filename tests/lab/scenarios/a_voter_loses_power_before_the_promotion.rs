@@ -1,5 +1,5 @@
 //! A switchover, and a standby that has voted loses power before the candidate counts the votes: with its vote, or without
-//! it, nothing is lost and somebody is promoted.
+//! it, nothing is lost and a node is promoted.
 
 use anyhow::Result;
 use lab::Lab;

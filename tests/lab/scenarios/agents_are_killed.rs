@@ -64,7 +64,7 @@ fn caught(node: &Node) -> Result<()> {
     hook::remove(node)
 }
 
-/// What failed is looked at and forgotten, and then everything is as it should be.
+/// Checks the failures and cleans them up. Then the cluster must be healthy.
 fn recovered(lab: &Lab) -> Result<()> {
     forget_failures(lab)?;
     lab.wait_for_primary(LIMIT, lab.nodes().len() - 1).map(drop)

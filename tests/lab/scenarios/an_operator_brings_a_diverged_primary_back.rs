@@ -23,12 +23,12 @@ pub fn play(lab: &Lab) -> Result<()> {
         ensure!(shown, "{cluster}");
         Ok(())
     })?;
-    let told = old.run(&[AGENT, "rejoin", "--resource", "pgsqld"])?;
+    let output = old.run(&[AGENT, "rejoin", "--resource", "pgsqld"])?;
     for words in ["COMMIT", "bytes of WAL", "Nothing has been done", "--yes"] {
-        ensure!(told.contains(words), "`{words}` is not in what the command told: {told}");
+        ensure!(output.contains(words), "`{words}` is not in the command's output: {output}");
     }
     rejoin(old)?;
-    ensure!(dropped(old)?.contains("COMMIT"), "nothing is told about what {} dropped", old.name());
+    ensure!(dropped(old)?.contains("COMMIT"), "no report of what {} dropped", old.name());
     forget_failures(lab)?;
     trial.end(&Ending { primary: Some(new), fenced: &[old], elected: true, ..Ending::default() })
 }

@@ -1,4 +1,4 @@
-//! A standby was down while the primary removed WAL that it needs. `pgsqlms rejoin` tells that rewinding is of no use and
+//! A standby was down while the primary removed WAL that it needs. `pgsqlms rejoin` reports that rewinding is of no use and
 //! names the command that helps; that command does it.
 
 use std::time::Duration;
@@ -12,7 +12,7 @@ use crate::trial::{Ending, LIMIT, Trial};
 
 const AGENT: &str = "/usr/lib/ocf/resource.d/rust/pgsqlms";
 
-/// What keeps WAL for its own sake.
+/// Settings that keep WAL without slots.
 const SETTINGS: [(&str, &str); 2] = [("wal_keep_size", "0"), ("max_wal_size", "32MB")];
 
 /// 8 MB of WAL, on a primary that keeps four times as much.
@@ -52,16 +52,16 @@ pub fn play(lab: &Lab) -> Result<()> {
     let refused = away.exec_within(LIMIT, &[AGENT, "rejoin", "--resource", "pgsqld"])?;
     ensure!(!refused.success(), "{refused:?}");
     for words in ["run `pgsqlms rebuild --resource pgsqld` here", "the primary has removed WAL that it needs"] {
-        ensure!(refused.stderr.contains(words), "`{words}` is not in what rejoin told: {refused:?}");
+        ensure!(refused.stderr.contains(words), "`{words}` is not in the output of rejoin: {refused:?}");
     }
-    let told = away.run(&[AGENT, "rebuild", "--resource", "pgsqld"])?;
+    let output = away.run(&[AGENT, "rebuild", "--resource", "pgsqld"])?;
     for words in ["The primary is ", "is on the cluster's history", "Nothing has been done", "--yes"] {
-        ensure!(told.contains(words), "`{words}` is not in what the command told: {told}");
+        ensure!(output.contains(words), "`{words}` is not in the command's output: {output}");
     }
     let limit = Duration::from_secs(180);
-    let told = away.exec_within(limit, &[AGENT, "rebuild", "--resource", "pgsqld", "--yes"])?.ok()?;
-    progress::step(told.trim());
-    ensure!(told.contains("follows the primary."), "the command told: {told}");
+    let output = away.exec_within(limit, &[AGENT, "rebuild", "--resource", "pgsqld", "--yes"])?.ok()?;
+    progress::step(output.trim());
+    ensure!(output.contains("follows the primary."), "the command printed: {output}");
     for (name, _) in SETTINGS {
         primary.psql(&format!("ALTER SYSTEM RESET {name}"))?;
     }

@@ -1,4 +1,4 @@
-//! Two resources on the same three nodes, each with a PostgreSQL of its own: what happens to one is nothing to the other.
+//! Two resources on the same three nodes, each with a PostgreSQL of its own: faults of one do not affect the other.
 
 use anyhow::{Context, Result, ensure};
 use lab::cluster::Role;

@@ -6,7 +6,7 @@ use lab::lab::RESOURCE;
 use lab::provision::{Script, on_all};
 use lab::{Lab, Node, eventually};
 
-use crate::operator::{CLONE, kill_postmaster, pcs, somebody, started_at};
+use crate::operator::{CLONE, any_node, kill_postmaster, pcs, started_at};
 use crate::replication::{bring_back, forget_failures};
 use crate::trial::{Ending, LIMIT, Trial};
 
@@ -72,7 +72,7 @@ pub fn play(lab: &Lab) -> Result<()> {
 }
 
 fn change(lab: &Lab, how: &str, parameters: &[String]) -> Result<()> {
-    let by = somebody(lab)?;
+    let by = any_node(lab)?;
     pcs(by, &["resource", "disable", CLONE, "--wait=120"])?;
     on_all(lab.nodes(), |node| {
         let variables = [("CONFIGURATION", configuration(node)), ("DATA", node.pgdata())];

@@ -1,5 +1,5 @@
-//! `rejoin=rewind`: one primary after the other writes what no standby receives, loses power and gets it again. Each comes
-//! back by itself, without what it alone had, and that is kept.
+//! `rejoin=rewind`: one primary after the other writes WAL that no standby receives, loses power and gets it again. Each comes
+//! back by itself, without the WAL that it alone had, which is kept as evidence.
 
 use std::time::Instant;
 
@@ -25,7 +25,7 @@ pub fn play(lab: &Lab) -> Result<()> {
         trial.fault("give the old primary power again", || old.power_on())?;
         ensure!(trial.comes_back(old)? == Return::Streaming, "{} was not rewound", old.name());
         progress::step(format!("round {round}: {} streams {:.1} s later", old.name(), began.elapsed().as_secs_f64()));
-        ensure!(dropped(old)?.contains("COMMIT"), "nothing is told about what {} dropped", old.name());
+        ensure!(dropped(old)?.contains("COMMIT"), "no report of what {} dropped", old.name());
         let stray = new.psql_in("app", "SELECT to_regclass('stray') IS NOT NULL")?;
         ensure!(stray == "f", "{} has what {} had written for itself", new.name(), old.name());
     }

@@ -1,4 +1,4 @@
-//! The lab itself: `lab down` removes all of it, and what an owner who was killed has left behind goes by the next
+//! The lab itself: `lab down` removes all of it, and the remains of a killed owner are removed by the next
 //! `lab down` or `lab up`.
 
 use std::time::Duration;
@@ -32,7 +32,7 @@ pub fn play(stage: &mut Stage) -> Result<()> {
     lab::progress::step("lab up, Ctrl-C, lab down");
     let ended = kill_owner(&layout, Signal::SIGINT)?;
     ensure!(ended.code == 130, "Ctrl-C ended `lab up` with {}: {}", ended.code, ended.stderr);
-    // People want to know what happened, so the logs stay until then.
+    // The logs stay until then, for people who look for the cause.
     traces::none_but(&layout, &[traces::logs(&layout), traces::lock(&layout)]).context("after Ctrl-C")?;
     down(&layout)?;
 
@@ -62,7 +62,7 @@ fn kill_owner(layout: &Layout, signal: Signal) -> Result<Output> {
 
 /// An empty cluster of two nodes.
 fn up(layout: &Layout) -> Result<Output> {
-    lab_command(layout, &["up", "--nodes", "2", "--configured-by", "nobody"], UP_LIMIT)
+    lab_command(layout, &["up", "--nodes", "2", "--configured-by", "none"], UP_LIMIT)
 }
 
 fn down(layout: &Layout) -> Result<()> {

@@ -12,7 +12,7 @@ use crate::trial::{Ending, Trial};
 /// How often each monitor is run.
 const TIMES: usize = 5;
 
-/// What a primary's monitor may start.
+/// Programs that a primary's monitor may start.
 const TOOLS: [&str; 2] = ["/usr/sbin/cibadmin", "/usr/sbin/attrd_updater"];
 
 pub fn play(lab: &Lab) -> Result<()> {
@@ -30,7 +30,7 @@ pub fn play(lab: &Lab) -> Result<()> {
     trial.end(&Ending { primary: Some(primary), still_running: &before, ..Ending::default() })
 }
 
-/// What some monitors started: programs by name, and processes that remained what the agent is.
+/// Processes that monitors started: programs by name, and forks that remained the agent.
 fn processes_of_monitors(node: &Node, interval: u32, wanted: i32) -> Result<BTreeSet<String>> {
     let monitor = Monitor::new(Agent::Pgsqlms, node, interval)?;
     let calls = ["strace", "-f", "-qq", "-etrace=execve,fork,vfork,clone,clone3", "-esignal=none", "-o/tmp/calls"];
@@ -44,7 +44,7 @@ fn processes_of_monitors(node: &Node, interval: u32, wanted: i32) -> Result<BTre
     Ok(started)
 }
 
-/// Reads what strace has written.
+/// Reads the output of strace.
 fn processes(trace: &str, agent: &str) -> Result<Vec<String>> {
     // A program that is looked for along PATH is not there at first.
     let calls = || trace.lines().filter(|line| !line.contains("resumed>") && !line.contains("ENOENT"));

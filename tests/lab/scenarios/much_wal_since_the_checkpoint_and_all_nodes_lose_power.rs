@@ -51,7 +51,7 @@ fn on(stage: &mut Stage, scale: &Scale) -> Result<()> {
     fall_behind(&trial, behind, ahead)?;
     trial.fault("cut the power of all nodes", || on_all(lab.nodes(), Node::power_off))?;
     lab.heal()?;
-    disk::forget_what_was_read()?;
+    disk::drop_page_cache()?;
     let returning = [holder.clone(), behind.clone()];
     trial.fault("give power to the primary and the standby that is behind", || {
         on_all(&returning, |node| {
@@ -59,7 +59,7 @@ fn on(stage: &mut Stage, scale: &Scale) -> Result<()> {
             node.read_slowly(Some(scale.rate))
         })
     })?;
-    // Whoever was promoted, it was not the other one before.
+    // Any promoted node ends the wait: it must be the holder.
     let what = format!("{} to be the primary again, or {} instead", holder.name(), behind.name());
     let cluster =
         lab.wait_for(scale.limit(), &what, |cluster| !cluster.nodes_with(RESOURCE, Role::Promoted).is_empty())?;
@@ -85,7 +85,7 @@ fn write(lab: &Lab, primary: &Node, scale: &Scale) -> Result<()> {
         node.psql("CHECKPOINT")?;
     }
     lab::progress::step(format!("{} writes {} MB of WAL", primary.name(), scale.megabytes));
-    // Messages of a megabyte to nobody: no tables that would have to be read and written, too.
+    // Logical messages of a megabyte: no tables that would have to be read and written, too.
     let message = "pg_logical_emit_message(false, 'lab', repeat('x', 1048400))";
     for _ in 0..scale.megabytes.div_ceil(64) {
         primary.psql(&format!("SELECT count({message}) FROM generate_series(1, 64)"))?;

@@ -1,7 +1,7 @@
 //! Pacemaker's daemons are killed one after the other. The attribute daemon and the fencer are of no consequence to PostgreSQL on
 //! a standby's node; the others take the controller with them, and its node is fenced if it is not back at once: that is
 //! Pacemaker's own rule. Every node has a score again, which the CIB loses when its attribute daemon or its controller starts
-//! anew, and with it the primary its role: somebody is promoted without any loss.
+//! anew, and with it the primary its role: a node is promoted without any loss.
 
 use anyhow::{Result, ensure};
 use lab::lab::RESOURCE;
@@ -15,7 +15,7 @@ use crate::trial::{Ending, LIMIT, Trial, is_kept_out};
 /// Without which the others go on.
 const INDEPENDENT: [&str; 2] = ["fenced", "attrd"];
 
-/// Whose end is the controller's too; the scheduler's only where the controller coordinates.
+/// Daemons that take the controller with them; the scheduler does so only on the coordinator.
 const VITAL: [&str; 2] = ["schedulerd", "based"];
 
 pub fn play(lab: &Lab) -> Result<()> {

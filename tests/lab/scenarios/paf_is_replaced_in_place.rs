@@ -15,7 +15,7 @@ use crate::replication::bring_back;
 use crate::stage::Stage;
 use crate::trial::{Ending, LIMIT, Trial};
 
-/// What two elections may take on a machine that has little else to do, apart from PostgreSQL's own work.
+/// The limit of two elections on an idle machine, without PostgreSQL's own work.
 const QUICK: Duration = Duration::from_millis(600);
 
 /// On a busy machine they must still be quicker than PAF's by this factor.

@@ -1,6 +1,6 @@
-//! What a membership that notices a lost node soon costs: for each pair of token and consensus a standby's node stands still for 100 to
-//! 900 ms, as a virtual machine does that is moved or snapshotted, and then the primary loses power. A table says which pause was
-//! tolerated.
+//! The cost of a membership that notices a lost node soon. For each pair of token and consensus a standby's node stands still
+//! for 100 to 900 ms, as a virtual machine does that is moved or snapshotted, and then the primary loses power. A table says
+//! which pause was tolerated.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -19,7 +19,7 @@ const MEMBERSHIPS: [(u32, u32); 7] =
 
 const PAUSES: [u64; 9] = [100, 200, 300, 400, 500, 600, 700, 800, 900];
 
-/// What became of one membership.
+/// The results of one pair of token and consensus.
 struct Row {
     membership: Membership,
     /// The longest pause, in milliseconds, without a new ring.
@@ -41,8 +41,8 @@ pub fn play(lab: &Lab) -> Result<()> {
         rows.push(Row { membership, unnoticed, tolerated, outage });
     }
     set(lab, Membership::PATIENT)?;
-    tell(&rows);
-    // As it is meant: who answers within token and consensus stays.
+    print_table(&rows);
+    // As specified: a node that answers within token and consensus stays.
     for Row { membership: Membership { token, consensus }, tolerated, .. } in &rows {
         let promised = u64::from(token + consensus) * 2 / 3 / 100 * 100;
         ensure!(
@@ -82,7 +82,7 @@ fn pauses(trial: &Trial<'_>) -> Result<(u64, u64)> {
             // It may have been fenced meanwhile.
             node.thaw().or_else(|error| if trial.fenced()?.len() > before { Ok(()) } else { Err(error) })
         })?;
-        // Whatever comes of it has come when the cluster is whole and quiet again.
+        // A fencing because of the pause is over once the cluster is whole and quiet again.
         wait_until_idle(trial.primary()?)?;
         trial
             .lab
@@ -116,7 +116,7 @@ fn power_cut(trial: &Trial<'_>, Membership { token, consensus }: Membership) -> 
     Ok(outage)
 }
 
-fn tell(rows: &[Row]) {
+fn print_table(rows: &[Row]) {
     progress::step("token + consensus: pause without a new ring, without a fencing; outage after a power cut, about");
     for Row { membership: Membership { token, consensus }, unnoticed, tolerated, outage } in rows {
         let (budget, outage) = (token + consensus, outage.as_secs_f64());

@@ -1,4 +1,4 @@
-//! pcs and crmsh describe the agent and take a resource of it without a complaint, and tell in one line what is wrong with
+//! pcs and crmsh describe the agent and take a resource of it without a complaint, and report in one line the mistakes in
 //! a parameter's value. All on files: the cluster does not notice.
 
 use anyhow::{Result, ensure};
@@ -66,7 +66,7 @@ fn described(said: &str) -> Result<()> {
     Ok(())
 }
 
-/// What a command says that must succeed and not complain.
+/// The output of a command that must succeed without a complaint.
 fn said(node: &Node, argv: &[&str]) -> Result<String> {
     let output = node.exec(argv)?;
     no_complaint(&output.stderr)?;

@@ -7,28 +7,28 @@ use anyhow::{Context, Result, ensure};
 use lab::provision::on_all;
 use lab::{Lab, Node, eventually, progress};
 
-use crate::operator::{rejoin, somebody, wait_until_idle};
+use crate::operator::{any_node, rejoin, wait_until_idle};
 use crate::people::{FORCED, as_it_is, is_named, is_refused, with_a_virtual_address, without_a_virtual_address};
 use crate::replication::{another_primary, bring_back, commits_wait_for, forget_failures, nobody_is_promoted};
 use crate::trial::{Ending, LIMIT, Return, Trial};
 
-/// A node by what it is when one is promoted by hand.
+/// A node by its role when a standby is promoted by hand beside the primary.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Who {
+enum NodeRole {
     Primary,
     Stray,
     Heir,
 }
 
-use Who::{Heir, Primary, Stray};
+use NodeRole::{Heir, Primary, Stray};
 
-/// What happens to the power.
+/// The order in which nodes lose power and get it again.
 #[derive(Debug, Clone, Copy)]
 enum Power {
     /// One node after the other loses it, and gets it again.
-    Fails([Who; 3]),
+    Fails([NodeRole; 3]),
     /// All lose it, and only these get it again.
-    Returns(&'static [Who]),
+    Returns(&'static [NodeRole]),
 }
 
 const EVERY_ORDER: [Power; 9] = [
@@ -106,8 +106,8 @@ impl<'a> Round<'a> {
         Ok(Self { trial, synchronous, primary, stray, heir })
     }
 
-    fn node(&self, who: Who) -> &'a Node {
-        match who {
+    fn node(&self, role: NodeRole) -> &'a Node {
+        match role {
             Primary => self.primary,
             Stray => self.stray,
             Heir => self.heir,
@@ -117,12 +117,12 @@ impl<'a> Round<'a> {
     fn play(self, power: Power) -> Result<()> {
         let fenced: Vec<&Node> = match power {
             Power::Fails(order) => {
-                order.iter().try_for_each(|who| self.fails(self.node(*who)))?;
-                order.iter().map(|who| self.node(*who)).collect()
+                order.iter().try_for_each(|role| self.fails(self.node(*role)))?;
+                order.iter().map(|role| self.node(*role)).collect()
             }
             Power::Returns(to) => {
                 self.returns(to)?;
-                [Primary, Heir].iter().filter(|who| !to.contains(who)).map(|who| self.node(*who)).collect()
+                [Primary, Heir].iter().filter(|role| !to.contains(role)).map(|role| self.node(*role)).collect()
             }
         };
         is_named(self.trial.lab, self.stray)?;
@@ -158,7 +158,7 @@ impl<'a> Round<'a> {
         }
         trial.writes_go_on()?;
         ensure!(trial.primary()?.name() == primary.name(), "{} is the primary now", trial.primary()?.name());
-        wait_until_idle(somebody(lab)?)
+        wait_until_idle(any_node(lab)?)
     }
 
     /// What the stray had confirmed before it was promoted by hand is not known: no node is promoted before the dead primary is back.
@@ -171,10 +171,10 @@ impl<'a> Round<'a> {
     }
 
     /// All nodes lose their power. Of these that get it again, the one that was promoted by hand is not promoted.
-    fn returns(&self, to: &[Who]) -> Result<()> {
+    fn returns(&self, to: &[NodeRole]) -> Result<()> {
         let (trial, nodes) = (&self.trial, self.trial.lab.nodes());
         self.cut(self.primary, self.heir, || on_all(nodes, Node::power_off))?;
-        let returning: Vec<Node> = to.iter().map(|who| self.node(*who).clone()).collect();
+        let returning: Vec<Node> = to.iter().map(|role| self.node(*role).clone()).collect();
         trial.fault(&format!("give power to {to:?}"), || on_all(&returning, Node::power_on))?;
         if self.synchronous && !to.contains(&Primary) {
             return self.is_waited_for(self.primary, self.heir);
@@ -191,7 +191,7 @@ impl<'a> Round<'a> {
         Ok(())
     }
 
-    /// Cuts power; what was acknowledged before `heir` held it is kept, and with synchronous replication everything is.
+    /// Cuts power. Commits that `heir` held are kept, and with synchronous replication all acknowledged ones.
     fn cut(&self, primary: &Node, heir: &Node, cut: impl FnOnce() -> Result<()>) -> Result<()> {
         if self.synchronous {
             self.trial.fault("cut power", cut)

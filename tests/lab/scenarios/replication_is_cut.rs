@@ -1,4 +1,4 @@
-//! The network between the PostgreSQLs is cut, and the cluster's own is not: commits wait, nobody fails over, and one standby
+//! The network between the PostgreSQLs is cut, and the cluster's own is not: commits wait, there is no failover, and one standby
 //! remains a candidate. Then the primary dies, and a standby is promoted.
 
 use anyhow::{Result, ensure};

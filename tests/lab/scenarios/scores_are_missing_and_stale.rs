@@ -48,7 +48,7 @@ fn permanent_scores_are_removed(lab: &Lab, by: &Node) -> Result<()> {
     })
 }
 
-/// What runs actions on a node stands still, and the last one has ended.
+/// The node's executor is stopped, and the last action has ended.
 fn stop_monitoring(node: &Node) -> Result<()> {
     node.run(&["pkill", "-STOP", "pacemaker-execd"])?;
     eventually(LIMIT, "the last action to end", || {

@@ -1,15 +1,16 @@
-//! A standby is down while more WAL is written than anybody keeps for its own sake, and meanwhile another node becomes the
+//! A standby is down while more WAL is written than a node keeps without slots, and meanwhile another node becomes the
 //! primary. It comes back and streams from the new primary, which has kept a slot for it; and so on after a failover. A logical
-//! slot that was made to outlive the primary does, with what its subscriber has not read. Who leaves the cluster loses its slot.
+//! failover slot outlives the primary, with the changes that its subscriber has not read. A node that leaves the cluster loses
+//! its slot.
 
 use anyhow::{Result, ensure};
 use lab::{Lab, Node, eventually};
 
-use crate::operator::{CLONE, another, pcs, somebody, wait_until_idle};
+use crate::operator::{CLONE, another, any_node, pcs, wait_until_idle};
 use crate::replication::{bring_back, forget_failures};
 use crate::trial::{Ending, LIMIT, Trial};
 
-/// What every node is set up with.
+/// The settings of every node.
 const SETTINGS: [(&str, &str); 6] = [
     ("max_slot_wal_keep_size", "1GB"),
     ("wal_keep_size", "0"),
@@ -19,7 +20,7 @@ const SETTINGS: [(&str, &str); 6] = [
     ("sync_replication_slots", "on"),
 ];
 
-/// What belongs to a node and not to its data.
+/// A configuration file that belongs to a node and not to its data.
 const NODE_CONF: &str = "/etc/postgresql/pgsqlms-node.conf";
 
 /// 150 MB of WAL: four times as much is less than a slot may hold back.
@@ -34,9 +35,9 @@ pub fn play(lab: &Lab) -> Result<()> {
     old.psql(
         "SELECT pg_create_physical_replication_slot('mine', true), pg_create_physical_replication_slot('pgsqlms_srv9', true)",
     )?;
-    everybody_has_slots(lab, old, "mine")?;
+    all_nodes_have_slots(lab, old, "mine")?;
     old.psql("SELECT pg_create_logical_replication_slot('sub', 'test_decoding', failover => true)")?;
-    everybody_has_the_logical_slot(lab, old)?;
+    all_nodes_have_the_logical_slot(lab, old)?;
     old.psql("SELECT pg_logical_emit_message(true, 'lab', 'before the switchover')")?;
 
     trial.fault("put a standby's node on standby", || pcs(old, &["node", "standby", away.name(), "--wait=120"]))?;
@@ -49,9 +50,9 @@ pub fn play(lab: &Lab) -> Result<()> {
     })?;
     streams_by_slot(away, other)?;
     streams_by_slot(old, other)?;
-    everybody_has_slots(lab, other, "")?;
+    all_nodes_have_slots(lab, other, "")?;
     // The old primary's own slot has made room for the new one's.
-    everybody_has_the_logical_slot(lab, other)?;
+    all_nodes_have_the_logical_slot(lab, other)?;
     other.psql("SELECT pg_logical_emit_message(true, 'lab', 'before the failover')")?;
 
     trial.fault("cut the power of the primary", || other.cut_power())?;
@@ -61,11 +62,11 @@ pub fn play(lab: &Lab) -> Result<()> {
     streams_by_slot(survivor, last)?;
     bring_back(&trial, other, last)?;
     streams_by_slot(other, last)?;
-    everybody_has_slots(lab, last, "")?;
+    all_nodes_have_slots(lab, last, "")?;
     // Its own is not there any more, either, which would keep it from starting without wal_level=logical.
-    everybody_has_the_logical_slot(lab, last)?;
+    all_nodes_have_the_logical_slot(lab, last)?;
     last.psql("SELECT pg_drop_replication_slot('sub')")?;
-    nobody_has_a_logical_slot(lab)?;
+    no_node_has_a_logical_slot(lab)?;
     leaves(&trial, other, last)?;
 
     for node in lab.nodes() {
@@ -88,22 +89,22 @@ fn set_up(trial: &Trial<'_>) -> Result<()> {
             .try_for_each(|(name, value)| node.psql(&format!("ALTER SYSTEM SET {name} = '{value}'")).map(drop))?;
     }
     trial.fault("restart all", || {
-        pcs(somebody(lab)?, &["resource", "disable", CLONE, "--wait=120"])?;
-        pcs(somebody(lab)?, &["resource", "enable", CLONE])
+        pcs(any_node(lab)?, &["resource", "disable", CLONE, "--wait=120"])?;
+        pcs(any_node(lab)?, &["resource", "enable", CLONE])
     })?;
     lab.wait_for_primary(LIMIT, lab.nodes().len() - 1)?;
-    wait_until_idle(somebody(lab)?)
+    wait_until_idle(any_node(lab)?)
 }
 
 /// Waits until every standby has a copy of the logical slot that could be used, and says so. Its subscriber keeps up.
-fn everybody_has_the_logical_slot(lab: &Lab, primary: &Node) -> Result<()> {
+fn all_nodes_have_the_logical_slot(lab: &Lab, primary: &Node) -> Result<()> {
     for node in lab.nodes().iter().filter(|node| node.name() != primary.name()) {
         eventually(LIMIT, &format!("{} to have the logical slot", node.name()), || {
             primary.psql("SELECT pg_log_standby_snapshot()")?;
             primary.psql("SELECT count(*) FROM pg_logical_slot_get_changes('sub', NULL, NULL)")?;
             let query = ["attrd_updater", "--query", "--name=pgsqlms-logical-pgsqld", "--node", node.name()];
-            let told = node.run(&query)?;
-            ensure!(told.contains("\"has sub\""), "it says {told}");
+            let value = node.run(&query)?;
+            ensure!(value.contains("\"has sub\""), "it has published {value}");
             Ok(())
         })?;
     }
@@ -111,7 +112,7 @@ fn everybody_has_the_logical_slot(lab: &Lab, primary: &Node) -> Result<()> {
 }
 
 /// Waits until the copies are gone, too.
-fn nobody_has_a_logical_slot(lab: &Lab) -> Result<()> {
+fn no_node_has_a_logical_slot(lab: &Lab) -> Result<()> {
     for node in lab.nodes() {
         eventually(LIMIT, &format!("{} to have no logical slot", node.name()), || {
             let slots = node.psql("SELECT count(*) FROM pg_replication_slots WHERE slot_type = 'logical'")?;
@@ -153,19 +154,19 @@ fn leaves(trial: &Trial<'_>, leaving: &Node, primary: &Node) -> Result<()> {
     streams_by_slot(leaving, primary)?;
     // A standby makes room for it with the next WAL that it could remove.
     write_much(primary, other)?;
-    everybody_has_slots(trial.lab, primary, "")
+    all_nodes_have_slots(trial.lab, primary, "")
 }
 
 fn move_to(trial: &Trial<'_>, from: &Node, to: &Node) -> Result<()> {
     let what = format!("move the primary to {}", to.name());
-    trial.fault(&what, || pcs(somebody(trial.lab)?, &["resource", "move", CLONE, to.name(), "--promoted"]))?;
+    trial.fault(&what, || pcs(any_node(trial.lab)?, &["resource", "move", CLONE, to.name(), "--promoted"]))?;
     let primary = trial.another_primary(from)?;
     ensure!(primary.name() == to.name(), "{} was promoted instead of {}", primary.name(), to.name());
     Ok(())
 }
 
 /// Waits until every node has a slot for each other one, and no more of the agent's; `more` is on the primary beside them.
-fn everybody_has_slots(lab: &Lab, primary: &Node, more: &str) -> Result<()> {
+fn all_nodes_have_slots(lab: &Lab, primary: &Node, more: &str) -> Result<()> {
     for node in lab.nodes() {
         let others = lab.nodes().iter().filter(|other| other.name() != node.name());
         let names = others.map(|other| format!("pgsqlms_{}", other.name()));
@@ -185,7 +186,7 @@ fn everybody_has_slots(lab: &Lab, primary: &Node, more: &str) -> Result<()> {
     Ok(())
 }
 
-/// Writes WAL on the primary, has it replayed, and has both remove what nobody needs.
+/// Writes WAL on the primary, waits for the replay, and lets both remove WAL that no slot holds.
 fn write_much(primary: &Node, standby: &Node) -> Result<()> {
     for _ in 0..2 {
         primary.psql(MUCH)?;

@@ -1,23 +1,23 @@
 //! `follow=node`, with replication over TLS that checks names, SCRAM and a password file: what the DBA's `primary_conninfo`
 //! names as host does not exist. A switchover, a failover, the way back of the failed primary, a power cut of all nodes. Hooks
-//! are told of all of it, and one that hangs holds up nothing.
+//! run for each event, and one that hangs delays no action.
 
 use anyhow::{Context, Result, ensure};
 use lab::lab::RESOURCE;
 use lab::provision::on_all;
 use lab::{Lab, Node, eventually, progress};
 
-use crate::operator::{CLONE, all_started_at, pcs, somebody};
+use crate::operator::{CLONE, all_started_at, any_node, pcs};
 use crate::replication::{bring_back, forget_failures};
 use crate::trial::{Ending, LIMIT, Trial};
 
-/// What belongs to a node and not to its data, and a copy of it as it was.
+/// A configuration file that belongs to a node and not to its data, and a copy of its first version.
 const NODE_CONF: [&str; 2] = ["/etc/postgresql/pgsqlms-node.conf", "/etc/postgresql/pgsqlms-node.conf.before"];
 
-/// The certificates that each node trusts: everybody's own.
+/// The certificates that each node trusts: those of all nodes.
 const ROOTS: &str = "/etc/postgresql/roots.crt";
 
-/// What hooks are, and where one writes down how it was called.
+/// The directory of the hooks, and the file in which one records its calls.
 const HOOKS: &str = "/etc/pgsqlms/hooks.d";
 const HOOK_LOG: &str = "/var/lib/postgresql/hooks.log";
 
@@ -29,22 +29,22 @@ pub fn play(lab: &Lab) -> Result<()> {
     let old = trial.primary()?;
     let before = all_started_at(lab.nodes())?;
     trial.fault("follow=node", || {
-        // First, so that no standby is ever without somebody to follow for long.
+        // First, so that no standby is ever without an upstream for long.
         let hooks = format!("hooks={HOOKS}");
         pcs(old, &["resource", "update", RESOURCE, "follow=node", &hooks, HOOK_TIMEOUT])?;
         lab.nodes().iter().try_for_each(install_hooks)?;
         demand_tls(lab)
     })?;
-    everybody_follows(lab, old)?;
+    all_standbys_follow(lab, old)?;
     ensure!(all_started_at(lab.nodes())? == before, "PostgreSQL was restarted for a change of follow");
 
     let new = trial.standbys()?[0];
-    trial.fault("move the primary", || pcs(somebody(lab)?, &["resource", "move", CLONE, new.name(), "--promoted"]))?;
+    trial.fault("move the primary", || pcs(any_node(lab)?, &["resource", "move", CLONE, new.name(), "--promoted"]))?;
     trial.another_primary(old)?;
-    everybody_follows(lab, new)?;
-    tell_delay(lab, new)?;
-    was_told(new, &format!("promoted {} role=primary primary={}", new.name(), new.name()))?;
-    was_told(old, &format!("demoted {} role=standby primary={}", old.name(), new.name()))?;
+    all_standbys_follow(lab, new)?;
+    print_delay(lab, new)?;
+    hook_ran(new, &format!("promoted {} role=primary primary={}", new.name(), new.name()))?;
+    hook_ran(old, &format!("demoted {} role=standby primary={}", old.name(), new.name()))?;
 
     hang_after_promotions(lab, true)?;
     trial.fault("cut the power of the primary", || new.cut_power())?;
@@ -53,21 +53,21 @@ pub fn play(lab: &Lab) -> Result<()> {
     ensure!(hangs(last)?, "no hook hangs on {}", last.name());
     let survivors: Vec<&Node> = lab.nodes().iter().filter(|node| node.is_on()).collect();
     survivors.iter().filter(|node| node.name() != last.name()).try_for_each(|node| follows(node, last))?;
-    tell_delay(lab, last)?;
+    print_delay(lab, last)?;
     eventually(LIMIT, "the end of the hook that hangs", || {
         ensure!(!hangs(last)?, "it goes on");
         Ok(())
     })?;
-    was_told(last, &format!("promoted {} role=primary primary={}", last.name(), last.name()))?;
+    hook_ran(last, &format!("promoted {} role=primary primary={}", last.name(), last.name()))?;
     hang_after_promotions(lab, false)?;
     bring_back(&trial, new, last)?;
-    everybody_follows(lab, last)?;
-    was_told(new, &format!("started {} role=standby primary={}", new.name(), last.name()))?;
+    all_standbys_follow(lab, last)?;
+    hook_ran(new, &format!("started {} role=standby primary={}", new.name(), last.name()))?;
 
-    // Nobody must wait for a primary that is waiting as well.
+    // No node must wait for a primary that is waiting as well.
     trial.fault("cut the power of all nodes", || on_all(lab.nodes(), Node::power_off))?;
     trial.fault("give power to all nodes", || on_all(lab.nodes(), Node::power_on))?;
-    everybody_follows(lab, lab.wait_for_primary(LIMIT, lab.nodes().len() - 1)?)?;
+    all_standbys_follow(lab, lab.wait_for_primary(LIMIT, lab.nodes().len() - 1)?)?;
     trial.writes_go_on()?;
 
     undo(lab)?;
@@ -75,7 +75,7 @@ pub fn play(lab: &Lab) -> Result<()> {
     trial.end(&Ending { fenced: &[new], elected: true, ..Ending::default() })
 }
 
-/// A program for each event that writes down what it was told.
+/// A program for each event that records its environment.
 fn install_hooks(node: &Node) -> Result<()> {
     let text = "#!/bin/sh\necho \"$PGSQLMS_EVENT $PGSQLMS_NODE role=$PGSQLMS_ROLE primary=$PGSQLMS_PRIMARY \
          resource=$PGSQLMS_RESOURCE timeline=$PGSQLMS_TIMELINE lsn=$PGSQLMS_LSN pgdata=$PGSQLMS_PGDATA user=$(id -un)\" ";
@@ -108,16 +108,16 @@ fn hangs(node: &Node) -> Result<bool> {
     Ok(node.exec(&["pgrep", "-f", "sleep 7777"])?.success())
 }
 
-/// Waits until a node's hook has noted this, with the rest that it is to be told, as PostgreSQL's user.
-fn was_told(node: &Node, words: &str) -> Result<()> {
-    let told = eventually(LIMIT, &format!("the hook on {} to note `{words}`", node.name()), || {
+/// Waits until a node's hook has recorded these words, with the rest of its environment, as PostgreSQL's user.
+fn hook_ran(node: &Node, words: &str) -> Result<()> {
+    let line = eventually(LIMIT, &format!("the hook on {} to record `{words}`", node.name()), || {
         let noted = node.run(&["cat", HOOK_LOG])?;
         let line = noted.lines().find(|line| line.starts_with(words)).map(str::to_owned);
-        line.with_context(|| format!("it has noted {noted:?}"))
+        line.with_context(|| format!("it has recorded {noted:?}"))
     })?;
     let rest = [format!("resource={RESOURCE} "), format!("pgdata={} ", node.pgdata()), "user=postgres".to_owned()];
-    ensure!(rest.iter().all(|rest| told.contains(rest)), "{told}");
-    ensure!(!told.contains("timeline= ") && !told.contains("lsn= "), "{told}");
+    ensure!(rest.iter().all(|rest| line.contains(rest)), "{line}");
+    ensure!(!line.contains("timeline= ") && !line.contains("lsn= "), "{line}");
     Ok(())
 }
 
@@ -161,7 +161,7 @@ fn admit(node: &Node, from: &str, to: &str) -> Result<()> {
 }
 
 fn undo(lab: &Lab) -> Result<()> {
-    pcs(somebody(lab)?, &["resource", "update", RESOURCE, "follow=", "hooks=", "hook_timeout="])?;
+    pcs(any_node(lab)?, &["resource", "update", RESOURCE, "follow=", "hooks=", "hook_timeout="])?;
     for node in lab.nodes() {
         node.run(&["rm", "-rf", HOOKS, HOOK_LOG])?;
         node.run(&["mv", NODE_CONF[1], NODE_CONF[0]])?;
@@ -172,11 +172,11 @@ fn undo(lab: &Lab) -> Result<()> {
     Ok(())
 }
 
-fn everybody_follows(lab: &Lab, primary: &Node) -> Result<()> {
+fn all_standbys_follow(lab: &Lab, primary: &Node) -> Result<()> {
     lab.nodes().iter().filter(|node| node.name() != primary.name()).try_for_each(|node| follows(node, primary))
 }
 
-/// Waits until a standby streams from this primary, by its name and over TLS, and keeps what else the DBA has said.
+/// Waits until a standby streams from this primary, by its name and over TLS, and keeps the DBA's other settings.
 fn follows(standby: &Node, primary: &Node) -> Result<()> {
     let (standby_name, primary_name) = (standby.name(), primary.name());
     eventually(LIMIT, &format!("{standby_name} to stream from {primary_name} by its name"), || {
@@ -198,7 +198,7 @@ fn follows(standby: &Node, primary: &Node) -> Result<()> {
 }
 
 /// Tells how long after the promotion each standby that runs was connected to the new primary.
-fn tell_delay(lab: &Lab, primary: &Node) -> Result<()> {
+fn print_delay(lab: &Lab, primary: &Node) -> Result<()> {
     let wal = primary.path(&format!("{}/pg_wal", primary.pgdata()));
     let files = std::fs::read_dir(wal)?.flatten().map(|file| file.path());
     let newest = files.filter(|path| path.extension().is_some_and(|e| e == "history")).max().context("no history")?;

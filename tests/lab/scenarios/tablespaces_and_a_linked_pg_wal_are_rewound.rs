@@ -46,8 +46,8 @@ pub fn play(lab: &Lab) -> Result<()> {
     ensure!(old.psql("SELECT 1").is_err(), "{} was started half rewound", old.name());
     forget_failures(lab)?;
     ensure!(trial.comes_back(old)? == Return::Streaming, "{} was not rewound", old.name());
-    ensure!(dropped(old)?.contains("COMMIT"), "nothing is told about what {} dropped", old.name());
-    ensure!(old.run(&["readlink", &wal(old)])?.trim() == WAL, "pg_wal is no link any more");
+    ensure!(dropped(old)?.contains("COMMIT"), "no report of what {} dropped", old.name());
+    ensure!(old.run(&["readlink", &wal(old)])?.trim() == WAL, "pg_wal is not a link any more");
     eventually(LIMIT, "the same rows in the tablespace", || {
         let (here, there) = (old.psql_in("app", ROWS)?, new.psql_in("app", ROWS)?);
         ensure!(here == there, "{here} instead of {there}");

@@ -1,5 +1,5 @@
 //! `rejoin=rewind`, a database of a gigabyte, and clients that write all the time: ten times the primary loses power, one node
-//! after the other. Each comes back by itself and soon, and what it dropped is kept.
+//! after the other. Each comes back by itself and soon, and its dropped commits are kept.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -42,11 +42,11 @@ pub fn play(lab: &Lab) -> Result<()> {
     for round in 1..=ROUNDS {
         let old = trial.primary()?;
         prefer_next(lab, old)?;
-        // In every other round it holds what nobody else has; in the others that depends on the last instant.
+        // In every other round it holds WAL that no other node has; in the others that depends on the last instant.
         comebacks.push(one_round(&trial, old, round).with_context(|| format!("round {round}"))?);
         fenced.push(old);
     }
-    tell(&comebacks);
+    print_times(&comebacks);
     for node in lab.nodes() {
         let times = fenced.iter().filter(|old| old.name() == node.name()).count();
         ensure!(times >= 2, "{} lost its power {times} times only", node.name());
@@ -97,8 +97,8 @@ fn one_round(trial: &Trial<'_>, old: &Node, round: usize) -> Result<Comeback> {
     ensure!(stray == "f", "{} has what {} had written for itself", new.name(), old.name());
     if rewound {
         let newest = "cat \"$(ls -t /var/lib/pgsqlms/pgsqld/*/summary.txt | head -n 1)\"";
-        let told = old.run(&["sh", "-c", newest])?;
-        ensure!(told.contains("COMMIT") || round % 2 == 0, "nothing is told about what {} dropped: {told}", old.name());
+        let summary = old.run(&["sh", "-c", newest])?;
+        ensure!(summary.contains("COMMIT") || round % 2 == 0, "no report of what {} dropped: {summary}", old.name());
     }
     all_promotable(trial.lab)?;
     let rows = "SELECT count(*), md5(string_agg(md5(filler), '' ORDER BY number)) FROM ballast WHERE number % 50 = 0";
@@ -119,7 +119,7 @@ fn create(lab: &Lab, primary: &Node) -> Result<()> {
             &format!("INSERT INTO ballast SELECT n, repeat(md5(n::text), 31) FROM generate_series({begin}, {end}) n"),
         )?;
     }
-    // Else whoever reads it first writes as much WAL again.
+    // Otherwise the first session that reads the table writes as much WAL again.
     primary.psql_in("app", "VACUUM (FREEZE) ballast")?;
     let size: u64 = primary.psql_in("app", "SELECT pg_database_size('app')")?.parse()?;
     ensure!(size >= 1 << 30, "the database has {size} bytes only");
@@ -139,7 +139,8 @@ fn change(primary: &Node, round: usize) -> Result<()> {
 /// Lets the election prefer the node after `old`, by name.
 fn prefer_next(lab: &Lab, old: &Node) -> Result<()> {
     let nodes = lab.nodes();
-    let place = nodes.iter().position(|node| node.name() == old.name()).context("the primary is no node")?;
+    let place =
+        nodes.iter().position(|node| node.name() == old.name()).context("the primary is not among the nodes")?;
     let next = &nodes[(place + 1) % nodes.len()];
     for node in nodes {
         let priority = if node.name() == next.name() { "pgsqlms-priority=1" } else { "pgsqlms-priority=0" };
@@ -170,7 +171,7 @@ fn evidence(node: &Node) -> Result<usize> {
     Ok(listed.lines().count())
 }
 
-fn tell(comebacks: &[Comeback]) {
+fn print_times(comebacks: &[Comeback]) {
     for (what, time) in [("boot", (|back| back.boot) as fn(&Comeback) -> Duration), ("rejoin", |back| back.join)] {
         let mut times: Vec<f64> = comebacks.iter().map(|back| time(back).as_secs_f64()).collect();
         times.sort_by(f64::total_cmp);

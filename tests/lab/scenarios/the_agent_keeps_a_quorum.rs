@@ -75,6 +75,6 @@ fn commits_wait(primary: &Node) -> Result<()> {
         });
         waiting.and(commit.join().map_err(|_| anyhow!("the commit panicked")))
     })?;
-    // It is done locally, and psql is told so by a warning.
+    // It is committed locally, and psql gets a warning.
     waiting.map(drop)
 }

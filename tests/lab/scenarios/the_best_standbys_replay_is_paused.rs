@@ -1,4 +1,4 @@
-//! Somebody has paused the replay on the standby that is ahead, and the primary dies: it wins all the same, and replays.
+//! A DBA has paused the replay on the standby that is ahead, and the primary dies: it wins all the same, and replays.
 
 use anyhow::{Result, ensure};
 use lab::Lab;

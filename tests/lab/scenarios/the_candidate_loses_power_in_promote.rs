@@ -1,5 +1,5 @@
-//! A switchover, and the node that is to be promoted loses power when its promote has just begun: somebody is promoted with all
-//! that the old primary had acknowledged, the third node at once or either of the two when the candidate is back.
+//! A switchover, and the candidate loses power when its promote has just begun. A node is promoted that holds all
+//! acknowledged commits: the third node at once, or either of the two when the candidate is back.
 
 use anyhow::Result;
 use lab::Lab;

@@ -6,7 +6,7 @@ use lab::lab::RESOURCE;
 use lab::{Lab, Node, progress, provision};
 
 use crate::operator::{AGENT, report_divergence, wait_until_idle};
-use crate::replication::{forget_failures, nobody_is_promoted};
+use crate::replication::{forget_failures, no_node_is_promoted};
 use crate::trial::{Ending, LIMIT, Trial};
 
 /// The pages that say so.
@@ -35,7 +35,7 @@ pub fn play(lab: &Lab) -> Result<()> {
             lab.nodes().iter().try_for_each(|node| node.run(&["rm", "-rf", &node.pgdata()]).map(drop))?;
             provision::postgres(lab.layout(), lab.nodes())
         }
-        step => nobody_is_promoted(lab, &[step.split_once(": ").context("no reason is named")?.1]),
+        step => no_node_is_promoted(lab, &[step.split_once(": ").context("no reason is named")?.1]),
     })?;
     lab.wait_for_primary(LIMIT, lab.nodes().len() - 1)?;
     forget_failures(lab)?;
@@ -67,11 +67,11 @@ fn run(node: &Node, command: &str) -> Result<()> {
         return node.exec_within(LIMIT, &["sh", "-ec", command])?.ok().map(drop);
     };
     let argv: Vec<&str> = [AGENT].into_iter().chain(rest.split(' ')).collect();
-    let told = node.exec_within(LIMIT, &argv)?.ok()?;
-    progress::step(told.trim());
+    let output = node.exec_within(LIMIT, &argv)?.ok()?;
+    progress::step(output.trim());
     ensure!(
-        told.contains(if rest.contains("--yes") { "That is forgotten." } else { "Nothing has been done." }),
-        "{told}"
+        output.contains(if rest.contains("--yes") { "That is forgotten." } else { "Nothing has been done." }),
+        "{output}"
     );
     Ok(())
 }

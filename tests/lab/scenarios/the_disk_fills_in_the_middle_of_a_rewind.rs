@@ -1,4 +1,4 @@
-//! A rewind has rewritten a part of the data directory when its file system is full. Pacemaker shows that, nobody is fenced, the
+//! A rewind has rewritten a part of the data directory when its file system is full. Pacemaker shows that, no node is fenced, the
 //! node is not started like that, and after a cleanup the rewind goes on when there is space.
 
 use anyhow::{Result, ensure};
@@ -11,7 +11,7 @@ use crate::replication::{commits_wait_for, forget_failures};
 use crate::rewinding::{go_on, is_in_the_middle, make_rewinds_stop, make_rewinds_work, notes};
 use crate::trial::{Ending, LIMIT, Return, Trial};
 
-/// What is free on the small disk, in MB: more than what is kept of the data before a rewind.
+/// Free space on the small disk, in MB: more than the evidence before a rewind needs.
 const ROOM: u64 = 400;
 
 pub fn play(lab: &Lab) -> Result<()> {
@@ -39,7 +39,7 @@ pub fn play(lab: &Lab) -> Result<()> {
     trial.fault("there is space again", || Disk::Data.free(old))?;
     forget_failures(lab)?;
     ensure!(trial.comes_back(old)? == Return::Streaming, "{} was not rewound", old.name());
-    ensure!(dropped(old)?.contains("COMMIT"), "nothing is told about what {} dropped", old.name());
+    ensure!(dropped(old)?.contains("COMMIT"), "no report of what {} dropped", old.name());
     while_on_standby(&trial, old, || Disk::Data.make_large(old))?;
     pcs(new, &["resource", "update", "pgsqld", "rejoin="])?;
     forget_failures(lab)?;

@@ -5,7 +5,7 @@ use anyhow::Result;
 use lab::Lab;
 
 use crate::operator::pcs;
-use crate::replication::{bar, fall_behind, forget_failures, nobody_is_promoted};
+use crate::replication::{bar, fall_behind, forget_failures, no_node_is_promoted};
 use crate::trial::{Ending, Trial};
 
 pub fn play(lab: &Lab) -> Result<()> {
@@ -16,7 +16,7 @@ pub fn play(lab: &Lab) -> Result<()> {
     fall_behind(&trial, behind, ahead)?;
     trial.fault("cut the power of the primary", || old.power_off())?;
     lab.heal()?;
-    nobody_is_promoted(lab, &[ahead.name(), "barred"])?;
+    no_node_is_promoted(lab, &[ahead.name(), "barred"])?;
     trial.fault("the primary gets power again", || old.power_on())?;
     trial.writes_go_on()?;
     pcs(old, &["node", "attribute", ahead.name(), "pgsqlms-nofailover="])?;

@@ -1,4 +1,4 @@
-//! As [`super::the_furthest_ahead_must_not_be_promoted`] without synchronous replication: nobody was promised anything, so the other
+//! As [`super::the_furthest_ahead_must_not_be_promoted`] without synchronous replication: no commit is guaranteed, so the other
 //! standby is promoted, and how much is lost is said.
 
 use std::fs;

@@ -1,4 +1,4 @@
-//! kill -9 on a standby's postmaster: it is started again, and nobody else notices.
+//! kill -9 on a standby's postmaster: it is started again, and the other nodes go on undisturbed.
 
 use anyhow::{Result, ensure};
 use lab::Lab;

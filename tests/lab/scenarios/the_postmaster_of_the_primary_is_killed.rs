@@ -1,4 +1,4 @@
-//! kill -9 on the primary's postmaster: recovered by Pacemaker without fencing anybody.
+//! kill -9 on the primary's postmaster: recovered by Pacemaker without a fencing.
 
 use anyhow::Result;
 use lab::Lab;

@@ -23,7 +23,7 @@ pub fn play(lab: &Lab) -> Result<()> {
     trial.fault("give it power once more", || old.power_on())?;
     ensure!(trial.comes_back(old)? == Return::Streaming, "{} was not rewound", old.name());
     ensure!(notes(old)?.contains("stage=rewound"), "{}", notes(old)?);
-    ensure!(dropped(old)?.contains("COMMIT"), "nothing is told about what {} dropped", old.name());
+    ensure!(dropped(old)?.contains("COMMIT"), "no report of what {} dropped", old.name());
     pcs(new, &["resource", "update", "pgsqld", "rejoin="])?;
     wait_until_idle(new)?;
     trial.end(&Ending { primary: Some(new), fenced: &[old], elected: true, ..Ending::default() })

@@ -1,13 +1,13 @@
-//! Five nodes, and commits wait for one standby only. It dies together with the primary: three nodes have quorum and cannot
-//! tell what was acknowledged, so no node is promoted, and Pacemaker shows why. The standby returns, and now a node is promoted
-//! that holds as much. The next time an operator accepts the loss.
+//! Five nodes, and commits wait for one standby only. It dies together with the primary: three nodes have quorum and do not
+//! know which commits were acknowledged, so no node is promoted, and Pacemaker shows why. The standby returns, and now a node
+//! is promoted that holds as much. The next time an operator accepts the loss.
 
 use anyhow::{Result, ensure};
 use lab::provision::on_all;
 use lab::{Lab, Node, eventually};
 
-use crate::operator::{AGENT, report_divergence, somebody};
-use crate::replication::{another_primary, bring_back, commits_wait_for, nobody_is_promoted, property};
+use crate::operator::{AGENT, any_node, report_divergence};
+use crate::replication::{another_primary, bring_back, commits_wait_for, no_node_is_promoted, property};
 use crate::stage::Stage;
 use crate::trial::{Ending, LIMIT, Trial};
 
@@ -27,12 +27,12 @@ fn the_standby_returns(lab: &Lab) -> Result<()> {
     commits_wait_for(lab, &format!("FIRST 1 ({})", synchronous.name()))?;
     trial.writes_go_on()?;
     trial.fault("cut the power of the primary and its only synchronous standby", || both_off(old, synchronous))?;
-    nobody_is_promoted(lab, &["commits", synchronous.name()])?;
+    no_node_is_promoted(lab, &["commits", synchronous.name()])?;
     trial.fault("the synchronous standby gets power again", || synchronous.power_on())?;
     let new = another_primary(&trial, old)?;
-    // Others may have received more than the synchronous one in the last instant. What was acknowledged is looked for at the end.
+    // Others may have received more than the synchronous one in the last instant. The end checks the acknowledged commits.
     bring_back(&trial, old, new)?;
-    // Until now they wait for the new primary itself; and until the old one is back, it might lack what they waited for.
+    // Until now they wait for the new primary itself; and until the old one is back, it might lack their commits.
     commits_wait_for(lab, "")?;
     trial.end(&Ending { primary: Some(new), fenced: &[old, synchronous], ..Ending::default() })
 }
@@ -47,15 +47,15 @@ fn an_operator_decides(lab: &Lab) -> Result<()> {
         lab.nodes().iter().try_for_each(|node| node.psql_in("app", "TABLE before_the_fault").map(drop))
     })?;
     both_off(old, synchronous)?;
-    nobody_is_promoted(lab, &["commits", synchronous.name()])?;
+    no_node_is_promoted(lab, &["commits", synchronous.name()])?;
 
     let order: Vec<&str> = OVERRIDE.iter().copied().chain(["--node", chosen.name()]).collect();
-    let told = somebody(lab)?.run(&order)?;
-    ensure!(told.contains(synchronous.name()) && told.contains("--yes"), "the override told: {told}");
-    nobody_is_promoted(lab, &["commits", synchronous.name()])?;
-    let told = somebody(lab)?.run(&[&order[..], &["--yes"]].concat())?;
-    lab::progress::step(told.trim());
-    ensure!(told.contains(synchronous.name()), "the loss is not told: {told}");
+    let output = any_node(lab)?.run(&order)?;
+    ensure!(output.contains(synchronous.name()) && output.contains("--yes"), "the override printed: {output}");
+    no_node_is_promoted(lab, &["commits", synchronous.name()])?;
+    let output = any_node(lab)?.run(&[&order[..], &["--yes"]].concat())?;
+    lab::progress::step(output.trim());
+    ensure!(output.contains(synchronous.name()), "the loss is not reported: {output}");
     let new = lab.wait_for_primary(LIMIT, 2)?;
     ensure!(new.name() == chosen.name(), "{} was promoted instead of {}", new.name(), chosen.name());
     new.psql_in("app", "TABLE before_the_fault")?;

@@ -1,4 +1,4 @@
-//! The file system with the primary's WAL is full. A standby is promoted, once; nobody is fenced; and the node comes back as a
+//! The file system with the primary's WAL is full. A standby is promoted, once; no node is fenced; and the node comes back as a
 //! standby when there is space again.
 
 use anyhow::{Result, ensure};
@@ -10,7 +10,7 @@ use crate::operator::{promotions, rebuild};
 use crate::replication::forget_failures;
 use crate::trial::{Ending, Return, Trial};
 
-/// What is free on the small disk, in MB.
+/// Free space on the small disk, in MB.
 const ROOM: u64 = 128;
 
 /// The most rounds of load, each of more than 200 MB of WAL: PostgreSQL writes into the segments that it has before it needs a new one.

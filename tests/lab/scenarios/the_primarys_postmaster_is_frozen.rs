@@ -1,4 +1,4 @@
-//! SIGSTOP for the primary's postmaster, which nobody wakes up again: Pacemaker shows why it is recovered, and to end it takes no
+//! SIGSTOP for the primary's postmaster, without a SIGCONT: Pacemaker shows why it is recovered, and to end it takes no
 //! fencing.
 
 use anyhow::{Result, ensure};

@@ -6,14 +6,14 @@ use lab::lab::{RESOURCE, VIP_RESOURCE};
 use lab::{Lab, Node};
 
 use crate::aborts;
-use crate::operator::{CLONE, database_state, pcs, somebody};
+use crate::operator::{CLONE, any_node, database_state, pcs};
 use crate::trial::{Ending, LIMIT, Trial};
 
 pub fn play(lab: &Lab) -> Result<()> {
     let trial = Trial::begin(lab)?;
     let (primary, standbys) = (trial.primary()?, trial.standbys()?);
     trial.fault("disable the resource", || {
-        aborts::none_during(lab, || pcs(somebody(lab)?, &["resource", "disable", CLONE, "--wait=120"]))
+        aborts::none_during(lab, || pcs(any_node(lab)?, &["resource", "disable", CLONE, "--wait=120"]))
     })?;
     lab.wait_for(LIMIT, "every instance and the address to be stopped", |cluster| {
         let is_stopped = |node: &Node| cluster.role(RESOURCE, node.name()) == Role::Stopped;
@@ -24,6 +24,6 @@ pub fn play(lab: &Lab) -> Result<()> {
         let state = database_state(node)?;
         ensure!(state.starts_with("shut down"), "PostgreSQL on {} is `{state}`", node.name());
     }
-    trial.fault("enable the resource", || pcs(somebody(lab)?, &["resource", "enable", CLONE, "--wait=120"]))?;
+    trial.fault("enable the resource", || pcs(any_node(lab)?, &["resource", "enable", CLONE, "--wait=120"]))?;
     trial.end(&Ending::default())
 }

@@ -15,7 +15,7 @@ pub fn play(lab: &Lab) -> Result<()> {
     let old = trial.primary()?;
     pcs(old, &["resource", "update", "pgsqld", "rejoin=rewind"])?;
     wait_until_idle(old)?;
-    // The old primary has no vote, and might hold what the source and it alone have promised to keep.
+    // The old primary has no vote, and might hold commits that only it and the source have confirmed.
     commits_wait_for(lab, "")?;
     make_rewinds_stop(old)?;
     let source = strays(&trial, old)?;
@@ -35,7 +35,7 @@ pub fn play(lab: &Lab) -> Result<()> {
     trial.fault("clean up", || forget_failures(lab))?;
     ensure!(trial.comes_back(old)? == Return::Streaming, "{} was not rewound", old.name());
     ensure!(notes(old)?.contains("stage=rewound"), "{}", notes(old)?);
-    ensure!(dropped(old)?.contains("COMMIT"), "nothing is told about what {} dropped", old.name());
+    ensure!(dropped(old)?.contains("COMMIT"), "no report of what {} dropped", old.name());
     trial.fault("give the source power again", || source.power_on())?;
     ensure!(trial.comes_back(source)? == Return::Streaming, "{} does not come back", source.name());
     pcs(new, &["resource", "update", "pgsqld", "rejoin="])?;

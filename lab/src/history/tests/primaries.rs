@@ -1,4 +1,4 @@
-//! Whether there were two primaries, from what they acknowledged.
+//! Whether there were two primaries, from their acknowledgements.
 
 use super::*;
 
@@ -8,12 +8,12 @@ fn primaries_in(text: &str) -> String {
     let acks: Vec<Ack> = text
         .split_whitespace()
         .map(|word| {
-            let (who, when) = word.split_once(':').unwrap();
+            let (writer, when) = word.split_once(':').unwrap();
             let (sent, acked) = when.split_once('-').unwrap();
-            let letter = who.chars().next().unwrap();
+            let letter = writer.chars().next().unwrap();
             let at = |text: &str| Moment(text.parse::<u64>().unwrap() * 1000);
             Ack {
-                instance: server(letter.to_ascii_uppercase(), who[1..].parse().unwrap()),
+                instance: server(letter.to_ascii_uppercase(), writer[1..].parse().unwrap()),
                 proof: if letter.is_uppercase() { Proof::Ackable } else { Proof::Writable },
                 sent: at(sent),
                 acked: at(acked),
@@ -36,7 +36,7 @@ macro_rules! primary_tables {
 
 primary_tables! {
     // acks                                                           writable ms, ackable ms, witnesses
-    nobody:                        ""                                       => "0 0 0";
+    no_commit:                     ""                                       => "0 0 0";
     one_primary:                   "A1:0-2 A1:50-52 A1:100-102"             => "0 0 0";
     failover:                      "A1:0-2 A1:50-52 B2:100-102 B2:150-152"  => "0 0 0";
     there_and_back:                "A1:0-2 B2:50-52 C3:100-102"             => "0 0 0";

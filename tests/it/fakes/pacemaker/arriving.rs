@@ -1,4 +1,4 @@
-//! What becomes of what an agent tells and reads: it is refused, judged, or changed by a bug that is to be noticed.
+//! Attributes on their way from and to an agent: refused, judged, or changed by a planted bug.
 
 use std::collections::BTreeMap;
 
@@ -12,13 +12,13 @@ use crate::fakes::instance::Process;
 use crate::fakes::wal::Begun;
 use crate::fakes::{Node, Planted, RESOURCE, State};
 
-/// Whether what an agent tells the others only is not taken. Where that is not to matter, it happens to votes all the time.
+/// Whether a private attribute is lost. Lost votes happen all the time where they must not matter.
 pub(super) fn is_refused(state: &mut State, node: usize, name: &str, value: Option<&str>) -> bool {
     let keeps_old = state.planted == Some(Planted::CountsOldVotes) && name == Attribute::Vote.of(RESOURCE);
     state.nodes[node].mute || (keeps_old && (value.is_none() || state.random.one_in(2)))
 }
 
-/// Nobody makes a candidate of another node that cannot be promoted yet and has said so.
+/// An agent must not raise the score of another node that has published that it recovers.
 pub(super) fn judge_score(state: &mut State, me: usize, node: &NodeName, name: &str, value: Option<&str>) {
     let score: Option<i32> = value.and_then(|score| score.parse().ok());
     if name != Attribute::Score.of(RESOURCE) || *node == state.nodes[me].name || score.is_none_or(|score| score < 0) {
@@ -33,7 +33,7 @@ pub(super) fn judge_score(state: &mut State, me: usize, node: &NodeName, name: &
     }
 }
 
-/// What does not arrive: the bug that nobody becomes a candidate, or the vote that all wait for.
+/// Attributes that do not arrive: by the bug that no node becomes a candidate, or the vote that all wait for.
 pub(super) fn refuses(state: &State, node: &NodeName, name: &str, value: Option<&str>) -> bool {
     match state.planted {
         Some(Planted::KeepsNegativeScores) => name == Attribute::Score.of(RESOURCE) && value == Some("1"),
@@ -43,7 +43,7 @@ pub(super) fn refuses(state: &State, node: &NodeName, name: &str, value: Option<
     }
 }
 
-/// The bugs that a timeline counts which a person has begun: the latest of all, or the own of whoever looks.
+/// The bugs that a timeline begun by a person counts: the latest of all, or that of the reading node.
 pub(super) fn strays_on_record(state: &State, me: usize, properties: &mut BTreeMap<String, String>) {
     let all = 0..state.nodes.len();
     let looked_at = match state.planted {

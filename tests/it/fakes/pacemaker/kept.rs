@@ -1,4 +1,4 @@
-//! What the cluster keeps: its properties, and the attributes of its nodes.
+//! The state that the cluster keeps: its properties, and the attributes of its nodes.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -8,9 +8,9 @@ use pgsqlms::pacemaker::{Property, Reach};
 use pgsqlms::record::{Promotion, Record};
 
 use super::{Attributes, Information, Withheld, Write};
-use crate::fakes::{Planted, RESOURCE, State, tell};
+use crate::fakes::{Planted, RESOURCE, State, log};
 
-/// A copy of what the CIB keeps for ever.
+/// A copy of the permanent state in the CIB.
 #[derive(Debug, Clone)]
 pub struct Backup {
     properties: BTreeMap<String, String>,
@@ -31,7 +31,7 @@ impl Information {
         self.changes += u64::from(changed && self.reach(&name) == Some(Reach::Scheduler));
     }
 
-    /// Whether an attribute is the scheduler's business, if anybody has ever mentioned it.
+    /// Whether an attribute matters to the scheduler, if it was ever set.
     fn reach(&self, name: &str) -> Option<Reach> {
         self.known.get(name).copied()
     }
@@ -53,9 +53,9 @@ impl Information {
 
 /// A property gets its value, or is removed.
 pub(super) fn put(state: &mut State, me: usize, name: &str, value: Option<&str>) {
-    tell!(state, "{} sets {name} to {}", state.nodes[me].name, value.unwrap_or("nothing"));
+    log!(state, "{} sets {name} to {}", state.nodes[me].name, value.unwrap_or("nothing"));
     if state.planted == Some(Planted::PromisesTooLate) && name == Property::Synchronous.of(RESOURCE) {
-        // What is told late is also late when it is told in two steps.
+        // A late property is also late when it is set in two steps.
         let still = state.information.withheld.take().filter(|it| it.by == me && it.until > state.now);
         let now = state.information.properties.get(name).cloned();
         let before = still.map_or(now, |still| still.before);
@@ -83,7 +83,7 @@ pub(super) fn put(state: &mut State, me: usize, name: &str, value: Option<&str>)
     let ordered = state.information.properties.get(&Property::Order.of(RESOURCE));
     let ordered = ordered.is_some_and(|node| *node == *state.nodes[me].name.as_str());
     if ordered && name == Property::Synchronous.of(RESOURCE) {
-        // Promises start over, whatever becomes of the promotion.
+        // Promises start over, also if the promotion fails.
         state.acknowledged.clear();
     }
 }

@@ -1,4 +1,4 @@
-//! What an instance looks like from outside.
+//! An instance as probes see it.
 
 use pgsqlms::location::{DirectoryId, Lsn, SystemId};
 use pgsqlms::rules::scores::{Replica, SenderState};
@@ -57,7 +57,7 @@ pub(super) fn replica(state: &State, primary: usize, node: usize) -> Option<Repl
 /// The most that is read for one vote.
 const READ_AT_ONCE: usize = 32 << 20;
 
-/// What a node's vote says. It reads on where the last one ended, or from what has been replayed.
+/// A node's vote. It reads on from the end of the last vote's WAL, or from the replayed position.
 pub(super) fn vote(state: &mut State, node: usize) -> Vote {
     let more = state.random.below(READ_AT_ONCE) as u64;
     let postgres = &mut state.nodes[node].postgres;

@@ -1,4 +1,4 @@
-//! What happens to the file system that an instance lies on.
+//! Faults of an instance's file system.
 
 use std::io::Write;
 use std::path::Path;
@@ -39,7 +39,7 @@ pub(super) fn read_only(stage: &mut Stage) {
     stage.undo.push(Box::new(move |_| assert!(remount(&path, "remount,rw"))));
 }
 
-/// What ext4 does when it finds itself damaged, by default on Debian: it refuses to write from now on.
+/// Damage as ext4 handles it by default on Debian: the file system refuses to write from now on.
 pub(super) fn file_system_error(stage: &Stage) {
     let find = Command::new("findmnt").args(["--noheadings", "--output", "SOURCE"]).arg(stage.data()).output().unwrap();
     let device = String::from_utf8(find.stdout).unwrap();

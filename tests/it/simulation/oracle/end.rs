@@ -1,4 +1,4 @@
-//! What must hold once the troubles are over and the cluster had time.
+//! Invariants once the troubles are over and the cluster had time.
 
 use pgsqlms::location::DirectoryId;
 use pgsqlms::pacemaker::Property;
@@ -38,12 +38,12 @@ pub fn came_right(scheduler: &Scheduler, complete: bool, settled: bool) {
     let primaries: Vec<usize> = (0..state.nodes.len()).filter(is_primary).collect();
     // Where no server can be started, that is what is shown.
     let runs = state.nodes.iter().any(|node| node.on && node.postgres.process != Process::None);
-    let told = !runs || scheduler.reasons.values().any(|reason| reason.contains("no primary"));
+    let is_reported = !runs || scheduler.reasons.values().any(|reason| reason.contains("no primary"));
     match primaries.as_slice() {
         [] if complete && !is_excused(scheduler, state) => {
             state.violated("all nodes are there, and there is no primary".to_owned());
         }
-        [] if !told => state.violated("there is no primary, and no reason is given".to_owned()),
+        [] if !is_reported => state.violated("there is no primary, and no reason is given".to_owned()),
         [] => reasons_are_true(scheduler, state),
         [primary] if !settled => state.violated(format!("{} is the primary, and no rest", state.nodes[*primary].name)),
         [primary] => {
@@ -61,7 +61,7 @@ fn is_excused(scheduler: &Scheduler, state: &State) -> bool {
         permanent_bar(state, &node.name) || node.full || node.banned || node.broken || node.postgres.unreadable
     };
     let is_synchronous = |node: &crate::fakes::Node| node.postgres.synchronous.required > 0;
-    // What was promised before commits stopped waiting is still to be kept.
+    // Promises from before commits stopped waiting still hold.
     let promised = state.information.properties.contains_key(&Property::Synchronous.of(RESOURCE));
     let synchronous =
         scheduler.cluster.config.synchronous.managed || promised || state.nodes.iter().any(is_synchronous);
@@ -78,13 +78,13 @@ fn is_excused(scheduler: &Scheduler, state: &State) -> bool {
         || (synchronous && (state.unprovable || replaced))
 }
 
-/// What cannot be why nobody is promoted.
+/// A reason must not blame a base backup for a missing primary.
 fn reasons_are_true(scheduler: &Scheduler, state: &mut State) {
-    let told: Vec<&String> = scheduler.reasons.values().filter(|reason| reason.contains("no primary")).collect();
+    let reasons: Vec<&String> = scheduler.reasons.values().filter(|reason| reason.contains("no primary")).collect();
     let promised = state.information.properties.get(&Property::Synchronous.of(RESOURCE));
     let counts = promised.is_some_and(|promised| promised.contains(crate::fakes::BASE_BACKUP));
-    if let Some(reason) = told.iter().find(|reason| counts && reason.contains("may be missing here")) {
-        state.violated(format!("a base backup keeps everybody from being promoted: {reason}"));
+    if let Some(reason) = reasons.iter().find(|reason| counts && reason.contains("may be missing here")) {
+        state.violated(format!("a base backup keeps all nodes from being promoted: {reason}"));
     }
 }
 
@@ -129,7 +129,7 @@ fn scores_are_true(state: &mut State, primary: usize, bounded: bool) {
 fn the_strayed_are_named(scheduler: &Scheduler, state: &mut State, primary: usize) {
     let strayed = |number: &usize| {
         let node = &state.nodes[*number];
-        // Of WAL that cannot be read nobody can tell whose it is: it shows that it receives none.
+        // The origin of unreadable WAL is unknown: such a node reports that it receives none.
         let runs = node.on && node.postgres.process == Process::Standby && !node.full && !node.postgres.unreadable;
         runs && !replication::can_follow(state, *number, primary) && !looks_alike(state, *number, primary)
     };
@@ -144,8 +144,8 @@ fn the_strayed_are_named(scheduler: &Scheduler, state: &mut State, primary: usiz
     }
 }
 
-/// Whether nothing tells a node's WAL from that of the primary but what it is: somebody has promoted two standbys by hand, at
-/// the same point. Such a node receives nothing, which its agent says after a while.
+/// Whether a node's WAL differs from the primary's only in content: a person has promoted two standbys by hand at the same
+/// point. Such a node receives nothing, which its agent reports after a while.
 fn looks_alike(state: &State, node: usize, primary: usize) -> bool {
     let (end, other) = (state.nodes[node].postgres.end, state.nodes[primary].postgres.end);
     state.wal.following(end, other).is_some() && state.wal.differs_by_hand(end, other)

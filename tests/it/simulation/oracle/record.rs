@@ -1,4 +1,4 @@
-//! Who writes the record of promotions, and which primaries are adopted by that.
+//! Writers of the record of promotions, and primaries that are adopted by a write.
 
 use pgsqlms::pacemaker::Property;
 use pgsqlms::record::{Promotion, Stage};
@@ -7,7 +7,7 @@ use super::{branch_of, is_better, is_free, is_stray, lost, record};
 use crate::fakes::{RESOURCE, State};
 use crate::simulation::people::primary;
 
-/// Judges what the agent on `writer` has written into the record. A primary that a person made is adopted by that.
+/// Judges the entry of the agent on `writer` in the record. A primary that a person made is adopted by that.
 pub fn recorded(state: &mut State, writer: usize) {
     let record = record(state);
     let counts = |last: &Promotion| last.stage == Stage::Kept && Some(last.timeline) >= state.overruled;
@@ -29,7 +29,7 @@ pub fn recorded(state: &mut State, writer: usize) {
     } else {
         let mut wrong = lost(state, end);
         wrong.extend(primary(state).map(|other| format!("{} is the primary", state.nodes[other].name)));
-        // An agent that adopts a primary has asked everybody.
+        // An agent that adopts a primary has asked all nodes.
         for node in (0..state.nodes.len()).filter(|node| *node != writer && is_free(state, *node)) {
             if is_better(state, node, writer, &record, state.calm_since.is_some()) {
                 wrong.push(format!("it holds less than {}", state.nodes[node].name));

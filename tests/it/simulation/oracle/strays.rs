@@ -15,7 +15,7 @@ use crate::simulation::scheduler::Scheduler;
 /// How many monitors such a primary may see.
 const MONITORS: u32 = 4;
 
-/// What a node says of itself that has left the line, in a word or two.
+/// Words in the reason of a node that has left the line.
 pub const NAMES: [&str; 5] =
     ["diverged", "promoted outside an election", "as a primary on the timeline of", "another database", OTHER_SYSTEM];
 

@@ -1,10 +1,10 @@
-//! What people do to the cluster's configuration.
+//! People's changes of the cluster's configuration.
 
 use pgsqlms::node::NodeName;
 use pgsqlms::pacemaker::Property;
 
 use super::primary;
-use crate::fakes::{RESOURCE, State, tell};
+use crate::fakes::{RESOURCE, State, log};
 use crate::simulation::scheduler::Scheduler;
 
 /// A name that no node has had.
@@ -15,7 +15,7 @@ pub fn rename(state: &mut State, node: usize) {
     state.disturbed();
     state.unprovable = true;
     let (old, new) = (state.nodes[node].name.clone(), NodeName::new(format!("new{}", state.renamed.len() + 1)));
-    tell!(state, "{old} is called {new} from now on");
+    log!(state, "{old} is called {new} from now on");
     state.information.forget(&old);
     state.information.permanent.remove(&old);
     state.renamed.insert(old, node);
@@ -23,16 +23,16 @@ pub fn rename(state: &mut State, node: usize) {
 }
 
 pub fn lose_cib(state: &mut State) {
-    tell!(state, "the CIB is lost");
+    log!(state, "the CIB is lost");
     state.information.properties.clear();
     state.information.permanent.clear();
     doubt_promises(state);
 }
 
-/// What the cluster knows of promises is not what was promised last: until a primary has told it, there are none.
+/// The published guarantee is outdated: no promise counts until a primary publishes it again.
 fn doubt_promises(state: &mut State) {
     state.disturbed();
-    state.nodes.iter_mut().for_each(|node| node.postgres.untold = true);
+    state.nodes.iter_mut().for_each(|node| node.postgres.unpublished = true);
 }
 
 /// Something takes all connections.
@@ -40,12 +40,12 @@ pub fn crowd(state: &mut State, node: usize) {
     let pause = state.random.milliseconds(1000, 20_000);
     state.disturbed();
     state.nodes[node].refuses_until = state.now + pause;
-    tell!(state, "{}: refuses all sessions for {} s", state.nodes[node].name, pause.as_secs());
+    log!(state, "{}: refuses all sessions for {} s", state.nodes[node].name, pause.as_secs());
 }
 
 pub fn back_up(state: &mut State) {
     state.backed_up = !state.backed_up;
-    tell!(state, "a base backup {}", if state.backed_up { "begins" } else { "ends" });
+    log!(state, "a base backup {}", if state.backed_up { "begins" } else { "ends" });
 }
 
 impl Scheduler {
@@ -57,9 +57,9 @@ impl Scheduler {
         let at = wish.unwrap_or(node);
         let broken = wish.is_some() || !state.nodes[at].broken;
         state.nodes[at].broken = broken;
-        tell!(state, "{}: its configuration is {}", state.nodes[at].name, if broken { "wrong" } else { "right" });
+        log!(state, "{}: its configuration is {}", state.nodes[at].name, if broken { "wrong" } else { "right" });
         if wish.is_some() {
-            tell!(state, "an operator's wish: {}", state.nodes[node].name);
+            log!(state, "an operator's wish: {}", state.nodes[node].name);
             self.wish = Some(node);
         }
     }
@@ -70,7 +70,7 @@ impl Scheduler {
         state.disturbed();
         let (banned, name) = (!state.nodes[node].banned, state.nodes[node].name.clone());
         let plain = banned && state.random.one_in(2);
-        tell!(state, "{name} {} the primary", if banned { "must not be" } else { "may be" });
+        log!(state, "{name} {} the primary", if banned { "must not be" } else { "may be" });
         state.nodes[node].banned = banned;
         match plain {
             true => _ = state.information.banned.insert(name),
@@ -78,12 +78,12 @@ impl Scheduler {
         }
     }
 
-    /// `pcs resource delete` and `create`: what the agent keeps in attributes goes, and what it keeps in properties stays.
+    /// `pcs resource delete` and `create`: the agent's attributes go, and its properties stay.
     pub(super) fn delete(&mut self) {
         {
             let mut state = self.state();
             state.disturbed();
-            tell!(state, "the resource is deleted, to be created again");
+            log!(state, "the resource is deleted, to be created again");
         }
         self.stop_all();
         let mut state = self.state();
@@ -95,7 +95,7 @@ impl Scheduler {
     pub(super) fn restore_cib(&mut self) {
         let Some(backup) = self.people.cib.clone() else { return };
         let state = &mut *self.cluster.state.borrow_mut();
-        tell!(state, "the CIB is restored from a copy");
+        log!(state, "the CIB is restored from a copy");
         state.information.restore(backup);
         state.information.properties.remove(&Property::Order.of(RESOURCE));
         doubt_promises(state);

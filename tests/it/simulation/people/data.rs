@@ -5,7 +5,7 @@ use pgsqlms::action::Action;
 use super::promoting::wait;
 use super::{People, primary};
 use crate::fakes::instance::Process;
-use crate::fakes::{Job, State, by_hand, tell};
+use crate::fakes::{Job, State, by_hand, log};
 use crate::simulation::scheduler::Scheduler;
 
 /// How many backups are kept.
@@ -26,7 +26,7 @@ impl People {
     }
 }
 
-/// A new disk, and the package has made a database on it. Nobody does that to the primary.
+/// A new disk, and the package has made a database on it. Not done to the primary.
 pub fn reinstall(state: &mut State, node: usize) {
     if primary(state) == Some(node) || !state.nodes[node].on {
         return;
@@ -34,7 +34,7 @@ pub fn reinstall(state: &mut State, node: usize) {
     state.disturbed();
     state.unprovable = true;
     by_hand::found(state, node);
-    tell!(state, "{}: set up anew, with a database of its own", state.nodes[node].name);
+    log!(state, "{}: set up anew, with a database of its own", state.nodes[node].name);
 }
 
 /// A node joins with a database of its own, in which more has been written than in the cluster's.
@@ -59,7 +59,7 @@ pub fn copy_standby(state: &mut State, node: usize) {
     state.unprovable = true;
     let copy = by_hand::copy(state, source);
     by_hand::replace(state, node, &copy, true);
-    tell!(state, "{}: gets a copy of {}", state.nodes[node].name, state.nodes[source].name);
+    log!(state, "{}: gets a copy of {}", state.nodes[node].name, state.nodes[source].name);
 }
 
 /// `initdb`, `pg_upgrade`, a restore of everything: on the nodes that are on there is another database.
@@ -71,7 +71,7 @@ pub fn recreate(state: &mut State) {
     state.acknowledged.clear();
     (state.recorded, state.kept, state.forgotten) = (None, None, true);
     by_hand::found(state, first);
-    tell!(state, "{}: another database is made there, and copied", state.nodes[first].name);
+    log!(state, "{}: another database is made there, and copied", state.nodes[first].name);
     let running = state.random.one_in(2);
     if running {
         by_hand::open(state, first);
@@ -100,7 +100,7 @@ impl Scheduler {
         let labelled = state.random.one_in(2);
         by_hand::replace(state, node, &backup, labelled);
         let of = &state.nodes[backup.of].name;
-        tell!(state, "{}: restored from a backup of {of}, up to {}", state.nodes[node].name, backup.end.lsn);
+        log!(state, "{}: restored from a backup of {of}, up to {}", state.nodes[node].name, backup.end.lsn);
     }
 
     /// The resource is stopped everywhere.

@@ -6,7 +6,7 @@ use pgsqlms::action::Action;
 
 use super::primary;
 use crate::fakes::instance::{self, Process};
-use crate::fakes::{Job, State, by_hand, tell};
+use crate::fakes::{Job, State, by_hand, log};
 use crate::simulation::TURN;
 use crate::simulation::scheduler::Scheduler;
 
@@ -21,7 +21,7 @@ pub fn cut_and_promote(state: &mut State, node: usize) {
     promote(state, node);
 }
 
-/// The primary's node loses its power, and somebody is quicker than Pacemaker.
+/// The primary's node loses its power, and a person promotes a standby before Pacemaker does.
 pub fn promote_instead(state: &mut State, node: usize) {
     let Some(primary) = primary(state).filter(|primary| *primary != node) else { return };
     state.disturbed();
@@ -47,7 +47,7 @@ impl Scheduler {
         {
             let mut state = self.state();
             state.disturbed();
-            tell!(state, "an operator forces the promotion of {}", state.nodes[node].name);
+            log!(state, "an operator forces the promotion of {}", state.nodes[node].name);
         }
         self.run(vec![Job::new(node, Action::Promote)]);
     }
@@ -60,13 +60,13 @@ pub fn switch_over(state: &mut State) {
     let standbys: Vec<usize> = (0..state.nodes.len()).filter(streams).collect();
     let Some(new) = state.random.pick(&standbys) else { return };
     state.disturbed();
-    tell!(state, "maintenance: a DBA switches over from {} to {}", state.nodes[old].name, state.nodes[new].name);
+    log!(state, "maintenance: a DBA switches over from {} to {}", state.nodes[old].name, state.nodes[new].name);
     instance::shut_down(state, old);
     wait(state, |state| state.nodes[old].postgres.process == Process::None);
     let (ended, end) = (state.nodes[old].postgres.process == Process::None, state.nodes[old].postgres.end);
     let has_all = state.nodes[new].postgres.end == end;
     if !ended || !has_all || !by_hand::promote(state, new) {
-        tell!(state, "the DBA lets it be");
+        log!(state, "the DBA lets it be");
         return by_hand::open(state, old);
     }
     wait(state, |state| state.nodes[new].postgres.process == Process::Primary);

@@ -1,11 +1,11 @@
-//! What Pacemaker makes of an agent's answer.
+//! Pacemaker's reading of an agent's answer.
 
 use pgsqlms::exit::OcfExitCode;
 
 use super::Role;
 use crate::fakes::Ended;
 
-/// What a probe's answer stands for.
+/// The role that a probe's answer stands for, and whether the answer is a failure.
 pub(super) fn probed(ended: &Ended) -> (Role, bool) {
     match ended {
         Ended::Answered(Ok(outcome)) => match outcome.code {
@@ -19,7 +19,7 @@ pub(super) fn probed(ended: &Ended) -> (Role, bool) {
     }
 }
 
-/// What a recurring monitor's answer stands for, if it tells, and whether it is a failure in itself.
+/// The role that a recurring monitor reports, if any, and whether its answer is a failure.
 pub(super) fn monitored(ended: &Ended) -> (Option<Role>, bool) {
     match ended {
         Ended::Answered(Ok(_)) => {

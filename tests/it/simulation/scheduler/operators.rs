@@ -1,14 +1,14 @@
-//! What happens to the cluster between two turns, and what its operators do.
+//! Events between two turns, and the deeds of operators.
 
 use pgsqlms::pacemaker::{Attribute, Property};
 
 use super::Scheduler;
 use crate::fakes::instance::Process;
-use crate::fakes::{RESOURCE, tell};
+use crate::fakes::{RESOURCE, log};
 use crate::simulation::faults;
 
 impl Scheduler {
-    /// What happens now and then between two turns.
+    /// Random events between two turns.
     pub fn misfortune(&mut self) {
         let chance = self.state().random.below(40);
         match chance {
@@ -18,25 +18,25 @@ impl Scheduler {
             11 => {
                 let node = self.state().random.below(self.seen.len() * 2);
                 self.wish = (node < self.seen.len()).then_some(node);
-                tell!(self.state(), "an operator's wish: {:?}", self.wish);
+                log!(self.state(), "an operator's wish: {:?}", self.wish);
             }
             14 => self.order(),
             15 => faults::set_by_hand(&mut self.state()),
             13 => {
                 let node = self.state().random.below(self.seen.len());
                 let rests = self.resting.remove(&node) || !self.resting.insert(node);
-                tell!(self.state(), "an operator puts node {node} {}", if rests { "to work" } else { "on standby" });
+                log!(self.state(), "an operator puts node {node} {}", if rests { "to work" } else { "on standby" });
             }
             12 => {
                 self.maintenance = 6;
-                tell!(self.state(), "maintenance");
+                log!(self.state(), "maintenance");
             }
             _ => {}
         }
         self.deed();
     }
 
-    /// `pgsqlms promote-anyway`: an operator who sees no primary promotes some node, whatever is lost.
+    /// `pgsqlms promote-anyway`: an operator who sees no primary promotes some node, and accepts the loss.
     fn order(&mut self) {
         let state = &mut *self.cluster.state.borrow_mut();
         if state.nodes.iter().any(|node| node.on && node.postgres.process == Process::Primary) {
@@ -45,7 +45,7 @@ impl Scheduler {
         let there: Vec<usize> = (0..state.nodes.len()).filter(|node| state.nodes[*node].on).collect();
         let Some(node) = state.random.pick(&there) else { return };
         let node = state.nodes[node].name.clone();
-        tell!(state, "an operator orders the promotion of {node}");
+        log!(state, "an operator orders the promotion of {node}");
         state.information.properties.insert(Property::Order.of(RESOURCE), node.to_string());
         state.information.transient.entry(node).or_default().insert(Attribute::Score.of(RESOURCE), "1".to_owned());
     }

@@ -1,4 +1,4 @@
-//! What is to be done, and in which order: demote, stop, start, promote, each with its notifications.
+//! A transition's actions in their order: demote, stop, start, promote, each with its notifications.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use pgsqlms::pacemaker::Attribute;
 
 use super::{EXPIRY, Role, Scheduler, oracle};
 use crate::fakes::instance::Process;
-use crate::fakes::{Ended, Job, Planted, RESOURCE, tell};
+use crate::fakes::{Ended, Job, Planted, RESOURCE, log};
 
 const INFINITY: i64 = 1_000_000;
 
@@ -30,7 +30,7 @@ impl Plan {
 }
 
 impl Scheduler {
-    /// What would have to be done.
+    /// The actions to run.
     pub(super) fn plan(&self) -> Plan {
         let now = self.state().now;
         let wanted = |node: &usize| self.seen[*node].banned_until <= now && !self.resting.contains(node);
@@ -87,7 +87,7 @@ impl Scheduler {
         }
     }
 
-    /// Does what is planned, as far as nothing new becomes known.
+    /// Runs the planned actions as long as nothing changes.
     pub(super) fn carry_out(&mut self, plan: &Plan) {
         let transition = self.transition(plan);
         {
@@ -95,7 +95,7 @@ impl Scheduler {
             let names = |nodes: &BTreeSet<NodeName>| nodes.iter().map(NodeName::as_str).collect::<Vec<_>>().join(" ");
             let Transition { promoted, demote, stop, start, promote, .. } = &transition;
             let (demote, stop, start, promote) = (names(demote), names(stop), names(start), names(promote));
-            tell!(
+            log!(
                 state,
                 "transition: promoted [{}] demote [{demote}] stop [{stop}] start [{start}] promote [{promote}]",
                 names(promoted)
@@ -132,7 +132,7 @@ impl Scheduler {
 
     /// Tells the instances that were and will be there.
     fn notify(&mut self, plan: &Plan, moment: Moment, around: Around, transition: &Transition) {
-        let told = |node: &usize| {
+        let is_notified = |node: &usize| {
             let active = self.seen[*node].role != Role::Stopped;
             let stays = !plan.stop.contains(node) || plan.start.contains(node);
             match (around, moment) {
@@ -143,11 +143,12 @@ impl Scheduler {
                 (Around::Start, Moment::After) | (Around::Promote, _) => active,
             }
         };
-        let told: Vec<usize> = self.members.iter().copied().filter(told).filter(|node| self.alive(*node)).collect();
+        let notified: Vec<usize> =
+            self.members.iter().copied().filter(is_notified).filter(|node| self.alive(*node)).collect();
         if (around, moment) == (Around::Promote, Moment::Before) {
-            self.state().electors = told.clone();
+            self.state().electors = notified.clone();
         }
-        let jobs = told.into_iter().map(|node| Job {
+        let jobs = notified.into_iter().map(|node| Job {
             transition: transition.clone(),
             notification: Some(Notification { moment, around, transition: transition.clone() }),
             ..Job::new(node, Action::Notify)
@@ -200,7 +201,7 @@ impl Scheduler {
             (Action::Start | Action::Demote, true) => (Role::Unpromoted, false),
             (Action::Promote, true) => (Role::Promoted, false),
             (Action::Stop, true) => (Role::Stopped, false),
-            // What could not be demoted is stopped next.
+            // Instances that could not be demoted are stopped next.
             (Action::Start | Action::Demote, false) => (Role::Unpromoted, true),
             (_, false) => (Role::Promoted, true),
             (_, true) => (seen.role, seen.failed),
