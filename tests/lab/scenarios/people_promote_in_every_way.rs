@@ -9,7 +9,7 @@ use lab::{Lab, Node, eventually, progress};
 
 use crate::operator::{any_node, rejoin, wait_until_idle};
 use crate::people::{FORCED, as_it_is, is_named, is_refused, with_a_virtual_address, without_a_virtual_address};
-use crate::replication::{another_primary, bring_back, commits_wait_for, forget_failures, nobody_is_promoted};
+use crate::replication::{another_primary, bring_back, commits_wait_for, forget_failures, no_node_is_promoted};
 use crate::trial::{Ending, LIMIT, Return, Trial};
 
 /// A node by its role when a standby is promoted by hand beside the primary.
@@ -164,7 +164,7 @@ impl<'a> Round<'a> {
     /// What the stray had confirmed before it was promoted by hand is not known: no node is promoted before the dead primary is back.
     fn is_waited_for(&self, primary: &'a Node, heir: &'a Node) -> Result<()> {
         let trial = &self.trial;
-        nobody_is_promoted(trial.lab, &["may be missing"])?;
+        no_node_is_promoted(trial.lab, &["may be missing"])?;
         trial.fault(&format!("{} gets power again", primary.name()), || primary.power_on())?;
         let new = another_primary(trial, self.stray)?;
         bring_back(trial, if new.name() == heir.name() { primary } else { heir }, new)
