@@ -60,7 +60,7 @@ fn an_order_is_refused_beside_a_primary_and_ends_by_itself() {
     let refused = order(&members, "srv1", true).unwrap_err();
     assert!(refused.starts_with("not ordered: PostgreSQL is stopped on srv1: start it first"), "{refused}");
     let text = order(&members, "srv2", false).unwrap();
-    assert!(text.contains("its WAL reaches") && text.contains("Nothing has been done"), "{text}");
+    assert!(text.contains("the end of its WAL") && text.contains("Nothing has been done"), "{text}");
     assert_eq!(properties(&members), [None, None]);
     let text = order(&members, "srv2", true).unwrap();
     assert!(text.contains("5 minutes from now no longer"), "{text}");
