@@ -143,6 +143,9 @@ impl Node {
         if self.cgroup().dir().exists() {
             // The cable first: the kernel would still send the data in the dead processes' sockets.
             self.network().set_link(&self.name, false)?;
+            self.cgroup().kill()?;
+            // What is dead already, and waits for a disk that stands still, is gone then.
+            disk::thaw_below(&self.layout.root(&self.name))?;
             self.cgroup().destroy().with_context(|| format!("cannot cut the power of {}", self.name))?;
         }
         Ok(())

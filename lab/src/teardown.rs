@@ -1,17 +1,19 @@
 //! Removes everything a lab has on the machine, by its name alone: after a success, a failure, Ctrl-C or a crash.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context, Result};
 use nix::mount::{MntFlags, umount2};
 
 use crate::cgroup::Cgroup;
+use crate::disk;
 use crate::layout::Layout;
 use crate::network;
 
 /// Removes a lab: processes, mounts, namespaces, control groups, files. Fine when there is none. Logs stay.
 pub fn lab(layout: &Layout) -> Result<()> {
+    disk::thaw_below(&layout.run_dir())?;
     Cgroup::new(layout.cgroup()).destroy()?;
     unmount_below(&layout.run_dir())?;
     network::destroy(layout)?;
@@ -32,13 +34,7 @@ pub fn tree(dir: &Path, makers: &Cgroup) -> Result<()> {
 }
 
 fn unmount_below(dir: &Path) -> Result<()> {
-    let mounts = fs::read_to_string("/proc/self/mounts").context("cannot read the mounts")?;
-    let mut points: Vec<PathBuf> = mounts
-        .lines()
-        .filter_map(|line| line.split(' ').nth(1))
-        .map(PathBuf::from)
-        .filter(|p| p.starts_with(dir))
-        .collect();
+    let mut points = disk::mounts_below(dir)?;
     // The last mount is on top.
     points.reverse();
     for point in points {

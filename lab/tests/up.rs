@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use lab::command::Command;
-use lab::{Cut, Lab, eventually, throughout};
+use lab::{Cut, Lab, disk, eventually, throughout};
 
 const LIMIT: Duration = Duration::from_secs(60);
 
@@ -54,13 +54,22 @@ fn a_lab_fences_cuts_heals_and_leaves_nothing() {
     })
     .unwrap();
 
-    // A pulled plug stays pulled: the cluster makes sure, and cannot switch the node on.
+    // A pulled plug stays pulled: the cluster makes sure, and cannot switch the node on. A disk that stands still is no obstacle.
+    let stands_still = lab.node("srv2").path("/data");
+    let freeze = Command::new([Path::new("fsfreeze"), Path::new("--freeze"), &stands_still]);
+    lab.node("srv2").run(&["sh", "-c", "mkdir /data && echo kept >/data/file"]).unwrap();
+    disk::give_own(lab.node("srv2"), "/data").unwrap();
+    freeze.run().unwrap();
+    lab.node("srv2").run(&["systemd-run", "--quiet", "sh", "-c", "echo more >>/data/file"]).unwrap();
     lab.node("srv2").power_off().unwrap();
     lab.wait_for(LIMIT, "srv2 to be lost", |cluster| cluster.online() == ["srv1", "srv3"]).unwrap();
     assert!(!lab.node("srv2").is_on());
     lab.node("srv2").power_on().unwrap();
     lab.wait_for(LIMIT, "srv2 to be back", |cluster| cluster.online().len() == 3).unwrap();
+    assert!(lab.node("srv2").run(&["cat", "/data/file"]).unwrap().starts_with("kept\n"));
 
+    // Nor is it when the lab is removed.
+    freeze.run().unwrap();
     drop(lab);
     assert!(!layout.run_dir().exists());
     assert!(!layout.log_dir().exists());

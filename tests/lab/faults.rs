@@ -1,7 +1,8 @@
 //! What goes wrong on one node, and how it is mended.
 
 use std::fs::{self, File};
-use std::io::Write;
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
 use lab::{Node, eventually};
@@ -110,5 +111,34 @@ impl Disk {
     /// Gives back what [`Disk::fill`] has taken.
     pub fn free(self, node: &Node) -> Result<()> {
         node.run(&["rm", &self.ballast(node)]).map(drop)
+    }
+}
+
+/// A file system that stands still until this is dropped, or this process has ended, however: reading goes on, and what writes waits in
+/// the kernel, where nothing can end it.
+pub struct Frozen(Child);
+
+/// Ends with its input. Ctrl-C is meant for the one that it serves.
+const FREEZE: &str =
+    "trap '' INT TERM HUP; fsfreeze --freeze \"$0\" && echo frozen && read -r line; fsfreeze --unfreeze \"$0\"";
+
+impl Frozen {
+    /// Has the file system stand still that a directory of a node has for its own.
+    pub fn new(node: &Node, path: &str) -> Result<Self> {
+        let mut sh = Command::new("sh");
+        sh.args(["-c", FREEZE]).arg(node.path(path));
+        let mut keeper = Self(sh.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?);
+        let mut said = String::new();
+        BufReader::new(keeper.0.stdout.take().context("no output")?).read_line(&mut said)?;
+        ensure!(said == "frozen\n", "{path} of {} cannot be frozen", node.name());
+        Ok(keeper)
+    }
+}
+
+impl Drop for Frozen {
+    fn drop(&mut self) {
+        drop(self.0.stdin.take());
+        // It does not stand still any more if its node was switched off.
+        let _ = self.0.wait();
     }
 }

@@ -1,15 +1,15 @@
 //! What keeps sessions out of PostgreSQL, and surroundings that do not answer: on all nodes at once, until it is ended.
 
-use std::fs;
-use std::io::Write;
-use std::path::Path;
+mod means;
 
 use anyhow::{Context, Result, ensure};
-use lab::command::Command;
-use lab::{Lab, Node, eventually};
+use lab::{Lab, Node};
 
-use crate::operator::postmaster;
-use crate::trial::LIMIT;
+use means::{
+    HOSTS, RESOLVER, SWITCH, configure, drop_trigger, end_configured, end_holders, hang_name_service, hangs, hba,
+    lets_nobody_in, lock, lock_catalog, put_back, reload, rename_database, replace, take_all_connections, trigger,
+    waits,
+};
 
 /// One of them.
 pub struct Lockout {
@@ -19,12 +19,18 @@ pub struct Lockout {
     pub words: &'static [&'static str],
     begin: fn(&Lab) -> Result<()>,
     end: fn(&Lab) -> Result<()>,
+    proof: fn(&Node) -> Result<()>,
 }
 
 impl Lockout {
     /// Begins it.
     pub fn begin(&self, lab: &Lab) -> Result<()> {
         (self.begin)(lab).context(self.name)
+    }
+
+    /// Fails where it is not in force on this node, for everybody but the agent.
+    pub fn is_in_force(&self, node: &Node) -> Result<()> {
+        (self.proof)(node).with_context(|| format!("{} on {}", self.name, node.name()))
     }
 
     /// Ends it, on nodes without power, too: another node may be the primary by now.
@@ -40,6 +46,7 @@ pub const PG_CLASS: Lockout = Lockout {
     words: BY_LOCK,
     begin: |lab| lock_catalog(lab, "pg_class"),
     end: end_holders,
+    proof: |node| lets_nobody_in(node, "postgres"),
 };
 
 pub const PG_AUTHID: Lockout = Lockout {
@@ -47,6 +54,7 @@ pub const PG_AUTHID: Lockout = Lockout {
     words: BY_LOCK,
     begin: |lab| lock_catalog(lab, "pg_authid"),
     end: end_holders,
+    proof: |node| lets_nobody_in(node, "postgres"),
 };
 
 pub const PG_DATABASE: Lockout = Lockout {
@@ -54,6 +62,7 @@ pub const PG_DATABASE: Lockout = Lockout {
     words: BY_LOCK,
     begin: |lab| lock_catalog(lab, "pg_database"),
     end: end_holders,
+    proof: |node| lets_nobody_in(node, "postgres"),
 };
 
 pub const FULL: Lockout = Lockout {
@@ -61,6 +70,7 @@ pub const FULL: Lockout = Lockout {
     words: &["too many clients"],
     begin: |lab| lab.nodes().iter().try_for_each(take_all_connections),
     end: end_holders,
+    proof: |node| lets_nobody_in(node, "postgres"),
 };
 
 pub const SLOW_FORKS: Lockout = Lockout {
@@ -68,6 +78,7 @@ pub const SLOW_FORKS: Lockout = Lockout {
     words: &["did not let the agent in within"],
     begin: |lab| configure(lab, "pre_auth_delay = 3"),
     end: end_configured,
+    proof: |node| lets_nobody_in(node, "postgres"),
 };
 
 pub const SLOW_LOGINS: Lockout = Lockout {
@@ -75,6 +86,7 @@ pub const SLOW_LOGINS: Lockout = Lockout {
     words: &["did not let the agent in within"],
     begin: |lab| configure(lab, "post_auth_delay = 5"),
     end: end_configured,
+    proof: |node| lets_nobody_in(node, "postgres"),
 };
 
 pub const REJECTED: Lockout = Lockout {
@@ -85,6 +97,7 @@ pub const REJECTED: Lockout = Lockout {
         lab.nodes().iter().try_for_each(|node| replace(node, &hba(node), reject).and_then(|()| reload(node)))
     },
     end: |lab| lab.nodes().iter().try_for_each(|node| put_back(node, &hba(node)).and_then(|()| reload(node))),
+    proof: |node| lets_nobody_in(node, "postgres"),
 };
 
 pub const SERIALIZABLE: Lockout = Lockout {
@@ -92,6 +105,11 @@ pub const SERIALIZABLE: Lockout = Lockout {
     words: &[],
     begin: |lab| configure(lab, "default_transaction_isolation = serializable"),
     end: end_configured,
+    proof: |node| {
+        let level = node.psql_in("app", "SHOW default_transaction_isolation")?;
+        ensure!(level == "serializable", "transactions are {level}");
+        Ok(())
+    },
 };
 
 pub const MISLAID: Lockout = Lockout {
@@ -99,6 +117,7 @@ pub const MISLAID: Lockout = Lockout {
     words: &[],
     begin: |lab| rename_database(lab, "postgres", "mislaid"),
     end: |lab| rename_database(lab, "mislaid", "postgres"),
+    proof: |node| lets_nobody_in(node, "postgres"),
 };
 
 pub const TRIGGER_FAILS: Lockout = Lockout {
@@ -106,6 +125,7 @@ pub const TRIGGER_FAILS: Lockout = Lockout {
     words: &[],
     begin: |lab| trigger(lab, "postgres", "RAISE EXCEPTION 'nobody may log in'"),
     end: |lab| drop_trigger(lab, "postgres"),
+    proof: |node| lets_nobody_in(node, "postgres"),
 };
 
 pub const TRIGGER_SLEEPS: Lockout = Lockout {
@@ -113,6 +133,7 @@ pub const TRIGGER_SLEEPS: Lockout = Lockout {
     words: &[],
     begin: |lab| trigger(lab, "template1", "PERFORM pg_sleep(600)"),
     end: |lab| drop_trigger(lab, "template1"),
+    proof: |node| lets_nobody_in(node, "template1"),
 };
 
 pub const HANGING_NAMES: Lockout = Lockout {
@@ -120,6 +141,7 @@ pub const HANGING_NAMES: Lockout = Lockout {
     words: &[],
     begin: hang_name_service,
     end: |lab| lab.nodes().iter().try_for_each(|node| put_back(node, SWITCH)),
+    proof: |node| hangs(node, &["getent", "passwd", "somebody"]),
 };
 
 pub const DEAD_RESOLVER: Lockout = Lockout {
@@ -134,6 +156,7 @@ pub const DEAD_RESOLVER: Lockout = Lockout {
         })
     },
     end: |lab| lab.nodes().iter().try_for_each(|node| [HOSTS, RESOLVER].iter().try_for_each(|it| put_back(node, it))),
+    proof: |node| hangs(node, &["getent", "ahosts", "somewhere.example"]),
 };
 
 /// The clients' commits wait; sessions get in. All WAL is soon everywhere.
@@ -142,189 +165,12 @@ pub const WRITES: Lockout = Lockout {
     words: &[],
     begin: |lab| lock(lab.primary()?, "app", "lab_commits, lab_writable, lab_ackable"),
     end: end_holders,
+    proof: |node| waits(node, "app", "DELETE FROM lab_commits WHERE false"),
 };
 
-/// Every one that keeps sessions out.
-pub const ALL: [&Lockout; 13] = [
-    &PG_CLASS,
-    &PG_AUTHID,
-    &PG_DATABASE,
-    &FULL,
-    &SLOW_FORKS,
-    &SLOW_LOGINS,
-    &REJECTED,
-    &SERIALIZABLE,
-    &MISLAID,
-    &TRIGGER_FAILS,
-    &TRIGGER_SLEEPS,
-    &HANGING_NAMES,
-    &DEAD_RESOLVER,
-];
+/// Those that monitors tell.
+pub const TOLD: [&Lockout; 7] = [&PG_CLASS, &PG_DATABASE, &PG_AUTHID, &SLOW_FORKS, &SLOW_LOGINS, &FULL, &REJECTED];
 
-const SWITCH: &str = "/etc/nsswitch.conf";
-const HOSTS: &str = "/etc/hosts";
-const RESOLVER: &str = "/etc/resolv.conf";
-
-/// Included by postgresql.conf on every node.
-const CONFIGURATION: &str = "/etc/postgresql/pgsqlms-node.conf";
-
-/// The unit of whoever holds something.
-const HOLDER: &str = "holder";
-
-/// Takes every connection there is, those that are reserved for superusers too, and whatever becomes free.
-const TAKE_ALL_CONNECTIONS: &str = r#"
-import socket, struct, time
-held, parameters = [], b"user\0postgres\0database\0postgres\0application_name\0greedy\0\0"
-startup = struct.pack("!ii", len(parameters) + 8, 196608) + parameters
-while True:
-    connection = socket.socket(socket.AF_UNIX)
-    connection.settimeout(5)
-    connection.connect("/run/postgresql/.s.PGSQL.5432")
-    connection.sendall(startup)
-    if connection.recv(1) == b"E":
-        time.sleep(0.05)
-    else:
-        held.append(connection)
-"#;
-
-/// A library of a name service that never answers.
-const NAME_SERVICE: &str = "#include <unistd.h>\n\
-    #define HANG(what) int _nss_hanging_##what() { for (;;) pause(); }\n\
-    HANG(getpwnam_r) HANG(getpwuid_r) HANG(getgrnam_r) HANG(getgrgid_r) HANG(initgroups_dyn)\n\
-    HANG(gethostbyname_r) HANG(gethostbyname2_r) HANG(gethostbyname3_r) HANG(gethostbyname4_r) HANG(gethostbyaddr2_r)\n";
-
-fn hba(node: &Node) -> String {
-    format!("{}/pg_hba.conf", node.pgdata())
-}
-
-/// The primary's lock is in its WAL, so that no session gets into a standby either.
-fn lock_catalog(lab: &Lab, catalog: &str) -> Result<()> {
-    lock(lab.primary()?, "postgres", &format!("pg_catalog.{catalog}"))
-}
-
-fn lock(primary: &Node, database: &str, tables: &str) -> Result<()> {
-    // A backend in pg_sleep() is to notice that its client is gone.
-    let sql = format!(
-        "SET client_connection_check_interval = '100ms'; BEGIN; \
-         LOCK TABLE {tables} IN ACCESS EXCLUSIVE MODE; SELECT pg_sleep(3600)"
-    );
-    let psql = format!("{}/psql", primary.bindir());
-    hold(primary, &[&psql, "-XqAt", "-h/run/postgresql", &format!("-d{database}"), "-c", &sql])?;
-    let title = format!("postgres {database} .local. SELECT");
-    eventually(LIMIT, "the lock to be held", || primary.run(&["pgrep", "--full", &title]).map(drop))
-}
-
-fn take_all_connections(node: &Node) -> Result<()> {
-    hold(node, &["python3", "-c", TAKE_ALL_CONNECTIONS])
-}
-
-/// Somebody runs this as `postgres`, in the background.
-fn hold(node: &Node, what: &[&str]) -> Result<()> {
-    let unit = format!("--unit={HOLDER}");
-    let run = ["systemd-run", "--quiet", "--collect", &unit, "--uid=postgres", "--"];
-    let argv: Vec<&str> = run.iter().chain(what).copied().collect();
-    node.run(&argv).map(drop)
-}
-
-fn end_holders(lab: &Lab) -> Result<()> {
-    for node in lab.nodes().iter().filter(|node| node.is_on()) {
-        // There may be none.
-        node.exec(&["systemctl", "stop", HOLDER])?;
-    }
-    Ok(())
-}
-
-fn configure(lab: &Lab, line: &str) -> Result<()> {
-    for node in lab.nodes() {
-        save(node, CONFIGURATION)?;
-        let mut file = fs::File::options().append(true).open(node.path(CONFIGURATION))?;
-        writeln!(file, "{line}")?;
-        reload(node)?;
-    }
-    Ok(())
-}
-
-fn end_configured(lab: &Lab) -> Result<()> {
-    lab.nodes().iter().try_for_each(|node| put_back(node, CONFIGURATION).and_then(|()| reload(node)))
-}
-
-/// Without a session.
-fn reload(node: &Node) -> Result<()> {
-    if !node.is_on() {
-        return Ok(());
-    }
-    node.run(&["kill", "-HUP", &postmaster(node)?]).map(drop)
-}
-
-fn rename_database(lab: &Lab, from: &str, to: &str) -> Result<()> {
-    // Not while somebody is connected to it.
-    eventually(LIMIT, "the database to be renamed", || {
-        lab.primary()?.psql_in("app", &format!("ALTER DATABASE {from} RENAME TO {to}")).map(drop)
-    })
-}
-
-fn trigger(lab: &Lab, database: &str, body: &str) -> Result<()> {
-    let sql = format!(
-        "CREATE FUNCTION at_login() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN {body}; END $$; \
-         CREATE EVENT TRIGGER at_login ON login EXECUTE FUNCTION at_login()"
-    );
-    lab.primary()?.psql_in(database, &sql).map(drop)
-}
-
-fn drop_trigger(lab: &Lab, database: &str) -> Result<()> {
-    let database = format!("dbname={database} options='-c event_triggers=off'");
-    eventually(LIMIT, "the trigger to be dropped", || {
-        lab.primary()?.psql_in(&database, "DROP FUNCTION at_login() CASCADE").map(drop)
-    })
-}
-
-/// What is in files is found there, as the account of PostgreSQL; only then is the service asked that hangs.
-fn hang_name_service(lab: &Lab) -> Result<()> {
-    let (source, library) = (lab.logs().join("hanging.c"), lab.logs().join("hanging.so"));
-    fs::write(&source, NAME_SERVICE)?;
-    let words =
-        [Path::new("cc"), "-shared".as_ref(), "-fPIC".as_ref(), "-w".as_ref(), "-o".as_ref(), &library, &source];
-    Command::new(words).run()?;
-    for node in lab.nodes() {
-        let beside = node.run(&["sh", "-c", "ls /usr/lib/*/libc.so.6"])?;
-        let directory = Path::new(beside.trim()).parent().context("it has no directory")?;
-        fs::copy(&library, node.path(&directory.join("libnss_hanging.so.2").to_string_lossy()))?;
-        let all = ["passwd", "group", "shadow", "hosts"].map(|what| format!("{what}: files hanging\n")).concat();
-        replace(node, SWITCH, &all)?;
-        let asked = node.exec(&["timeout", "1", "getent", "passwd", "somebody"])?;
-        ensure!(asked.code == 124, "the name service of {} answers: {asked:?}", node.name());
-    }
-    Ok(())
-}
-
-fn kept(node: &Node, path: &str) -> std::path::PathBuf {
-    node.path(&format!("{path}.well"))
-}
-
-/// Keeps a file as it is, unless one is kept already.
-fn save(node: &Node, path: &str) -> Result<()> {
-    let (from, to) = (node.path(path), kept(node, path));
-    if !from.exists() {
-        fs::write(&from, "")?;
-    }
-    if !to.exists() {
-        fs::copy(&from, &to)?;
-    }
-    Ok(())
-}
-
-/// The file keeps its owner.
-fn replace(node: &Node, path: &str, text: &str) -> Result<()> {
-    save(node, path)?;
-    fs::write(node.path(path), text).with_context(|| format!("cannot write {path} of {}", node.name()))
-}
-
-/// Undoes [`replace`] and [`configure`].
-fn put_back(node: &Node, path: &str) -> Result<()> {
-    let kept = kept(node, path);
-    if kept.exists() {
-        fs::write(node.path(path), fs::read(&kept)?)?;
-        fs::remove_file(kept)?;
-    }
-    Ok(())
-}
+/// Those that the agent does not even notice.
+pub const UNNOTICED: [&Lockout; 6] =
+    [&SERIALIZABLE, &MISLAID, &TRIGGER_FAILS, &TRIGGER_SLEEPS, &DEAD_RESOLVER, &HANGING_NAMES];

@@ -79,6 +79,7 @@ mod the_primarys_crash_fails_over_if_asked;
 mod the_primarys_disk_is_full;
 mod the_primarys_node_is_put_on_standby;
 mod the_primarys_postmaster_is_frozen;
+mod the_primarys_storage_hangs;
 mod the_resource_is_disabled_and_enabled;
 mod the_resource_is_unmanaged_and_managed;
 mod the_source_dies_in_the_middle_of_a_rewind;
@@ -167,7 +168,7 @@ pub fn everyday() -> Vec<Scenario> {
         scenario!(the_primarys_crash_fails_over_if_asked, Shared on "trixie"),
         scenario!(a_running_standby_survives_what_start_refuses, Shared on "trixie"),
         scenario!(a_standby_cannot_connect, Shared on "trixie"),
-        scenario!(sessions_are_kept_out::by_locks, Shared on "trixie"),
+        scenario!(sessions_are_kept_out::for_a_while, Shared on "trixie"),
         scenario!(the_primarys_postmaster_is_frozen, Shared on "trixie"),
         scenario!(a_standby_is_frozen_in_a_failover, Shared on "trixie"),
         scenario!(the_primarys_disk_is_full, Shared on "trixie"),
@@ -204,8 +205,10 @@ pub fn campaign() -> Vec<Scenario> {
         scenario!(a_switchover_by_the_command::killed_later, Shared on "trixie"),
         scenario!(a_rolling_restart::killed_at_ten_moments, Shared on "trixie"),
         scenario!(ten_power_cuts_in_a_row, New on "trixie"),
-        scenario!(sessions_are_kept_out::by_settings_and_surroundings, Shared on "trixie"),
         scenario!(sessions_are_kept_out::for_a_minute, Shared on "trixie"),
+        scenario!(sessions_are_kept_out::for_a_minute_unnoticed, Shared on "trixie"),
+        scenario!(the_primarys_storage_hangs::for_a_moment, Shared on "trixie"),
+        scenario!(the_primarys_storage_hangs::for_a_minute, Shared on "trixie"),
         scenario!(the_oldest_pacemaker_elects),
         Scenario {
             name: "gigabytes_of_wal_since_the_checkpoint_and_all_nodes_lose_power".to_owned(),

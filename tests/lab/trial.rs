@@ -132,6 +132,11 @@ impl<'a> Trial<'a> {
         Ok(())
     }
 
+    /// How many commits have been acknowledged so far.
+    pub fn acknowledged(&self) -> usize {
+        self.writer.acknowledged()
+    }
+
     /// Waits until clients' commits are acknowledged.
     pub fn writes_go_on(&self) -> Result<()> {
         let before = self.writer.acknowledged();
