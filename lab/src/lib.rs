@@ -16,6 +16,8 @@
 //! | [`tree`] | the distribution tree that all nodes share, built once |
 //! | [`client`] | writes through the virtual IP and records every acknowledged commit |
 //! | [`history`] | the findings from that record |
+//! | [`pcsd`] | the daemon of pcs, where it is needed |
+//! | [`aborts`] | which of the agent's changes have stopped a transition |
 //! | [`journal`], [`stages`] | the nodes' logs, and where the time of an outage went |
 //! | [`mod@demo`] | shows people a switchover and a failover |
 //! | [`host`] | requirements of the machine |
@@ -23,6 +25,7 @@
 //! | [`interrupt`], [`teardown`] | how everything disappears again |
 //! | [`cgroup`], [`command`], [`clock`], [`mod@env`], [`progress`] | the rest |
 
+pub mod aborts;
 pub mod builder;
 pub mod cgroup;
 pub mod cli;
@@ -44,6 +47,7 @@ pub mod layout;
 pub mod logs;
 pub mod network;
 pub mod node;
+pub mod pcsd;
 pub mod progress;
 pub mod provision;
 pub mod stages;

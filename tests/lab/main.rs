@@ -35,6 +35,8 @@ mod runner;
 mod scenarios;
 /// The labs that scenarios are played on.
 mod stage;
+/// The ways to switch a cluster off.
+mod switching_off;
 /// A lab's processes, mounts and files on the machine.
 mod traces;
 /// One scenario from a healthy cluster to a healthy cluster.

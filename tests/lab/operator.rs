@@ -138,13 +138,6 @@ fn pg_ctl(node: &Node, words: &[&str]) -> Result<()> {
     node.exec_within(COMMAND_LIMIT, &argv)?.ok().map(drop)
 }
 
-/// What pg_control says about a node's database, which need not run.
-pub fn database_state(node: &Node) -> Result<String> {
-    let said = node.run(&[&format!("{}/pg_controldata", node.bindir()), &node.pgdata()])?;
-    let state = said.lines().find_map(|line| line.strip_prefix("Database cluster state:"));
-    Ok(state.context("pg_controldata does not tell the state")?.trim().to_owned())
-}
-
 /// Replaces what a node holds by a copy of the primary, while the cluster leaves the node alone.
 pub fn rebuild(node: &Node, primary: &Node) -> Result<()> {
     pcs(primary, &["node", "standby", node.name(), "--wait=120"])?;

@@ -58,6 +58,7 @@ mod standbys_follow_without_a_virtual_address;
 mod tablespaces_and_a_linked_pg_wal_are_rewound;
 mod ten_power_cuts_in_a_row;
 mod the_agent_keeps_a_quorum;
+mod the_agents_changes_of_the_cib_are_counted;
 mod the_attribute_daemon_stands_still_in_a_failover;
 mod the_best_standbys_replay_is_paused;
 mod the_candidate_loses_power_in_promote;
@@ -216,6 +217,9 @@ pub fn campaign() -> Vec<Scenario> {
         },
         scenario!(much_wal_since_the_checkpoint_and_all_nodes_lose_power),
         scenario!(pauses_are_tolerated, New on "trixie"),
+        scenario!(everything_is_switched_off::twenty_times, New on "trixie"),
+        scenario!(the_agents_changes_of_the_cib_are_counted, Shared on "trixie"),
+        scenario!(the_agents_changes_of_the_cib_are_counted::beside_a_slow_resource, Shared on "trixie"),
         scenario!(people_promote_in_every_way::synchronous, New on "trixie"),
         scenario!(a_standby_is_promoted_by_hand, Shared on "trixie"),
         scenario!(people_promote_in_every_way::asynchronous, Shared on "trixie"),

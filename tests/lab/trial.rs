@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
+use lab::aborts::{changes, counted};
 use lab::client::{Access, NodeAddress, Writer, WriterConfig, compare_nodes, read_rows};
 use lab::cluster::{Cluster, Failure};
 use lab::history::{History, MarkKind, Outcome};
@@ -216,10 +217,13 @@ impl<'a> Trial<'a> {
         if shown.iter().collect::<BTreeSet<_>>() != wanted {
             problems.push(format!("failed actions: {shown:?}, expected: {wanted:?}; {}", self.lab.cluster()?));
         }
-        let aborts = aborts::by_the_agent(&self.pacemaker.news()?);
-        println!("transitions that the agent has stopped: {}", aborts::counted(&aborts));
-        if !aborts::private(&aborts).is_empty() {
-            problems.push(format!("attributes that should be private are not: {:?}", aborts::private(&aborts)));
+        let changes = changes(&self.pacemaker.news()?);
+        println!("the agent has changed in the CIB: {}", counted(&changes));
+        if !aborts::private(&changes).is_empty() {
+            problems.push(format!("attributes that should be private are not: {:?}", aborts::private(&changes)));
+        }
+        if !aborts::loud(&changes).is_empty() {
+            problems.push(format!("what switches off has changed the CIB: {:?}", aborts::loud(&changes)));
         }
         if !problems.is_empty() {
             bail!("{}", problems.join("; "));
