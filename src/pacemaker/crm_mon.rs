@@ -1,11 +1,15 @@
 //! Reads what `crm_mon --output-as=xml` prints, in the words of Pacemaker 2.0 to 3.0.
 
+use std::borrow::Cow;
+
 use quick_xml::events::{BytesStart, Event};
 
-use super::cib;
+use super::{ADDRESS, Attribute, PORT, cib};
 use crate::boolean::{is_no, is_yes};
 use crate::node::NodeName;
+use crate::rules::fitness::Fitness;
 use crate::rules::overview::{Cluster, Member};
+use crate::rules::restart::AT_LEAST;
 use crate::rules::status::Role;
 use crate::score::Score;
 
@@ -93,11 +97,7 @@ impl Reader {
                 self.instance = self.ours(element, resource)?.filter(|_| !is_empty);
             }
             b"node" => self.node(element)?,
-            b"attribute" if text("name")? == format!("master-{resource}") => {
-                if let Some(member) = self.node.as_ref().and_then(|node| self.cluster.nodes.get_mut(node)) {
-                    member.score = Some(text("value")?);
-                }
-            }
+            b"attribute" => self.attribute(&text("name")?, text("value")?, resource),
             b"resource_history" => {
                 self.is_ours = text("id")?.split(':').next() == Some(resource);
                 let number = |name: &str| text(name).map(|number| number.parse::<u64>().unwrap_or(0));
@@ -117,7 +117,7 @@ impl Reader {
                 interval: text("interval")?,
                 call: text("call")?.parse().unwrap_or(0),
                 code: text("exitcode")?,
-                reason: text("exitreason")?,
+                reason: unescaped(text("exitreason")?),
             }),
             _ => {}
         }
@@ -159,6 +159,22 @@ impl Reader {
             self.cluster.fencing.push((NodeName::new(text("target")?), format!("{action}: {status}{reason}")));
         }
         Ok(())
+    }
+
+    /// An attribute of the node that is being read.
+    fn attribute(&mut self, name: &str, value: String, resource: &str) {
+        let Some(member) = self.node.as_ref().and_then(|node| self.cluster.nodes.get_mut(node)) else { return };
+        match name {
+            ADDRESS => member.address = Some(value),
+            PORT => member.port = value.parse().ok(),
+            name if name == format!("master-{resource}") => member.score = Some(value),
+            name if name == Attribute::Fitness.of(resource) => {
+                member.too_low = value.parse::<Fitness>().map(|fitness| fitness.too_low).unwrap_or_default();
+                // A person is given commands with these names.
+                member.too_low.retain(|low| AT_LEAST.contains(&low.name.as_str()));
+            }
+            _ => {}
+        }
     }
 
     /// What is said of an instance, if it is one of `resource`.
@@ -232,6 +248,11 @@ impl Reader {
     }
 }
 
+/// crm_mon escapes a reason twice.
+fn unescaped(text: String) -> String {
+    quick_xml::escape::unescape(&text).map(Cow::into_owned).unwrap_or(text)
+}
+
 fn role(text: &str) -> Option<Role> {
     match text {
         "Promoted" | "Master" => Some(Role::Primary),
@@ -243,6 +264,7 @@ fn role(text: &str) -> Option<Role> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rules::fitness::TooLow;
 
     /// What Pacemaker 2.1.5 prints, shortened.
     const PRINTED: &str = r#"<pacemaker-result api-version="2.25"><summary><current_dc present="true" with_quorum="true"/>
@@ -253,12 +275,14 @@ mod tests {
         <clone id="pgsqld-clone" disabled="false"><resource id="pgsqld" role="Promoted" active="true" managed="true" failed="false">
         <node name="srv1" id="1" cached="true"/></resource><resource id="pgsqld" role="Stopped" active="false" managed="true"/></clone>
         <resource id="vip" role="Started" active="true" managed="true"><node name="srv2"/></resource></resources><node_attributes>
-        <node name="srv1"><attribute name="master-pgsqld" value="1001"/><attribute name="x" value="y"/></node></node_attributes>
+        <node name="srv1"><attribute name="master-pgsqld" value="1001"/><attribute name="x" value="y"/></node><node name="srv2">
+        <attribute name="pgsqlms-address" value="10.0.0.2"/><attribute name="pgsqlms-port" value="5433"/>
+        <attribute name="pgsqlms-fitness-pgsqld" value="max_connections=100/200 a;b=1/2"/></node></node_attributes>
         <node_history><node name="srv1"><resource_history id="pgsqld">
         <operation_history call="12" task="monitor" rc="191" interval="15000ms"/></resource_history></node><node name="srv2">
         <resource_history id="pgsqld"><operation_history call="7" task="monitor" rc="0" interval="16000ms"/></resource_history></node>
         </node_history><failures>
-        <failure op_key="pgsqld_monitor_15000" node="srv1" exitreason="commits wait" exitcode="191" call="12" interval="15000"/>
+        <failure op_key="pgsqld_monitor_15000" node="srv1" exitreason="commits &amp;quot;wait&amp;quot;" exitcode="191" call="12" interval="15000"/>
         <failure op_key="pgsqld_monitor_16000" node="srv2" exitreason="it is over" exitcode="190" call="7" interval="16000"/>
         </failures></pacemaker-result>"#;
 
@@ -302,11 +326,13 @@ mod tests {
             is_online: true,
             role: Some(Role::Primary),
             score: Some("1001".to_owned()),
-            reason: Some("commits wait".to_owned()),
+            reason: Some("commits \"wait\"".to_owned()),
             ..Member::default()
         };
         assert_eq!(*first, expected);
-        assert_eq!(*second, Member { is_online: true, in_standby: true, ..Member::default() });
+        let too_low = vec![TooLow { name: "max_connections".to_owned(), own: 100, least: 200 }];
+        let (address, port) = (Some("10.0.0.2".to_owned()), Some(5433));
+        assert_eq!(*second, Member { is_online: true, in_standby: true, too_low, address, port, ..Member::default() });
         assert_eq!(*third, Member { is_unclean: true, ..Member::default() });
     }
 

@@ -55,6 +55,7 @@ mod scores_are_missing_and_stale;
 mod sessions_are_kept_out;
 mod slots_keep_the_wal_through_a_failover;
 mod standbys_follow_without_a_virtual_address;
+mod status_names_what_cures;
 mod tablespaces_and_a_linked_pg_wal_are_rewound;
 mod ten_power_cuts_in_a_row;
 mod the_agent_keeps_a_quorum;
@@ -115,6 +116,8 @@ pub fn everyday() -> Vec<Scenario> {
         scenario!(a_move_promotes_another_node_and_back, Shared on "trixie"),
         scenario!(a_switchover_by_the_command, Shared on "trixie"),
         scenario!(a_rolling_restart, Shared on "trixie"),
+        scenario!(status_names_what_cures::a_standby, Shared on "trixie"),
+        scenario!(status_names_what_cures::the_cluster, Shared on "trixie"),
         scenario!(the_postmaster_of_the_primary_is_killed, Shared on "trixie"),
         scenario!(the_postmaster_of_a_standby_is_killed, Shared on "trixie"),
         scenario!(the_primary_loses_power, Shared on "trixie"),
@@ -203,6 +206,8 @@ pub fn campaign() -> Vec<Scenario> {
         scenario!(a_switchover_by_the_command::killed_early, Shared on "trixie"),
         scenario!(a_switchover_by_the_command::killed_later, Shared on "trixie"),
         scenario!(a_rolling_restart::killed_at_ten_moments, Shared on "trixie"),
+        scenario!(status_names_what_cures::a_standby_that_has_diverged, Shared on "trixie"),
+        scenario!(status_names_what_cures::a_quorum, Shared on "trixie"),
         scenario!(ten_power_cuts_in_a_row, New on "trixie"),
         scenario!(sessions_are_kept_out::by_settings_and_surroundings, Shared on "trixie"),
         scenario!(sessions_are_kept_out::for_a_minute, Shared on "trixie"),
