@@ -123,7 +123,7 @@ fn no_primary(facts: &Facts, cluster: &Cluster) -> Finding {
         if let Some((node, _)) = standby.filter(|_| !cluster.in_maintenance) {
             cures.push(cure(format!("pgsqlms promote-anyway --node {node}"), "shows what would be lost"));
         }
-        cures.push(cure("pgsqlms why", "shows what keeps each node from being promoted"));
+        cures.push(cure("pgsqlms why", "shows what keeps nodes from being promoted"));
     }
     cures.dedup();
     finding("no-primary", Level::Critical, "no primary", cures).because(why)

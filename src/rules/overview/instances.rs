@@ -90,8 +90,12 @@ pub(super) fn paused(facts: &Facts, node: &NodeName) -> Option<Finding> {
 
 /// Its settings are raised to the primary's, and it is restarted.
 fn too_low_for(facts: &Facts, node: &NodeName, too_low: &[TooLow]) -> Finding {
-    let low: Vec<String> = too_low.iter().map(|low| format!("{} = {} < {}", low.name, low.own, low.least)).collect();
-    let text = format!("{node}: replay is paused by {}: a promotion would end PostgreSQL", low.join(", "));
+    let low = too_low.first().map_or(String::new(), |low| format!("{} = {} < {}", low.name, low.own, low.least));
+    let then = match too_low.len() {
+        0 | 1 => ": a promotion would end PostgreSQL".to_owned(),
+        several => format!(", and by {} more", several - 1),
+    };
+    let text = format!("{node}: replay is paused by {low}{then}");
     let raise: Vec<String> =
         too_low.iter().map(|low| format!("ALTER SYSTEM SET {} = {}", low.name, low.least)).collect();
     let raise = sql(facts, &raise.iter().map(String::as_str).collect::<Vec<_>>());

@@ -162,11 +162,11 @@ fn brought_back(node: &NodeName, reason: &str) -> Option<Finding> {
     let by_hand = reason.starts_with("promoted outside an election") && reason.contains("run `pgsqlms rejoin");
     if by_hand || reason.starts_with("run `pgsqlms rejoin") {
         let text = format!("{node} has diverged");
-        return found("diverged", text, keeps("rejoin", "keeps what it alone has, and rewinds"));
+        return found("diverged", text, keeps("rejoin", "saves what it alone has; rewinds"));
     }
     if reason.starts_with("run `pgsqlms rebuild") {
         let text = format!("{node} cannot follow the primary");
-        return found("cannot-follow", text, keeps("rebuild", "keeps what it alone has, and copies"));
+        return found("cannot-follow", text, keeps("rebuild", "saves what it alone has; copies"));
     }
     None
 }
