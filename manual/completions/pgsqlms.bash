@@ -515,13 +515,17 @@ _pgsqlms() {
             return 0
             ;;
         pgsqlms__subcmd__status)
-            opts="-h --resource --json --pgdata --datadir --system-user --pghost --pgport --help"
+            opts="-h --resource --json --watch --pgdata --datadir --system-user --pghost --pgport --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --resource)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --watch)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -38,6 +38,7 @@ complete -c pgsqlms -n "__fish_pgsqlms_needs_command" -f -a "check" -d 'Answers 
 complete -c pgsqlms -n "__fish_pgsqlms_needs_command" -f -a "metrics" -d 'Prints the state of this node for Prometheus, in its text format'
 complete -c pgsqlms -n "__fish_pgsqlms_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c pgsqlms -n "__fish_pgsqlms_using_subcommand status" -l resource -d 'The resource, or its clone. Not needed where this agent has only one' -r
+complete -c pgsqlms -n "__fish_pgsqlms_using_subcommand status" -l watch -d 'Show it again every so many seconds (2 unless given), until interrupted' -r
 complete -c pgsqlms -n "__fish_pgsqlms_using_subcommand status" -l pgdata -d 'The data directory. If not given, the cluster is asked for it' -r
 complete -c pgsqlms -n "__fish_pgsqlms_using_subcommand status" -l datadir -d 'Where the data is, if not in pgdata' -r
 complete -c pgsqlms -n "__fish_pgsqlms_using_subcommand status" -l system-user -d 'The account that runs PostgreSQL' -r

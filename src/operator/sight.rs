@@ -1,5 +1,6 @@
 //! What `status`, `why` and `doctor` see alike: the cluster as Pacemaker has it, and the instance of this node. Each source has its deadline.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
@@ -13,10 +14,11 @@ use crate::env::Environment;
 use crate::failure::Failure;
 use crate::node::NodeName;
 use crate::pacemaker::tools::Tools;
-use crate::parameters::Config;
+use crate::parameters::{Config, Host};
 use crate::postgres::instance::Instance;
 use crate::privileges::{PrivilegeError, SystemUser};
-use crate::rules::overview::Facts;
+use crate::rules::follow::Place;
+use crate::rules::overview::{Facts, Local, psql};
 
 use super::check::Parameters;
 use super::{Needs, subject};
@@ -25,7 +27,7 @@ use super::{Needs, subject};
 const PATIENCE: Duration = Duration::from_millis(900);
 
 /// How long all of them may take.
-const WHOLE: Duration = Duration::from_secs(3);
+const WHOLE: Duration = Duration::from_millis(2800);
 
 /// How long it may take to read a file.
 const WHOLE_OF_A_FILE: Duration = Duration::from_secs(20);
@@ -144,7 +146,47 @@ impl Sight {
         };
         let local = environment.as_ref().map_err(Clone::clone);
         let local = local.and_then(|environment| self.ask(environment, &resource, Instance::overview));
-        Ok(Seen { facts: Facts { resource, me, cluster, local }, failure, environment })
+        let psql = environment
+            .as_ref()
+            .map_or_else(|_| psql("postgres", None, None), |environment| self.psql(environment, &local));
+        let facts = Facts { resource, me, cluster, local, others: BTreeMap::new(), psql };
+        Ok(Seen { facts, failure, environment })
+    }
+
+    /// How psql is called there.
+    fn psql(&self, environment: &Environment, local: &Result<Local, String>) -> String {
+        let (config, _) = Config::read(environment);
+        let port = local.as_ref().ok().and_then(|local| local.report.as_ref().ok()).and_then(|report| report.port);
+        let host = config.pghost.as_ref().map(|host| match host {
+            Host::Directory(directory) => directory.to_string_lossy().into_owned(),
+            Host::Name(name) => name.clone(),
+        });
+        psql(&config.system_user, host.as_deref(), port)
+    }
+
+    /// Asks the instances of the other nodes, all at once. A node on which nothing runs is asked as well: what Pacemaker knows may
+    /// be of a moment ago, and people start servers by hand.
+    pub(super) fn look_around(&self, seen: &mut Seen) {
+        let (Ok(cluster), Ok(environment)) = (&seen.facts.cluster, &seen.environment) else { return };
+        let me = &seen.facts.me;
+        let others = cluster.nodes.iter().filter(|(node, member)| *node != me && member.is_online);
+        let place = |host: &Option<String>, node: &NodeName| host.clone().unwrap_or_else(|| node.to_string());
+        let places: BTreeMap<NodeName, Place> = others
+            .map(|(node, member)| (node.clone(), Place { host: place(&member.address, node), port: member.port }))
+            .collect();
+        let peers = self.ask(environment, &seen.facts.resource, Instance::peers).and_then(|peers| peers);
+        let patience = self.deadline(self.patience).left(self.clock.as_ref());
+        seen.facts.others = match peers {
+            Ok(peers) => peers.look(&places, me, patience),
+            Err(why) => places.into_keys().map(|node| (node, Err(format!("{me} cannot ask: {why}")))).collect(),
+        };
+    }
+
+    /// Ends it without waiting for what has been given up: the system's resolver knows no deadline.
+    pub(super) fn end(self) {
+        if let Ok(runtime) = Rc::try_unwrap(self.runtime) {
+            runtime.shutdown_background();
+        }
     }
 
     /// Looks at a node that has no resource yet.
@@ -156,7 +198,9 @@ impl Sight {
         };
         let why = "with --before it is not looked at".to_owned();
         let me = self.tools_for(self.patience / 2).node_name().unwrap_or_else(|_| machine());
-        let facts = Facts { resource: "pgsqlms".to_owned(), me, cluster: Err(why.clone()), local: Err(why) };
+        let (resource, psql) = ("pgsqlms".to_owned(), psql("postgres", None, None));
+        let (cluster, local) = (Err(why.clone()), Err(why));
+        let facts = Facts { resource, me, cluster, local, others: BTreeMap::new(), psql };
         Seen { facts, failure: None, environment }
     }
 

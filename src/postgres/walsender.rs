@@ -8,6 +8,7 @@ mod endpoint;
 mod tests;
 
 use std::path::Path;
+use std::task::Poll;
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -68,11 +69,33 @@ enum Question {
     Identity,
     /// What waits for a restart.
     Pending,
+    /// What it does, and who replicates from it.
+    Details,
+}
+
+impl Question {
+    /// What is asked in SQL: one row.
+    fn sql(self) -> Option<&'static str> {
+        match self {
+            Question::Pending => Some(PENDING),
+            Question::Details => Some(DETAILS),
+            Question::Wal(_) | Question::Identity => None,
+        }
+    }
 }
 
 /// Such a connection takes SQL, with the rights of its role, if it names a database. All roles may see this.
 const PENDING: &str =
     "SELECT pg_catalog.string_agg(name, ' ' ORDER BY name) FROM pg_catalog.pg_settings WHERE pending_restart";
+
+/// Everybody may see that, and the names of the connections of one's own role. Names may have blanks.
+const DETAILS: &str = "SELECT CASE WHEN standby THEN pg_catalog.pg_last_wal_replay_lsn() END, \
+     CASE WHEN standby THEN pg_catalog.pg_is_wal_replay_paused() ELSE false END, \
+     (SELECT pg_catalog.string_agg(application_name, E'\\n') FROM pg_catalog.pg_stat_replication), \
+     (SELECT pg_catalog.string_agg(name, ' ' ORDER BY name) FROM pg_catalog.pg_settings WHERE pending_restart), \
+     (SELECT pg_catalog.string_agg(name || '=' || setting, ' ') FROM pg_catalog.pg_settings WHERE name IN ('max_connections', \
+         'max_worker_processes', 'max_wal_senders', 'max_prepared_transactions', 'max_locks_per_transaction')) \
+     FROM (SELECT pg_catalog.pg_is_in_recovery() AS standby) one";
 
 /// Which is there on every server, and which a role that rewinds must be let in to.
 const DATABASE: &str = "postgres";
@@ -81,8 +104,8 @@ const DATABASE: &str = "postgres";
 #[derive(Debug, Default)]
 struct Heard {
     identity: Identity,
-    /// The settings that wait for a restart.
-    pending: Option<String>,
+    /// What was asked in SQL.
+    row: Vec<Option<String>>,
     /// What it sends, or why it says nothing more.
     sent: Option<Sent>,
 }
@@ -133,11 +156,52 @@ pub(super) fn identify(runtime: &Runtime, asking: &Asking, patience: Duration) -
 ///
 /// The reason why the node does not answer.
 pub(super) fn pending(runtime: &Runtime, asking: &Asking, patience: Duration) -> Result<String, String> {
-    Ok(hear(runtime, asking, Question::Pending, patience)?.pending.unwrap_or_default())
+    Ok(hear(runtime, asking, Question::Pending, patience)?.row.into_iter().next().flatten().unwrap_or_default())
+}
+
+/// Who is at each of these places, and what it does in columns of [`DETAILS`]: all are asked at once, within `patience`.
+pub(super) fn look(
+    runtime: &Runtime,
+    asking: &[Asking],
+    patience: Duration,
+) -> Vec<(Result<Identity, String>, Details)> {
+    let ask = |asking| {
+        let both = [Question::Identity, Question::Details].map(|question| heard(asking, question, patience));
+        Box::pin(all(both.into()))
+    };
+    let heard = runtime.block_on(all(asking.iter().map(ask).collect()));
+    let pair = |heard: Vec<Result<Heard, String>>| {
+        let mut heard = heard.into_iter();
+        let mut next = || heard.next().unwrap_or_else(|| Err("it was not asked".to_owned()));
+        (next().map(|heard| heard.identity), next().map(|heard| heard.row))
+    };
+    heard.into_iter().map(pair).collect()
+}
+
+/// The columns of [`DETAILS`].
+pub(super) type Details = Result<Vec<Option<String>>, String>;
+
+/// All of them at once.
+async fn all<F: Future>(futures: Vec<F>) -> Vec<F::Output> {
+    let mut pending: Vec<_> = futures.into_iter().map(|future| (Box::pin(future), None)).collect();
+    std::future::poll_fn(|context| {
+        for (future, done) in pending.iter_mut().filter(|(_, done)| done.is_none()) {
+            if let Poll::Ready(output) = future.as_mut().poll(context) {
+                *done = Some(output);
+            }
+        }
+        if pending.iter().all(|(_, done)| done.is_some()) { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
+    pending.into_iter().filter_map(|(_, done)| done).collect()
 }
 
 /// What the first place says that says anything.
 fn hear(runtime: &Runtime, asking: &Asking, question: Question, patience: Duration) -> Result<Heard, String> {
+    runtime.block_on(heard(asking, question, patience))
+}
+
+async fn heard(asking: &Asking<'_>, question: Question, patience: Duration) -> Result<Heard, String> {
     let endpoints = endpoint::all(asking.conninfo)?;
     let answer = async {
         let mut last = "there is nowhere to ask".to_owned();
@@ -151,8 +215,8 @@ fn hear(runtime: &Runtime, asking: &Asking, question: Question, patience: Durati
         }
         Err(last)
     };
-    let silent = || Err(format!("no answer within {:.1} s", patience.as_secs_f64()));
-    runtime.block_on(async { tokio::time::timeout(patience, answer).await }).unwrap_or_else(|_| silent())
+    let silent = |_| Err(format!("no answer within {:.1} s", patience.as_secs_f64()));
+    tokio::time::timeout(patience, answer).await.unwrap_or_else(silent)
 }
 
 /// What one of the places says.
@@ -193,7 +257,7 @@ where
     let name = format!("pgsqlms asks {}", std::process::id());
     let options = conninfo.get("options").map(|options| ("options", options));
     let parameters: Vec<(&str, &str)> = [("application_name", name.as_str())].into_iter().chain(options).collect();
-    let database = matches!(question, Question::Pending).then_some(DATABASE);
+    let database = question.sql().map(|_| DATABASE);
     let (password, in_clear) = (password.as_deref(), !endpoint.is_remote());
     let login = Login { parameters: &parameters, database, user, password, in_clear };
     let mut heard = Heard::default();
@@ -220,8 +284,8 @@ where
             identity.synchronous = row.into_iter().next().flatten();
             None
         }
-        Question::Pending => {
-            heard.pending = conversation.row(PENDING).await?.into_iter().next().flatten();
+        Question::Pending | Question::Details => {
+            heard.row = conversation.row(question.sql().unwrap_or_default()).await?;
             None
         }
         Question::Wal(need) if identity.system != Some(need.system) => {

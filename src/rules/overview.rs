@@ -1,7 +1,10 @@
 //! The report of `pgsqlms status`: the state of a resource on all nodes, what is wrong with it, and which command cures that.
 
 mod findings;
+mod instances;
+mod members;
 mod metrics;
+mod others;
 mod table;
 mod text;
 
@@ -16,8 +19,10 @@ use crate::rules::status::{Role, Status};
 use crate::rules::synchronous::waiting::Waiting;
 
 pub use findings::judge;
-pub(in crate::rules) use findings::{FREE, clone_of, end_of_maintenance, start, start_nodes};
+pub(in crate::rules) use findings::{FREE, clone_of, end_of_maintenance, start_nodes};
+pub(in crate::rules) use members::start;
 pub use metrics::metrics;
+pub use others::{Answer, Details, limits, psql};
 pub(in crate::rules) use table::short_score;
 pub use table::{Row, rows};
 pub use text::report;
@@ -34,6 +39,10 @@ pub struct Facts {
     pub cluster: Result<Cluster, String>,
     /// This node's instance; or why it could not be seen.
     pub local: Result<Local, String>,
+    /// What the instances of the other nodes say, as far as they were asked; or why they do not.
+    pub others: BTreeMap<NodeName, Result<Answer, String>>,
+    /// How root calls psql on these nodes.
+    pub psql: String,
 }
 
 /// What Pacemaker knows.
@@ -92,6 +101,12 @@ pub struct Member {
     pub score: Option<String>,
     /// The last exit reason that still holds.
     pub reason: Option<String>,
+    /// The settings for which its replay is paused, as it says itself.
+    pub too_low: Vec<TooLow>,
+    /// Where its instance is reached, if not by its name.
+    pub address: Option<String>,
+    /// At which port, if not at that of `primary_conninfo`.
+    pub port: Option<u16>,
 }
 
 /// This node's instance.
@@ -108,6 +123,8 @@ pub struct Local {
 pub struct Report {
     /// The server's version.
     pub version: String,
+    /// The server's port.
+    pub port: Option<u16>,
     /// Its timeline.
     pub timeline: Option<u32>,
     /// Where it writes, or has replayed to.
@@ -122,7 +139,11 @@ pub struct Report {
     pub waiting: Waiting,
     /// How it follows, on a standby.
     pub following: Option<Following>,
-    /// The standbys that replicate from it.
+    /// The settings that a standby must not have below its primary's.
+    pub limits: BTreeMap<String, u32>,
+    /// The names of those that replicate from it.
+    pub standbys: Vec<String>,
+    /// What it sees of them, on a primary.
     pub peers: Vec<Peer>,
     /// Its `synchronous_standby_names`.
     pub synchronous: String,
@@ -187,8 +208,12 @@ pub struct Finding {
     pub id: &'static str,
     /// How bad it is.
     pub level: Level,
-    /// What it is.
+    /// The node that it is about, if it is about one.
+    pub node: Option<NodeName>,
+    /// What it is, in one line.
     pub text: String,
+    /// What the cluster shows as the reason.
+    pub why: Option<String>,
     /// What helps, the best first.
     pub cures: Vec<Cure>,
 }
@@ -212,19 +237,37 @@ impl Cluster {
     }
 }
 
+impl Finding {
+    /// All that is said of it.
+    pub fn sentence(&self) -> String {
+        self.why.as_ref().map_or(self.text.clone(), |why| format!("{}: {why}", self.text))
+    }
+}
+
 impl Facts {
-    /// The primaries: by Pacemaker, and this node's instance by what it says itself.
+    /// The primaries: by Pacemaker, and by what the instances say themselves, as far as they answer.
     pub fn primaries(&self) -> Vec<NodeName> {
         let members = self.cluster.iter().flat_map(|cluster| &cluster.nodes);
         let mut found: Vec<NodeName> =
             members.filter(|(_, member)| member.role == Some(Role::Primary)).map(|(node, _)| node.clone()).collect();
         if let Ok(local) = &self.local {
-            found.retain(|node| *node != self.me || !local.status.runs_as(Role::Standby));
+            let is_down = matches!(local.status, Status::Stopped | Status::Crashed(_));
+            found.retain(|node| *node != self.me || !(is_down || local.status.runs_as(Role::Standby)));
             if local.status.runs_as(Role::Primary) && !found.contains(&self.me) {
                 found.push(self.me.clone());
             }
         }
+        let role = |node: &NodeName| self.answer(node).and_then(|answer| answer.role);
+        found.retain(|node| role(node) != Some(Role::Standby));
+        let others = self.others.keys().filter(|node| role(node) == Some(Role::Primary));
+        let more: Vec<NodeName> = others.filter(|node| !found.contains(node)).cloned().collect();
+        found.extend(more);
         found
+    }
+
+    /// What the instance of another node says.
+    pub fn answer(&self, node: &NodeName) -> Option<&Answer> {
+        self.others.get(node)?.as_ref().ok()
     }
 
     /// The report of this node's instance.

@@ -17,7 +17,7 @@ use crate::rules::status::Role;
 use crate::rules::synchronous::waiting::Waiting;
 use crate::score::Score;
 
-pub use plan::preflight;
+pub use plan::{hindrances, preflight};
 
 /// What was seen before a switchover.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -11,6 +11,8 @@
 mod aborts;
 /// Actions run by hand, in the environment that Pacemaker gives them.
 mod by_hand;
+/// What `pgsqlms status` says, and the commands in it.
+mod cures;
 /// How long an election takes.
 mod election_cost;
 /// Faults of one node.

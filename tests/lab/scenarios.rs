@@ -55,6 +55,7 @@ mod scores_are_missing_and_stale;
 mod sessions_are_kept_out;
 mod slots_keep_the_wal_through_a_failover;
 mod standbys_follow_without_a_virtual_address;
+mod status_names_what_cures;
 mod tablespaces_and_a_linked_pg_wal_are_rewound;
 mod ten_power_cuts_in_a_row;
 mod the_agent_keeps_a_quorum;
@@ -62,6 +63,7 @@ mod the_agents_changes_of_the_cib_are_counted;
 mod the_attribute_daemon_stands_still_in_a_failover;
 mod the_best_standbys_replay_is_paused;
 mod the_candidate_loses_power_in_promote;
+mod the_cluster_is_switched_off_in_every_way;
 mod the_data_is_replaced_and_the_resource_created_again;
 mod the_disk_fills_in_the_middle_of_a_rewind;
 mod the_furthest_ahead_must_not_be_promoted;
@@ -205,6 +207,10 @@ pub fn campaign() -> Vec<Scenario> {
         scenario!(a_switchover_by_the_command::killed_early, Shared on "trixie"),
         scenario!(a_switchover_by_the_command::killed_later, Shared on "trixie"),
         scenario!(a_rolling_restart::killed_at_ten_moments, Shared on "trixie"),
+        scenario!(status_names_what_cures::a_standby, Shared on "trixie"),
+        scenario!(status_names_what_cures::the_cluster, Shared on "trixie"),
+        scenario!(status_names_what_cures::a_standby_that_has_diverged, Shared on "trixie"),
+        scenario!(status_names_what_cures::a_quorum, Shared on "trixie"),
         scenario!(ten_power_cuts_in_a_row, New on "trixie"),
         scenario!(sessions_are_kept_out::for_a_minute, Shared on "trixie"),
         scenario!(sessions_are_kept_out::for_a_minute_unnoticed, Shared on "trixie"),
@@ -217,7 +223,8 @@ pub fn campaign() -> Vec<Scenario> {
         },
         scenario!(much_wal_since_the_checkpoint_and_all_nodes_lose_power),
         scenario!(pauses_are_tolerated, New on "trixie"),
-        scenario!(everything_is_switched_off::twenty_times, New on "trixie"),
+        scenario!(the_cluster_is_switched_off_in_every_way, New on "trixie"),
+        scenario!(the_cluster_is_switched_off_in_every_way::twenty_times, Shared on "trixie"),
         scenario!(the_agents_changes_of_the_cib_are_counted, Shared on "trixie"),
         scenario!(the_agents_changes_of_the_cib_are_counted::beside_a_slow_resource, Shared on "trixie"),
         scenario!(people_promote_in_every_way::synchronous, New on "trixie"),

@@ -117,7 +117,7 @@ fn switch_off(node: &Node) -> Result<()> {
 }
 
 /// PostgreSQL was stopped, not killed. The machine may be off.
-fn is_shut_down(node: &Node) -> Result<()> {
+pub fn is_shut_down(node: &Node) -> Result<()> {
     let path = node.path(&format!("{}/global/pg_control", node.pgdata()));
     let control = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
     let state = control.get(STATE).context("pg_control is too short")?;

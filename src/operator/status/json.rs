@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::node::NodeName;
 use crate::rules::overview::{Cure, Facts, Finding, Row, Verdict, rows};
 
 /// The report, as one object.
@@ -26,10 +27,13 @@ pub(super) fn report(facts: &Facts, verdict: &Verdict) -> String {
     report.to_string()
 }
 
-fn finding(Finding { id, level, text, cures }: &Finding) -> Value {
+fn finding(finding: &Finding) -> Value {
+    let Finding { id, level, node, cures, .. } = finding;
     let cure = |Cure { command, costs }: &Cure| json!({ "command": command, "costs": costs });
     let commands: Vec<Value> = cures.iter().map(cure).collect();
-    json!({ "id": id, "level": level.to_string().to_lowercase(), "text": text, "commands": commands })
+    let (level, text) = (level.to_string().to_lowercase(), finding.sentence());
+    let node = node.as_ref().map(NodeName::as_str);
+    json!({ "id": id, "level": level, "node": node, "text": text, "commands": commands })
 }
 
 fn row(row: &Row) -> Value {
@@ -43,6 +47,7 @@ fn row(row: &Row) -> Value {
         "lag_bytes": row.lag_bytes,
         "lag_tenths": row.lag_tenths,
         "sync": row.sync,
+        "from": row.from,
         "score": row.score,
         "note": row.note,
     })

@@ -5,7 +5,7 @@ mod examined;
 use super::Instance;
 use crate::postgres::session::Row;
 use crate::postgres::{Postgres, PostgresError};
-use crate::rules::overview::{Local, Peer, Report};
+use crate::rules::overview::{self, Local, Peer, Report};
 use crate::rules::status::{self, Role};
 
 /// A standby that has received nothing yet reports the timeline of its last restart point.
@@ -16,7 +16,10 @@ const ITSELF: &str = "SELECT pg_catalog.current_setting('server_version'), \
      CASE WHEN standby THEN pg_catalog.pg_last_wal_replay_lsn() ELSE pg_catalog.pg_current_wal_lsn() END, \
      CASE WHEN standby THEN pg_catalog.pg_is_wal_replay_paused() ELSE false END, \
      (SELECT pg_catalog.string_agg(name, ' ' ORDER BY name) FROM pg_catalog.pg_settings WHERE pending_restart), \
-     pg_catalog.current_setting('synchronous_standby_names') \
+     pg_catalog.current_setting('synchronous_standby_names'), pg_catalog.current_setting('port'), \
+     (SELECT pg_catalog.string_agg(application_name, E'\\n') FROM pg_catalog.pg_stat_replication), \
+     (SELECT pg_catalog.string_agg(name || '=' || setting, ' ') FROM pg_catalog.pg_settings WHERE name IN ('max_connections', \
+         'max_worker_processes', 'max_wal_senders', 'max_prepared_transactions', 'max_locks_per_transaction')) \
      FROM (SELECT pg_catalog.pg_is_in_recovery() AS standby) one";
 
 const PEERS: &str = "SELECT application_name, state, sync_state, replay_lsn, \
@@ -46,6 +49,9 @@ impl Instance {
             is_paused: column(3) == Some("t"),
             pending: column(4).unwrap_or_default().split_whitespace().map(str::to_owned).collect(),
             synchronous: column(5).unwrap_or_default().to_owned(),
+            port: column(6).and_then(|port| port.parse().ok()),
+            standbys: column(7).unwrap_or_default().lines().map(str::to_owned).collect(),
+            limits: overview::limits(column(8).unwrap_or_default()),
             ..Report::default()
         };
         match role {

@@ -1,6 +1,7 @@
 //! One row for each node.
 
-use super::{Facts, Member, Peer, Report};
+use super::others::Streams;
+use super::{Answer, Facts, Member, Peer, Report};
 use crate::node::NodeName;
 use crate::rules::check::Source;
 use crate::rules::status::{Role, Status};
@@ -18,7 +19,7 @@ pub struct Row {
     pub state: String,
     /// Its timeline.
     pub timeline: Option<u32>,
-    /// Its position.
+    /// Its position: where a primary writes, and how far a standby has replayed, or received where that is all it says.
     pub lsn: Option<String>,
     /// How many bytes it has not replayed.
     pub lag_bytes: Option<u64>,
@@ -26,6 +27,8 @@ pub struct Row {
     pub lag_tenths: Option<u64>,
     /// `sync`, `quorum`, `potential` or `async`.
     pub sync: Option<String>,
+    /// The node from which it streams.
+    pub from: Option<String>,
     /// Its promotion score.
     pub score: Option<String>,
     /// What else a person should know.
@@ -38,7 +41,14 @@ pub fn rows(facts: &Facts) -> Vec<Row> {
     let report = facts.report().filter(|_| facts.primaries().contains(&facts.me));
     let rows = cluster.nodes.iter().map(|(node, member)| {
         let row = row_of(node, Some(member));
-        if *node == facts.me { here(facts, row) } else { seen_by_primary(row, report) }
+        if *node == facts.me {
+            return streams(facts, node, here(facts, row));
+        }
+        let row = match facts.answer(node) {
+            Some(answer) => by_answer(facts, row, answer),
+            None => row,
+        };
+        streams(facts, node, seen_by_primary(row, report))
     });
     rows.collect()
 }
@@ -122,18 +132,61 @@ fn here(facts: &Facts, mut row: Row) -> Row {
     row
 }
 
+/// What the instance of another node says of itself.
+fn by_answer(facts: &Facts, mut row: Row, answer: &Answer) -> Row {
+    let details = answer.details.as_ref().ok();
+    if let Some(role) = answer.role {
+        row.role = name(Some(role));
+        row.state = "running".to_owned();
+    }
+    row.timeline = answer.timeline;
+    let is_standby = answer.role != Some(Role::Primary);
+    let lsn = details.and_then(|details| details.replayed).filter(|_| is_standby).or(answer.lsn);
+    row.lsn = lsn.map(|lsn| lsn.to_string());
+    if let (true, Some(lsn), Some(end)) = (is_standby, lsn, facts.end_of_wal()) {
+        row.lag_bytes = Some(end.0.saturating_sub(lsn.0));
+    }
+    if let Some(details) = details.filter(|details| !details.pending.is_empty()) {
+        let restart = format!("restart: {}", details.pending.join(", "));
+        row.note = [restart, row.note].into_iter().filter(|note| !note.is_empty()).collect::<Vec<_>>().join("; ");
+    }
+    row
+}
+
+/// From where a standby streams, and whether it replays, as its primary and it itself say.
+fn streams(facts: &Facts, node: &NodeName, mut row: Row) -> Row {
+    if row.role != "standby" {
+        return row;
+    }
+    if let Streams::From(from) = facts.streams(node) {
+        row.from = Some(from.to_string());
+        if !facts.primaries().contains(from) {
+            row.note = format!("from {from}{}{}", if row.note.is_empty() { "" } else { "; " }, row.note);
+        }
+    }
+    if row.state == "running" {
+        row.state = match facts.streams(node) {
+            Streams::From(_) => "streaming",
+            Streams::Nowhere => "NO WAL",
+            Streams::Unseen => "running",
+        }
+        .to_owned();
+    }
+    if facts.is_paused(node) && ["running", "streaming", "NO WAL"].contains(&row.state.as_str()) {
+        row.state = "PAUSED".to_owned();
+    }
+    row
+}
+
 /// What the primary, here, sees of another node.
 fn seen_by_primary(mut row: Row, report: Option<&Report>) -> Row {
     let Some(report) = report else { return row };
-    match report.peers.iter().find(|peer| peer.name == row.node) {
-        Some(Peer { state, sync, replayed, bytes, tenths, .. }) => {
-            row.state.clone_from(state);
-            (row.timeline, row.lsn) = (report.timeline, replayed.map(|lsn| lsn.to_string()));
-            (row.lag_bytes, row.lag_tenths) = (*bytes, *tenths);
-            row.sync = Some(sync.clone());
-        }
-        None if row.role == "standby" => row.state = "NO WAL".to_owned(),
-        None => {}
+    let peer = report.peers.iter().find(|peer| peer.name == row.node);
+    if let Some(Peer { state, sync, replayed, bytes, tenths, .. }) = peer {
+        row.state.clone_from(state);
+        (row.timeline, row.lsn) = (report.timeline, replayed.map(|lsn| lsn.to_string()));
+        (row.lag_bytes, row.lag_tenths) = (*bytes, *tenths);
+        row.sync = Some(sync.clone());
     }
     row
 }

@@ -1,6 +1,6 @@
 //! The report, for a terminal: ASCII, and at most 100 columns.
 
-use super::{Facts, Finding, Level, Row, Verdict, rows};
+use super::{Cure, Facts, Finding, Level, Row, Verdict, rows};
 
 /// How wide it may be.
 const WIDTH: usize = 100;
@@ -11,10 +11,15 @@ const MOST: usize = 5;
 /// Where what follows the level begins.
 const INDENT: usize = 8;
 
+/// Where a command begins, and where what it costs does.
+const BESIDE: usize = 10;
+const COSTS: usize = 55;
+
 /// The whole report.
 pub fn report(facts: &Facts, verdict: &Verdict) -> String {
-    let mut lines = vec![title(facts)];
-    verdict.findings.iter().take(MOST).for_each(|finding| lines.extend(described(finding)));
+    let mut findings: Vec<String> = verdict.findings.iter().take(MOST).flat_map(lines).collect();
+    findings.insert(0, plain(&title(facts)));
+    let mut lines = Vec::new();
     if verdict.findings.len() > MOST {
         lines.push(format!("{:INDENT$}and {} more, in --json", "", verdict.findings.len() - MOST));
     }
@@ -25,7 +30,8 @@ pub fn report(facts: &Facts, verdict: &Verdict) -> String {
         lines.extend(circumstances(facts));
     }
     lines.extend(not_seen(&verdict.unseen));
-    lines.iter().map(|line| plain(line.trim_end())).collect::<Vec<_>>().join("\n")
+    findings.extend(lines.iter().map(|line| plain(line.trim_end())));
+    findings.join("\n")
 }
 
 /// What could not be seen, in the last lines.
@@ -43,9 +49,44 @@ fn title(facts: &Facts) -> String {
     format!("{}  {version}{nodes}seen from {}", facts.resource, facts.me)
 }
 
-fn described(finding: &Finding) -> Vec<String> {
-    let mut lines = wrapped(&format!("{:<INDENT$}", finding.level), &finding.text, INDENT);
-    lines.extend(finding.cures.iter().map(|cure| format!("{:10}{:<45}  {}", "", cure.command, cure.costs)));
+/// What it is in the first line, and what helps in the next, so that three lines of a terminal say both. A long reason follows.
+fn lines(finding: &Finding) -> Vec<String> {
+    let (head, sentence) = (format!("{:<INDENT$}", finding.level), finding.sentence());
+    let fits = INDENT + sentence.chars().count() <= WIDTH;
+    let (text, after) = match &finding.why {
+        Some(why) if !fits && !finding.cures.is_empty() => (&finding.text, Some(why)),
+        _ => (&sentence, None),
+    };
+    let finished = |lines: Vec<String>| lines.into_iter().map(|line| plain(line.trim_end()));
+    let mut lines: Vec<String> = finished(wrapped(&head, text, INDENT)).collect();
+    lines.extend(finding.cures.iter().flat_map(cure).map(|line| printable(line.trim_end())));
+    lines.extend(after.into_iter().flat_map(|why| finished(wrapped(&" ".repeat(INDENT), why, INDENT))));
+    lines
+}
+
+/// A command, and what it costs: beside it where there is room. A command is never cut. A long one goes on in the next line, where a
+/// shell reads on.
+fn cure(cure: &Cure) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    let steps: Vec<&str> = cure.command.split(" && ").collect();
+    for (number, step) in steps.iter().enumerate() {
+        let step = if number + 1 < steps.len() { format!("{step} &&") } else { (*step).to_owned() };
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + 1 + step.chars().count() <= WIDTH => *line = format!("{line} {step}"),
+            _ => lines.push(format!("{:BESIDE$}{step}", "")),
+        }
+    }
+    let last = lines.pop().unwrap_or_default();
+    match format!("{last:<COSTS$}  {}", cure.costs) {
+        both if both.chars().count() <= WIDTH => lines.push(both),
+        _ if cure.costs.chars().count() + last.chars().count() + 2 <= WIDTH => {
+            lines.push(format!("{last}  {}", cure.costs))
+        }
+        _ => {
+            lines.push(last);
+            lines.extend(wrapped(&" ".repeat(BESIDE + 2), &cure.costs, BESIDE + 2));
+        }
+    }
     lines
 }
 
@@ -69,13 +110,17 @@ pub(in crate::rules) fn wrapped(head: &str, text: &str, indent: usize) -> Vec<St
 
 /// What a terminal takes: no control characters, and nothing that some encoding lacks.
 pub(in crate::rules) fn plain(line: &str) -> String {
-    let plain = |c: char| if c == ' ' || c.is_ascii_graphic() { c } else { '?' };
-    let mut line: String = line.chars().map(plain).collect();
+    let mut line = printable(line);
     if line.len() > WIDTH {
         line.truncate(WIDTH - 3);
         line.push_str("...");
     }
     line
+}
+
+/// The same, however long it is.
+fn printable(line: &str) -> String {
+    line.chars().map(|c| if c == ' ' || c.is_ascii_graphic() { c } else { '?' }).collect()
 }
 
 const HEAD: [&str; 10] = ["", "NODE", "ROLE", "STATE", "TL", "LSN", "LAG", "SYNC", "SCORE", "NOTE"];

@@ -64,6 +64,11 @@ fn names<'a>(nodes: impl IntoIterator<Item = &'a NodeName>) -> String {
     nodes.into_iter().map(NodeName::as_str).collect::<Vec<_>>().join(" and ")
 }
 
+/// What keeps Pacemaker from doing anything.
+pub fn hindrances(facts: &Facts) -> Vec<Line> {
+    of_cluster(facts).into_iter().filter(|line| line.weight == Weight::Refusal).collect()
+}
+
 /// Whether Pacemaker would do anything, and could.
 fn of_cluster(facts: &Facts) -> Vec<Line> {
     let cluster = &facts.cluster;

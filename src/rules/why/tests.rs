@@ -37,6 +37,8 @@ fn cluster(primary: Option<Role>) -> Facts {
             me: NodeName::new("srv1"),
             cluster: Ok(cluster),
             local: Err("not asked".to_owned()),
+            others: BTreeMap::new(),
+            psql: overview::psql("postgres", None, None),
         },
         file: None,
         gone: None,

@@ -7,7 +7,8 @@ use pgsqlms::rules::overview::metrics;
 use tempfile::TempDir;
 
 use super::*;
-use crate::run::say_skipped;
+use crate::run::{Test, say_skipped};
+use crate::throwaway::Instance;
 
 /// The version of an agent that does not change with each release.
 const VERSION: &str = "0.0.0";

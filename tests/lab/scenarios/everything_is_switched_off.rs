@@ -1,40 +1,64 @@
-//! The cluster is stopped on all nodes at once, all machines are told to power off, one is, that of the primary is, and two of three
-//! nodes leave: everything ends within its time, the address, too, nothing is fenced, and everything comes back.
+//! Pacemaker is stopped on all nodes at once, all machines are told to power off, and two of three nodes leave: everything ends
+//! within its time, the address, too, nothing is fenced, and everything comes back.
 
-use std::time::Instant;
+use std::time::Duration;
 
-use anyhow::{Context, Result};
-use lab::{Lab, progress};
+use anyhow::{Result, ensure};
+use lab::provision::on_all;
+use lab::{Lab, Node, eventually};
 
-use crate::switching_off::{self, WAYS};
-use crate::trial::{Ending, Trial};
+use crate::switching_off;
+use crate::trial::{Ending, LIMIT, Trial};
 
-/// How often the campaign does all of it.
-const ROUNDS: usize = 20;
+/// Nothing of it takes longer. The unit of Pacemaker would wait for 30 minutes.
+const SOON: Duration = Duration::from_secs(60);
 
-/// The resource is disabled and enabled in a scenario of its own.
+const ALL: [&str; 2] = ["pacemaker", "corosync"];
+
 pub fn play(lab: &Lab) -> Result<()> {
     let trial = Trial::begin(lab)?;
-    switching_off::stop_and_start_by_pcs(&trial)?;
-    switching_off::power_off_all(&trial)?;
-    switching_off::power_off_a_standby(&trial)?;
-    switching_off::power_off_the_primary(&trial)?;
-    switching_off::lose_quorum(&trial)?;
+    trial.fault("stop Pacemaker on all nodes", || on_all(lab.nodes(), |node| control(node, "stop", &ALL)))?;
+    is_shut_down(lab)?;
+    on_all(lab.nodes(), |node| control(node, "start", &["corosync", "pacemaker"]))?;
+    back(&trial)?;
+
+    trial.fault("power off all machines", || on_all(lab.nodes(), switch_off))?;
+    on_all(lab.nodes(), Node::power_on)?;
+    back(&trial)?;
+
+    let (primary, standbys) = (trial.primary()?, trial.standbys()?);
+    trial.fault("two of three leave", || standbys.iter().try_for_each(|node| control(node, "stop", &ALL)))?;
+    eventually(SOON, "the address to leave", || {
+        let addresses = primary.run(&["ip", "-oneline", "address"])?;
+        ensure!(!addresses.contains(&lab.vip().to_string()), "{addresses}");
+        Ok(())
+    })?;
+    standbys.iter().try_for_each(|node| control(node, "start", &["corosync", "pacemaker"]))?;
+    back(&trial)?;
     trial.end(&Ending { elected: true, ..Ending::default() })
 }
 
-/// All of it, again and again, on one cluster.
-pub fn twenty_times(lab: &Lab) -> Result<()> {
-    for round in 1..=ROUNDS {
-        let began = Instant::now();
-        let trial = Trial::begin(lab)?;
-        for (name, way) in WAYS {
-            let began = Instant::now();
-            way(&trial).with_context(|| format!("round {round}, {name}"))?;
-            progress::step(format!("round {round}: {name}: {:.1} s", began.elapsed().as_secs_f64()));
-        }
-        trial.end(&Ending { elected: true, ..Ending::default() }).with_context(|| format!("round {round}"))?;
-        progress::step(format!("round {round} of {ROUNDS}: {:.1} s", began.elapsed().as_secs_f64()));
-    }
-    Ok(())
+/// Waits for a primary that clients can write to.
+fn back(trial: &Trial<'_>) -> Result<()> {
+    trial.lab.wait_for_primary(LIMIT, trial.lab.nodes().len() - 1)?;
+    trial.writes_go_on()
+}
+
+fn control(node: &Node, verb: &str, units: &[&str]) -> Result<()> {
+    let argv: Vec<&str> = ["systemctl", verb].iter().chain(units).copied().collect();
+    node.exec_within(SOON, &argv)?.ok().map(drop)
+}
+
+fn switch_off(node: &Node) -> Result<()> {
+    // It may be gone before it has answered.
+    let _ = node.exec(&["systemctl", "poweroff"]);
+    eventually(SOON, &format!("{} to be off", node.name()), || {
+        ensure!(!node.is_on(), "it is on");
+        Ok(())
+    })
+}
+
+/// PostgreSQL was stopped, not killed.
+fn is_shut_down(lab: &Lab) -> Result<()> {
+    lab.nodes().iter().try_for_each(switching_off::is_shut_down)
 }

@@ -1,0 +1,84 @@
+use super::*;
+use crate::rules::fitness::TooLow;
+
+/// What Pacemaker 2.1.5 prints, shortened.
+const PRINTED: &str = r#"<pacemaker-result api-version="2.25"><summary><current_dc present="true" with_quorum="true"/>
+    <cluster_options stonith-enabled="false" maintenance-mode="true"/></summary><nodes>
+    <node name="srv1" id="1" online="true" standby="false" maintenance="false" unclean="false"/>
+    <node name="srv2" id="2" online="true" standby="true" maintenance="false" unclean="false"/>
+    <node name="srv3" id="3" online="false" standby="false" maintenance="false" unclean="true"/></nodes><resources>
+    <clone id="pgsqld-clone" disabled="false"><resource id="pgsqld" role="Promoted" active="true" managed="true" failed="false">
+    <node name="srv1" id="1" cached="true"/></resource><resource id="pgsqld" role="Stopped" active="false" managed="true"/></clone>
+    <resource id="vip" role="Started" active="true" managed="true"><node name="srv2"/></resource></resources><node_attributes>
+    <node name="srv1"><attribute name="master-pgsqld" value="1001"/><attribute name="x" value="y"/></node><node name="srv2">
+    <attribute name="pgsqlms-address" value="10.0.0.2"/><attribute name="pgsqlms-port" value="5433"/>
+    <attribute name="pgsqlms-fitness-pgsqld" value="max_connections=100/200 a;b=1/2"/></node></node_attributes>
+    <node_history><node name="srv1"><resource_history id="pgsqld">
+    <operation_history call="12" task="monitor" rc="191" interval="15000ms"/></resource_history></node><node name="srv2">
+    <resource_history id="pgsqld"><operation_history call="7" task="monitor" rc="0" interval="16000ms"/></resource_history></node>
+    </node_history><failures>
+    <failure op_key="pgsqld_monitor_15000" node="srv1" exitreason="commits &amp;quot;wait&amp;quot;" exitcode="191" call="12" interval="15000"/>
+    <failure op_key="pgsqld_monitor_16000" node="srv2" exitreason="it is over" exitcode="190" call="7" interval="16000"/>
+    </failures></pacemaker-result>"#;
+
+/// What keeps the resource from being promoted, in the words of Pacemaker 2.1.5.
+const HINDERED: &str = r#"<pacemaker-result><summary><current_dc with_quorum="true"/>
+    <last_change time="Fri Nov 27 19:30:44 2026" user="root" client="cibadmin" origin="srv1"/>
+    <cluster_options stonith-enabled="true" no-quorum-policy="freeze" maintenance-mode="false" stop-all-resources="true"/>
+    </summary><nodes><node name="srv1" online="true"/><node name="srv2" online="true"/></nodes><resources>
+    <clone id="pgsqld-clone" disabled="true" target_role="Stopped"><resource id="pgsqld" role="Unpromoted"
+        target_role="Unpromoted" active="true" blocked="true" managed="true" pending="Promoting"><node name="srv1"/></resource>
+    </clone><resource id="vip" target_role="Stopped" active="false"/></resources>
+    <node_history><node name="srv2"><resource_history id="vip" migration-threshold="1" fail-count="5"/>
+        <resource_history id="pgsqld" migration-threshold="1000000" fail-count="1000000"/></node>
+    <node name="srv1"><resource_history id="pgsqld" migration-threshold="3" fail-count="2"/></node></node_history>
+    <fence_history><fence_event action="reboot" target="srv3" status="failed" exit-reason="No such device"/>
+        <fence_event action="off" target="srv2" status="success"/></fence_history>
+    <bans><ban id="cli-ban-a" resource="pgsqld-clone" node="srv2" weight="-1000000"/>
+        <ban id="aversion" resource="pgsqld-clone" node="srv1" weight="-500"/><ban id="other" resource="vip" node="srv1"/></bans>
+    </pacemaker-result>"#;
+
+#[test]
+fn what_keeps_it_from_being_promoted_is_read() {
+    let cluster = read(HINDERED, "pgsqld").unwrap();
+    assert_eq!((cluster.is_disabled, cluster.target_role.as_deref()), (true, Some("Unpromoted")));
+    assert_eq!((cluster.stops_all, cluster.no_quorum_policy.as_deref()), (true, Some("freeze")));
+    assert_eq!(cluster.last_change.as_deref(), Some("Fri Nov 27 19:30:44 2026 by root with cibadmin on srv1"));
+    assert_eq!(cluster.bans, [("cli-ban-a".to_owned(), NodeName::new("srv2"))]);
+    assert_eq!(cluster.fencing, [(NodeName::new("srv3"), "reboot: failed (No such device)".to_owned())]);
+    let [first, second] = ["srv1", "srv2"].map(|node| &cluster.nodes[&NodeName::new(node)]);
+    assert_eq!((first.is_blocked, first.pending.as_deref(), first.is_given_up), (true, Some("Promoting"), false));
+    assert!(second.is_given_up);
+}
+
+#[test]
+fn a_cluster_is_read() {
+    let cluster = read(PRINTED, "pgsqld").unwrap();
+    assert_eq!((cluster.has_quorum, cluster.has_fencing, cluster.in_maintenance), (true, false, true));
+    assert_eq!((cluster.clone.as_deref(), cluster.is_disabled), (Some("pgsqld-clone"), false));
+    let [first, second, third] = ["srv1", "srv2", "srv3"].map(|node| &cluster.nodes[&NodeName::new(node)]);
+    let expected = Member {
+        is_online: true,
+        role: Some(Role::Primary),
+        score: Some("1001".to_owned()),
+        reason: Some("commits \"wait\"".to_owned()),
+        ..Member::default()
+    };
+    assert_eq!(*first, expected);
+    let too_low = vec![TooLow { name: "max_connections".to_owned(), own: 100, least: 200 }];
+    let (address, port) = (Some("10.0.0.2".to_owned()), Some(5433));
+    assert_eq!(*second, Member { is_online: true, in_standby: true, too_low, address, port, ..Member::default() });
+    assert_eq!(*third, Member { is_unclean: true, ..Member::default() });
+}
+
+#[test]
+fn the_words_of_pacemaker_2_0() {
+    let cluster = read(&PRINTED.replace("Promoted", "Master"), "pgsqld").unwrap();
+    assert_eq!(cluster.nodes[&NodeName::new("srv1")].role, Some(Role::Primary));
+}
+
+#[test]
+fn what_says_nothing_is_an_error() {
+    assert!(read("<pacemaker-result/>", "pgsqld").is_err());
+    assert!(read("<pacemaker-result", "pgsqld").is_err());
+}
