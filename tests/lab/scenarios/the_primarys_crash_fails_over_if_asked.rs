@@ -13,10 +13,11 @@ use crate::trial::{Ending, Trial};
 
 pub fn play(lab: &Lab) -> Result<()> {
     let trial = Trial::begin(lab)?;
-    let old = trial.primary()?;
-    pcs(old, &["resource", "update", RESOURCE, "on_crash=failover"])?;
+    let (old, standbys) = (trial.primary()?, trial.standbys()?);
     trial.fault(WRITES.name, || WRITES.begin(lab))?;
-    trial.standbys()?.into_iter().try_for_each(|standby| receives_all_of(standby, old))?;
+    // Pacemaker shows no primary while its agent reads the changed parameter.
+    pcs(old, &["resource", "update", RESOURCE, "on_crash=failover"])?;
+    standbys.into_iter().try_for_each(|standby| receives_all_of(standby, old))?;
     trial.fault("kill the primary's postmaster", || kill_postmaster(old))?;
     WRITES.end(lab)?;
     let new = trial.another_primary(old)?;
