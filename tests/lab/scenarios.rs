@@ -212,6 +212,7 @@ pub fn campaign() -> Vec<Scenario> {
         scenario!(status_names_what_cures::a_standby_that_has_diverged, Shared on "trixie"),
         scenario!(status_names_what_cures::a_quorum, Shared on "trixie"),
         scenario!(ten_power_cuts_in_a_row, New on "trixie"),
+        scenario!(sessions_are_kept_out::for_a_while_unnoticed, Shared on "trixie"),
         scenario!(sessions_are_kept_out::for_a_minute, Shared on "trixie"),
         scenario!(sessions_are_kept_out::for_a_minute_unnoticed, Shared on "trixie"),
         scenario!(the_primarys_storage_hangs::for_a_moment, Shared on "trixie"),
