@@ -15,8 +15,6 @@ use stage::Stage;
 mod hanging;
 /// Faults of an instance.
 mod injection;
-/// A server whose recovery takes long.
-mod slowed;
 /// An instance, its faults and how they are undone.
 mod stage;
 /// Faults around an instance.

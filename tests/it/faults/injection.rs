@@ -12,8 +12,8 @@ use nix::unistd::Pid;
 mod storage;
 
 use super::stage::Stage;
-use super::{hanging, slowed, surroundings};
-use crate::throwaway::{Instance, Succeeds, eventually};
+use super::{hanging, surroundings};
+use crate::throwaway::{Instance, Succeeds, as_user, eventually};
 
 /// Injects the fault of one line of the table.
 pub(super) fn inject(stage: &mut Stage, line: &str) {
@@ -23,8 +23,8 @@ pub(super) fn inject(stage: &mut Stage, line: &str) {
     match name {
         "heal" => stage.heal(),
         "launch" => stage.launch(),
-        "launch slowly" => slowed::launch(stage, "CONT"),
-        "launch stuck" => slowed::launch(stage, "STOP"),
+        "launch slowly" => launch_slowly(stage, "CONT"),
+        "launch stuck" => launch_slowly(stage, "STOP"),
         "settings" => settings(stage, rest),
         "sql" => drop(stage.sql(rest)),
         "sql says" => says(stage, rest),
@@ -76,6 +76,25 @@ pub(super) fn inject(stage: &mut Stage, line: &str) {
         }
         _ => panic!("no such injection: {line}"),
     }
+}
+
+/// As a standby whose startup process gets little time or none.
+fn launch_slowly(stage: &mut Stage, signal: &str) {
+    as_user(Path::new("touch"), &stage.user).arg(stage.data().join("standby.signal")).success();
+    // PostgreSQL takes a dead postmaster that was not reaped for a running one.
+    stage.reap();
+    stage.spawn();
+    let startup = || called(stage, "startup").first().copied();
+    eventually("recovery", || startup().is_some_and(|pid| kill(pid, Signal::SIGSTOP).is_ok()));
+    let pid = startup().unwrap();
+    let script = "while kill -\"$1\" \"$0\"; do sleep 0.005; kill -STOP \"$0\"; sleep 0.4; done";
+    let mut brake = Command::new("/bin/sh");
+    stage.hold(brake.args(["-c", script]).arg(pid.to_string()).arg(signal).stderr(Stdio::null()));
+    let brake = stage.last_held();
+    stage.undo.push(Box::new(move |_| {
+        let _ = kill(brake, Signal::SIGKILL);
+        let _ = kill(pid, Signal::SIGCONT);
+    }));
 }
 
 fn signal(pid: Pid, name: &str) {
