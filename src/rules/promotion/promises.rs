@@ -1,6 +1,6 @@
 //! Whether a promotion loses no commit that was acknowledged with synchronous replication.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::{Bar, Facts, Refusal, Voter};
 use crate::node::NodeName;
@@ -24,7 +24,10 @@ pub(super) fn kept(
 ) -> Result<(), Refusal> {
     if let Verdict::Unsafe(refusal) | Verdict::Overridden { refusal, .. } = judge(facts, record, node, &BTreeMap::new())
     {
-        let refusal = refusal.without(&proves_nothing(facts, record));
+        // They run: it does not help to start them.
+        let voted =
+            facts.votes.iter().filter(|(_, vote)| vote.as_ref().is_some_and(|vote| proves_nothing(vote, record)));
+        let refusal = refusal.without(&voted.map(|(node, _)| node.clone()).collect());
         return Err(match bars::kept_away(&refusal, &facts.barred) {
             Some((node, bar)) => Refusal::BarredHoldsMore(node, bar),
             None => Refusal::Synchronous(Box::new(refusal)),
@@ -39,18 +42,16 @@ pub(super) fn kept(
     }
 }
 
-/// The nodes that run and whose votes prove nothing: it does not help to start them.
-fn proves_nothing(facts: &Facts, record: &Record) -> BTreeSet<NodeName> {
-    let nothing = |vote: &Vote| vote.replaced || lineage::standing(vote, record).is_diverged();
-    let voted = facts.votes.iter().filter(|(_, vote)| vote.as_ref().is_some_and(nothing));
-    voted.map(|(node, _)| node.clone()).collect()
+/// What a diverged node holds the winner need not hold. A data directory that was restored or copied does not show what the node
+/// has confirmed.
+fn proves_nothing(vote: &Vote, record: &Record) -> bool {
+    vote.replaced || lineage::standing(vote, record).is_diverged()
 }
 
 fn judge(facts: &Facts, record: &Record, candidate: &NodeName, without: &BTreeMap<NodeName, Bar>) -> Verdict {
     let counts = |node: &NodeName, vote: &Vote| {
-        let diverged = lineage::standing(vote, record).is_diverged();
         let knows_all = vote.extent == Extent::Exact || node == candidate;
-        !diverged && knows_all && !vote.replaced && !without.contains_key(node)
+        knows_all && !proves_nothing(vote, record) && !without.contains_key(node)
     };
     let position = |(node, vote): (&NodeName, &Option<Vote>)| {
         (node.clone(), vote.as_ref().filter(|vote| counts(node, vote)).map(Vote::lsn))
