@@ -55,6 +55,15 @@ pub fn stop_and_start_by_pcs(trial: &Trial<'_>) -> Result<()> {
     back(trial)
 }
 
+/// `systemctl stop` of Pacemaker and Corosync on all nodes at once, and `start`.
+pub fn stop_and_start_pacemaker(trial: &Trial<'_>) -> Result<()> {
+    let nodes = trial.lab.nodes();
+    trial.fault("stop Pacemaker on all nodes", || on_all(nodes, |node| control(node, "stop")))?;
+    nodes.iter().try_for_each(is_shut_down)?;
+    on_all(nodes, |node| control(node, "start"))?;
+    back(trial)
+}
+
 /// `systemctl poweroff` of all machines at once.
 pub fn power_off_all(trial: &Trial<'_>) -> Result<()> {
     let nodes = trial.lab.nodes();
@@ -117,7 +126,7 @@ fn switch_off(node: &Node) -> Result<()> {
 }
 
 /// PostgreSQL was stopped, not killed. The machine may be off.
-pub fn is_shut_down(node: &Node) -> Result<()> {
+fn is_shut_down(node: &Node) -> Result<()> {
     let path = node.path(&format!("{}/global/pg_control", node.pgdata()));
     let control = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
     let state = control.get(STATE).context("pg_control is too short")?;
