@@ -7,6 +7,7 @@
 #   PROFILE       steady or fast, see docs/concepts/membership.md; default steady
 #   TOKEN         milliseconds until a silent member is asked for; default 1000, with the fast profile 300
 #   CONSENSUS     milliseconds that it then has to answer before it is given up; default 1200, with the fast profile 360
+#   REALTIME      whether Corosync has realtime priority; default yes, and no where many members share few processors
 #   DC_DEADTIME   how long a first election waits for missing members (Pacemaker's default is 20s); default 2s
 set -eu
 CLUSTER=${CLUSTER:-pgsqlms}
@@ -19,6 +20,7 @@ fast) token=300 consensus=360 ;;
 esac
 TOKEN=${TOKEN:-$token}
 CONSENSUS=${CONSENSUS:-$consensus}
+REALTIME=${REALTIME:-yes}
 DC_DEADTIME=${DC_DEADTIME:-2s}
 
 members=0
@@ -49,6 +51,9 @@ totem {
     consensus: $CONSENSUS
 }
 nodelist {$nodelist
+}
+system {
+    sched_rr: $REALTIME
 }
 quorum {
     provider: corosync_votequorum
