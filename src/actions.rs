@@ -7,6 +7,7 @@ pub mod candidates;
 pub mod commits;
 pub mod demote;
 pub mod election;
+pub mod ended;
 pub mod fitness;
 pub mod follow;
 pub mod lasting;

@@ -3,6 +3,7 @@
 mod error;
 pub mod lines;
 mod pipes;
+mod place;
 #[cfg(test)]
 mod tests;
 

@@ -19,6 +19,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::command::CommandError;
 use crate::node::NodeName;
 use crate::rules::candidates::Roles;
+use crate::rules::ended::Seen;
 use cib::Cib;
 
 /// The cluster, as far as an agent needs it.
@@ -31,6 +32,11 @@ pub trait Pacemaker {
     /// What systemd does with Pacemaker when the kernel kills a process for its memory (`OOMPolicy`), where systemd runs it.
     fn oom_policy(&mut self) -> Option<String> {
         None
+    }
+
+    /// Whether the machine is shut down.
+    fn machine_stops(&mut self) -> bool {
+        false
     }
 
     /// An attribute's value on each node that has one.
@@ -106,6 +112,20 @@ pub trait Pacemaker {
     ///
     /// When the cluster does not answer.
     fn clean_up(&mut self, instance: &str) -> Result<(), PacemakerError>;
+
+    /// What it does with the instance of the resource on `node`; nothing where it does not know that node.
+    ///
+    /// # Errors
+    ///
+    /// When the cluster does not answer.
+    fn sees(&mut self, instance: &str, node: &NodeName) -> Result<Option<Seen>, PacemakerError>;
+
+    /// Reports that the instance of the resource on `node` has failed: it recovers that as if a monitor had found it.
+    ///
+    /// # Errors
+    ///
+    /// When the cluster does not take it.
+    fn report_failure(&mut self, instance: &str, node: &NodeName) -> Result<(), PacemakerError>;
 
     /// Sets a permanent attribute of a node, which counts where no other of that name is in force.
     ///

@@ -20,6 +20,7 @@ mod rewind;
 pub mod server_log;
 pub mod session;
 pub mod storage;
+pub mod unit;
 pub mod wal;
 pub mod wal_end;
 mod walsender;

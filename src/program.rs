@@ -1,5 +1,7 @@
 //! From the process's arguments and environment to its exit code.
 
+mod unit;
+
 use std::ffi::OsString;
 use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -26,7 +28,7 @@ use crate::pacemaker::PacemakerError;
 use crate::pacemaker::tools::Tools;
 use crate::parameters::Config;
 use crate::postgres::instance::Instance;
-use crate::postgres::storage;
+use crate::postgres::{self, storage};
 use crate::rules::server_words;
 use crate::rules::setup::Meta;
 use crate::rules::status;
@@ -71,6 +73,8 @@ fn act(arguments: Vec<OsString>, environment: &Environment) -> OcfExitCode {
         Some(storage::TRY) => return tried(storage::attempt(&arguments[2..])),
         Some(command::ACCOMPANY) => return accompany(&arguments[2..]),
         Some(accounts::ASK) => return ask_for_account(&arguments[2..]),
+        Some(postgres::unit::SERVE) => return unit::serve(&arguments[2..], environment),
+        Some(postgres::unit::ENDED) => return unit::ended(environment),
         Some(name) if Command::is_named(name) => return obey(arguments, environment),
         _ => {}
     }

@@ -11,6 +11,7 @@ pub mod cold_start;
 pub mod crash;
 pub mod cut_off;
 pub mod doctor;
+pub mod ended;
 pub mod fitness;
 pub mod follow;
 pub mod forget;
@@ -46,6 +47,7 @@ pub mod steps;
 pub mod succession;
 pub mod switchover;
 pub mod synchronous;
+pub mod unit;
 pub mod why;
 
 /// Turns each row of a table into a test of its own name: `name: (inputs) => expected;`, checked by the given function.

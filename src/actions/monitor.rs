@@ -236,7 +236,11 @@ fn search(agent: &mut Agent) -> Result<Found, Failure> {
 }
 
 /// Lets Pacemaker prefer a standby to the crashed primary, if that is wanted and there is one.
-fn after_a_crash(agent: &mut Agent) -> Result<(), Failure> {
+///
+/// # Errors
+///
+/// When the cluster does not answer.
+pub fn after_a_crash(agent: &mut Agent) -> Result<(), Failure> {
     let cib = agent.pacemaker.cib()?;
     let scores = election::scores(agent, &cib);
     let me = agent.request.me.clone();

@@ -57,6 +57,13 @@ pub fn run(agent: &mut Agent) -> Result<Outcome, Failure> {
 ///
 /// When something is there that start must not touch, or the server does not come up until `deadline`.
 pub fn standby(agent: &mut Agent, deadline: Deadline) -> Result<Outcome, Failure> {
+    let outcome = bring_up(agent, deadline)?;
+    // From now on its end is news to Pacemaker.
+    agent.postgres.pass_on(About::Runs, Some(""));
+    Ok(outcome)
+}
+
+fn bring_up(agent: &mut Agent, deadline: Deadline) -> Result<Outcome, Failure> {
     let status = status::status(&agent.postgres.evidence());
     match steps::start(&status) {
         Start::Done => return Ok(Outcome::SUCCESS),

@@ -16,6 +16,7 @@ use crate::node::NodeName;
 use crate::postgres::processes;
 use crate::rules::candidates::Roles;
 use crate::rules::doctor::{Configuration, Corosync};
+use crate::rules::ended::Seen;
 use crate::rules::overview::Cluster;
 use crate::rules::why::{Plan, Votes};
 
@@ -194,11 +195,7 @@ impl Tools {
 
 impl Pacemaker for Tools {
     fn is_running(&mut self) -> bool {
-        let is_daemon = |process: std::fs::DirEntry| {
-            let name = std::fs::read_to_string(process.path().join("comm"));
-            name.is_ok_and(|name| name.trim() == "pacemakerd") && processes::shares_our_namespace(&process.path())
-        };
-        std::fs::read_dir("/proc").is_ok_and(|processes| processes.flatten().any(is_daemon))
+        processes::runs("pacemakerd")
     }
 
     fn oom_policy(&mut self) -> Option<String> {
@@ -208,6 +205,13 @@ impl Pacemaker for Tools {
         let show = Invocation::new("systemctl").arg("show").arg("--property=OOMPolicy").arg("pacemaker.service");
         let printed = self.run(&show).map_err(|error| log::debug!("{error}")).ok()?;
         printed.trim().strip_prefix("OOMPolicy=").map(str::to_owned)
+    }
+
+    fn machine_stops(&mut self) -> bool {
+        let patience = self.deadline.left(self.clock.as_ref()).min(SHORT_PATIENCE);
+        // It fails in each state but one.
+        let said = Invocation::new("systemctl").arg("is-system-running").listen(&self.runtime, patience);
+        said.is_ok_and(|said| said.stdout.trim() == "stopping")
     }
 
     fn attributes(&mut self, name: &str) -> Result<BTreeMap<NodeName, String>, PacemakerError> {
@@ -293,6 +297,21 @@ impl Pacemaker for Tools {
 
     fn clean_up(&mut self, instance: &str) -> Result<(), PacemakerError> {
         self.run(&Invocation::new("crm_resource").arg("--cleanup").option("resource", instance))?;
+        Ok(())
+    }
+
+    fn sees(&mut self, instance: &str, node: &NodeName) -> Result<Option<Seen>, PacemakerError> {
+        let cluster = self.overview(instance)?;
+        Ok(cluster.nodes.get(node).map(|member| Seen {
+            is_managed: !(member.is_unmanaged || member.in_maintenance || cluster.in_maintenance),
+            is_started: member.role.is_some(),
+            pending: member.pending.clone(),
+        }))
+    }
+
+    fn report_failure(&mut self, instance: &str, node: &NodeName) -> Result<(), PacemakerError> {
+        let fail = Invocation::new("crm_resource").arg("--fail").option("resource", instance);
+        self.run(&fail.option("node", node.as_str()))?;
         Ok(())
     }
 

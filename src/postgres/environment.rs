@@ -2,11 +2,22 @@
 
 use std::path::{Path, PathBuf};
 
+use super::oom;
+use crate::command::Invocation;
+use crate::privileges::SystemUser;
+
 /// Debian's file of variables for a server, beside its configuration (pg_createcluster(8)).
 const FILE: &str = "environment";
 
+/// The server with all its variables.
+pub(super) fn of_server(server: Invocation, user: &SystemUser, pgdata: &Path, datadir: &Path) -> Invocation {
+    let server = oom::ENVIRONMENT.iter().fold(server, |server, (name, value)| server.env(*name, *value));
+    let server = server.env("HOME", user.home()).env("USER", user.name()).env("LOGNAME", user.name());
+    of_debian(pgdata, datadir).into_iter().fold(server, |server, (name, value)| server.env(name, value))
+}
+
 /// Variables that Debian's file sets for the server with this configuration and this data directory.
-pub(super) fn of_debian(pgdata: &Path, datadir: &Path) -> Vec<(String, String)> {
+fn of_debian(pgdata: &Path, datadir: &Path) -> Vec<(String, String)> {
     let beside = (pgdata != datadir).then(|| pgdata.join(FILE));
     let files = beside.into_iter().chain(debian(datadir));
     let text = files.filter_map(|file| std::fs::read_to_string(file).ok()).next();

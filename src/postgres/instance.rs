@@ -18,7 +18,6 @@ mod storage;
 mod voting;
 
 use std::fs::File;
-use std::process::Child;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -82,7 +81,7 @@ pub struct Instance {
     /// Where the server that was started here speaks.
     log: Option<ServerLog>,
     /// The server that was started here.
-    launched: Option<Child>,
+    launched: Option<launching::Launched>,
     /// No other process rebuilds it meanwhile.
     rebuilds: Option<Flock<File>>,
 }

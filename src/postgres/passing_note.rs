@@ -52,12 +52,14 @@ pub enum About {
     Promotion,
     /// What this primary, which no election made, has asked the other nodes.
     Question,
+    /// That the agent has left it running: its end is to be told.
+    Runs,
 }
 
 impl About {
     /// Every one.
     #[cfg(test)]
-    const ALL: [About; About::Question as usize + 1] = [
+    const ALL: [About; About::Runs as usize + 1] = [
         About::Break,
         About::Reported,
         About::Logged,
@@ -78,6 +80,7 @@ impl About {
         About::Score,
         About::Promotion,
         About::Question,
+        About::Runs,
     ];
 }
 
@@ -107,6 +110,7 @@ fn path(datadir: &Path, about: About) -> PathBuf {
         About::Score => "score",
         About::Promotion => "promotion",
         About::Question => "question",
+        About::Runs => "runs",
     };
     Path::new(DIRECTORY).join(format!("{}.{extension}", &name[from..]))
 }
@@ -173,6 +177,7 @@ pub fn forget_a_life(datadir: &Path) {
         About::PrimaryLost,
         About::Score,
         About::Promotion,
+        About::Runs,
     ];
     for about in of_a_life {
         forget(datadir, about);

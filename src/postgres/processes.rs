@@ -26,6 +26,20 @@ pub struct Processes {
     pub unclear: Option<Unclear>,
 }
 
+/// Whether a process of this machine, or container, has this name.
+pub fn runs(name: &str) -> bool {
+    let is_named = |process: std::fs::DirEntry| {
+        let comm = std::fs::read_to_string(process.path().join("comm"));
+        comm.is_ok_and(|comm| comm.trim() == name) && shares_our_namespace(&process.path())
+    };
+    std::fs::read_dir("/proc").is_ok_and(|processes| processes.flatten().any(is_named))
+}
+
+/// Whether the process `pid` has not ended.
+pub fn lives(pid: i32) -> bool {
+    pid > 0 && ServerProcess::living(pid, Kind::Server).is_some()
+}
+
 /// Looks for the processes of the instance in `datadir`, whose server is started with `-D` and `pgdata`.
 ///
 /// A process belongs to it when it is PostgreSQL by its executable and works in that directory: every PostgreSQL

@@ -4,7 +4,7 @@ use nix::sys::signal::Signal;
 
 use super::Instance;
 use crate::postgres::processes::{self, Processes, ServerProcess};
-use crate::postgres::{End, PostgresError, Returning};
+use crate::postgres::{About, End, PostgresError, Returning, passing_note};
 use crate::rules::rejoin::Stage;
 use crate::rules::status::Unclear;
 
@@ -27,6 +27,8 @@ impl Instance {
     /// Asks or forces its processes to end.
     pub(super) fn make_it_end(&mut self, how: End) -> Result<(), PostgresError> {
         self.part_from_server();
+        // What the agent ends is no news to Pacemaker.
+        passing_note::forget(self.data.path(), About::Runs);
         let Processes { postmaster, orphans, unclear } = self.processes();
         if let Some(hidden @ Unclear::Hidden { .. }) = unclear {
             return Err(PostgresError::Hidden(hidden));

@@ -1,14 +1,26 @@
 //! How its server is started.
 
+use std::fs::File;
 use std::os::unix::process::ExitStatusExt;
+use std::process::Child;
 
 use nix::sys::signal::Signal;
 
 use super::Instance;
 use crate::command::Invocation;
-use crate::postgres::oom::{self, Protection};
+use crate::postgres::oom::Protection;
 use crate::postgres::server_log::ServerLog;
+use crate::postgres::unit::{Served, Unit};
 use crate::postgres::{PostgresError, environment, layout, passing_note, wal_end};
+use crate::privileges::SystemUser;
+
+/// A server that was started here.
+pub(super) enum Launched {
+    /// By this process.
+    Child(Child),
+    /// In a unit of its own.
+    Served(Served),
+}
 
 impl Instance {
     /// Starts it as a standby, and does not wait for it.
@@ -18,8 +30,7 @@ impl Instance {
         self.forget_dead_postmaster();
         self.pid_file = None;
         let user = self.user()?;
-        let _protection = Protection::begin();
-        let (log, launched) = user.act(|| {
+        let (server, log, file) = user.act(|| {
             layout::create(&self.data.file("standby.signal"))?;
             self.data.forget_recovery_signal()?;
             wal_end::forget_taken(&self.data)?;
@@ -27,16 +38,41 @@ impl Instance {
             let server = Invocation::new(bindir.join("postgres")).arg("-D").arg(&self.config.pgdata);
             let server = self.recovery_options()?.iter().fold(server, |server, word| server.arg(word));
             let server = self.config.start_opts.iter().fold(server, |server, word| server.arg(word));
-            let server = oom::ENVIRONMENT.iter().fold(server, |server, (name, value)| server.env(*name, *value));
-            let server = server.env("HOME", user.home()).env("USER", user.name()).env("LOGNAME", user.name());
-            let variables = environment::of_debian(&self.config.pgdata, self.data.path());
-            let server = variables.into_iter().fold(server, |server, (name, value)| server.env(name, value));
             let (log, file) = ServerLog::open(self.data.path())?;
-            let launched = server.leave_running(file, self.data.path())?;
-            Ok::<_, PostgresError>((log, launched))
+            Ok::<_, PostgresError>((server, log, file))
         })??;
-        (self.log, self.launched) = (Some(log), Some(launched));
+        self.launched = Some(match self.in_unit(&server, &user) {
+            Some(served) => Launched::Served(served),
+            None => Launched::Child(self.directly(server, &user, file)?),
+        });
+        self.log = Some(log);
         Ok(())
+    }
+
+    /// Starts it in a unit of its own, where that is possible. Nothing else may depend on that.
+    fn in_unit(&self, server: &Invocation, user: &SystemUser) -> Option<Served> {
+        let unit = Unit::of(&self.resource)?;
+        let directories = (self.config.pgdata.as_path(), self.data.path());
+        match unit.start(server, user, directories, (&self.runtime, self.clock.as_ref(), self.deadline)) {
+            Ok(served) => {
+                log::debug!("PostgreSQL runs in {}", served.name());
+                Some(served)
+            }
+            Err(error) => {
+                log::warn!("PostgreSQL gets no unit of its own, and Pacemaker sees its end by the monitor: {error}");
+                None
+            }
+        }
+    }
+
+    /// Starts it as a process of the agent's, which goes on when that ends.
+    fn directly(&self, server: Invocation, user: &SystemUser, log: File) -> Result<Child, PostgresError> {
+        let _protection = Protection::begin();
+        let started = user.act(|| {
+            environment::of_server(server, user, &self.config.pgdata, self.data.path())
+                .leave_running(log, self.data.path())
+        })?;
+        Ok(started?)
     }
 
     /// What a server is started with that would not start along the newest timeline in `pg_wal`.
@@ -52,13 +88,19 @@ impl Instance {
     /// Whether the server that was started here goes on. /proc may still show it as the agent: the kernel lets the parent of a new
     /// process go on a moment before the process has its new program (`exec_mmap`, `fs/exec.c`). And a script may lead to it.
     pub(super) fn launched_lives(&mut self) -> bool {
-        self.launched.as_mut().is_some_and(|server| matches!(server.try_wait(), Ok(None)))
+        self.launched.as_mut().is_some_and(|server| match server {
+            Launched::Child(child) => matches!(child.try_wait(), Ok(None)),
+            Launched::Served(served) => served.lives(),
+        })
     }
 
     /// The signal that has ended the server that was started here.
     pub(super) fn what_ended_it(&mut self) -> Option<String> {
-        let ended = self.launched.as_mut()?.try_wait().ok()??;
-        ended.signal().map(|signal| format!("signal {signal} has ended it"))
+        let signal = match self.launched.as_mut()? {
+            Launched::Child(child) => child.try_wait().ok()??.signal(),
+            Launched::Served(served) => served.signal(&self.runtime),
+        };
+        signal.map(|signal| format!("signal {signal} has ended it"))
     }
 
     /// The most informative message of the server since it was started or promoted here.

@@ -12,6 +12,7 @@ use pgsqlms::node::NodeName;
 use pgsqlms::pacemaker::cib::Cib;
 use pgsqlms::pacemaker::{Attribute, Pacemaker, PacemakerError, Property, Reach};
 use pgsqlms::rules::candidates::Roles;
+use pgsqlms::rules::ended::Seen;
 
 use super::instance::Process;
 use super::{Planted, RESOURCE, Run, State, log};
@@ -36,6 +37,10 @@ pub struct Information {
     pub promoted: BTreeSet<NodeName>,
     /// The scheduler has nothing left to do.
     pub idle: bool,
+    /// It starts, stops and promotes nothing.
+    pub in_maintenance: bool,
+    /// The nodes whose instance was reported as failed.
+    pub reported: Vec<NodeName>,
     /// How often the scheduler was given something new.
     pub changes: u64,
     pub weather: Weather,
@@ -300,6 +305,15 @@ impl Pacemaker for FakePacemaker<'_> {
         }
         let several: Vec<_> = properties.iter().map(|(name, value)| (name.as_str(), Some(value.as_str()))).collect();
         self.set_at_once(&several)
+    }
+
+    fn sees(&mut self, _instance: &str, _node: &NodeName) -> Result<Option<Seen>, PacemakerError> {
+        let is_managed = self.call(|state, _| !state.information.in_maintenance)?;
+        Ok(Some(Seen { is_managed, is_started: true, pending: None }))
+    }
+
+    fn report_failure(&mut self, _instance: &str, node: &NodeName) -> Result<(), PacemakerError> {
+        self.call(|state, _| state.information.reported.push(node.clone()))
     }
 
     fn clean_up(&mut self, _instance: &str) -> Result<(), PacemakerError> {
