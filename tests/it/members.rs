@@ -18,6 +18,7 @@ use pgsqlms::pacemaker::{Pacemaker, PacemakerError, Reach};
 use pgsqlms::parameters::{Config, Follow};
 use pgsqlms::postgres::instance;
 use pgsqlms::rules::candidates::Roles;
+use pgsqlms::rules::ended::Seen;
 use pgsqlms::rules::setup::Meta;
 use pgsqlms::rules::status::Asked;
 
@@ -253,6 +254,14 @@ impl Pacemaker for Seat<'_> {
 
     fn set_properties(&mut self, properties: &[(String, String)]) -> Result<(), PacemakerError> {
         self.call(|board| board.cib.properties.extend(properties.iter().cloned()))
+    }
+
+    fn sees(&mut self, _instance: &str, _node: &NodeName) -> Result<Option<Seen>, PacemakerError> {
+        Ok(None)
+    }
+
+    fn report_failure(&mut self, _instance: &str, _node: &NodeName) -> Result<(), PacemakerError> {
+        Ok(())
     }
 
     fn clean_up(&mut self, _instance: &str) -> Result<(), PacemakerError> {

@@ -221,6 +221,11 @@ pub fn monitor_on(node: &Node, interval: u32) -> String {
     format!("{RESOURCE}_monitor_{interval} on {}", node.name())
 }
 
+/// The failed action by which PostgreSQL's unit tells that the postmaster was killed.
+pub fn told_on(node: &Node) -> String {
+    format!("{RESOURCE}_asyncmon_0 on {}", node.name())
+}
+
 /// A node that can be asked about the cluster.
 pub fn any_node(lab: &Lab) -> Result<&Node> {
     lab.nodes().iter().find(|node| node.is_on()).context("all nodes are off")

@@ -5,7 +5,7 @@ use lab::cluster::Role;
 use lab::provision::{Script, on_all};
 use lab::{Lab, Node, eventually};
 
-use crate::operator::{all_started_at, kill_postmaster, monitor_on, pcs, reason_shown};
+use crate::operator::{all_started_at, kill_postmaster, pcs, reason_shown, told_on};
 use crate::replication::forget_failures;
 use crate::trial::{Ending, LIMIT, Trial};
 
@@ -69,7 +69,7 @@ pub fn play(lab: &Lab) -> Result<()> {
     ensure!(now == others, "the other PostgreSQL was restarted: {others:?}, now {now:?}");
     ensure!(other_primary(lab)?.name() == other.name(), "the other primary has moved");
     remove_the_other(lab)?;
-    trial.end(&Ending { failed_actions: &[monitor_on(primary, 2000)], elected: true, ..Ending::default() })
+    trial.end(&Ending { failed_actions: &[told_on(primary)], elected: true, ..Ending::default() })
 }
 
 fn make_the_other(lab: &Lab) -> Result<()> {

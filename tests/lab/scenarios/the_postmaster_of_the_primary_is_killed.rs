@@ -3,7 +3,7 @@
 use anyhow::Result;
 use lab::Lab;
 
-use crate::operator::{kill_postmaster, monitor_on, started_at};
+use crate::operator::{kill_postmaster, started_at, told_on};
 use crate::trial::{Ending, LIMIT, Trial};
 
 pub fn play(lab: &Lab) -> Result<()> {
@@ -16,5 +16,5 @@ pub fn play(lab: &Lab) -> Result<()> {
         Ok(())
     })?;
     trial.writes_go_on()?;
-    trial.end(&Ending { failed_actions: &[monitor_on(old, 2000)], ..Ending::default() })
+    trial.end(&Ending { failed_actions: &[told_on(old)], ..Ending::default() })
 }
