@@ -6,7 +6,7 @@ use lab::cluster::Failure;
 use lab::lab::RESOURCE;
 use lab::{Lab, eventually};
 
-use crate::operator::{all_started_at, another, kill_postmaster, started_at, told_on};
+use crate::operator::{all_started_at, another, kill_postmaster, monitor_on, started_at};
 use crate::trial::{Ending, LIMIT, Trial};
 
 pub fn play(lab: &Lab) -> Result<()> {
@@ -40,7 +40,7 @@ pub fn play(lab: &Lab) -> Result<()> {
     trial.end(&Ending {
         primary: Some(primary),
         still_running: &before,
-        failed_actions: &[told_on(standby)],
+        failed_actions: &[monitor_on(standby, 3000)],
         ..Ending::default()
     })
 }

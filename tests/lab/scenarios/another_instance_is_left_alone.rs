@@ -62,7 +62,7 @@ pub fn play(lab: &Lab) -> Result<()> {
 
     let others = lab.nodes().iter().map(other_started_at).collect::<Result<Vec<_>>>()?;
     trial.fault("kill the first primary's postmaster", || kill_postmaster(primary))?;
-    reason_shown(lab, "monitor_2000", primary)?;
+    reason_shown(lab, "asyncmon_0", primary)?;
     trial.writes_go_on()?;
     lab.wait_for_primary(LIMIT, lab.nodes().len() - 1)?;
     let now = lab.nodes().iter().map(other_started_at).collect::<Result<Vec<_>>>()?;
