@@ -1,5 +1,7 @@
 //! Reads what `crm_mon --output-as=xml` prints, in the words of Pacemaker 2.0 to 3.0.
 
+mod moment;
+
 use std::borrow::Cow;
 
 use quick_xml::events::{BytesStart, Event};
@@ -12,6 +14,13 @@ use crate::rules::overview::{Cluster, Member};
 use crate::rules::restart::AT_LEAST;
 use crate::rules::status::Role;
 use crate::score::Score;
+use moment::Moment;
+
+/// The action that `crm_resource --fail` reports as failed.
+const REPORT: &str = "asyncmon_0";
+
+/// Pacemaker's own words for such a failure are "Simulated failure".
+const REPORTED: &str = "PostgreSQL has ended unexpectedly, as its systemd unit reported: see PostgreSQL's log";
 
 /// What is being read.
 #[derive(Default)]
@@ -27,19 +36,43 @@ struct Reader {
     node: Option<NodeName>,
     /// The history is that of our resource.
     is_ours: bool,
-    /// The results of monitors: node, interval, call and code.
-    monitors: Vec<(NodeName, String, u64, String)>,
+    monitors: Vec<Monitored>,
     failures: Vec<Failure>,
     /// The location constraints that forbid something: their name, resource and node.
     bans: Vec<(String, String, NodeName)>,
 }
 
+/// The result of a monitor.
+struct Monitored {
+    node: NodeName,
+    interval: String,
+    call: u64,
+    code: String,
+    /// Since when it is this one.
+    since: Option<Moment>,
+}
+
 struct Failure {
+    /// The unit of PostgreSQL has reported it: no action has failed.
+    is_report: bool,
     node: NodeName,
     interval: String,
     call: u64,
     code: String,
     reason: String,
+    since: Option<Moment>,
+}
+
+impl Failure {
+    /// Whether a monitor has found something else since. Both of one call follow each other by their times, in seconds.
+    fn is_over(&self, by: &Monitored) -> bool {
+        let is_of_it = self.is_report || (self.interval != "0" && by.interval == self.interval);
+        let is_later = match (by.since, self.since) {
+            (Some(found), Some(failed)) if found != failed => found > failed,
+            _ => self.is_report || by.call >= self.call,
+        };
+        by.node == self.node && is_of_it && is_later && by.interval != "0" && by.code != self.code
+    }
 }
 
 /// What it says of `resource`.
@@ -109,16 +142,26 @@ impl Reader {
             }
             b"operation_history" if self.is_ours && text("task")? == "monitor" => {
                 let node = self.node.clone().unwrap_or_else(|| NodeName::new(""));
-                let interval = text("interval")?.trim_end_matches("ms").to_owned();
-                self.monitors.push((node, interval, text("call")?.parse().unwrap_or(0), text("rc")?));
+                self.monitors.push(Monitored {
+                    node,
+                    interval: text("interval")?.trim_end_matches("ms").to_owned(),
+                    call: text("call")?.parse().unwrap_or(0),
+                    code: text("rc")?,
+                    since: moment::read(&text("last-rc-change")?),
+                });
             }
-            b"failure" if text("op_key")?.starts_with(&format!("{resource}_")) => self.failures.push(Failure {
-                node: NodeName::new(text("node")?),
-                interval: text("interval")?,
-                call: text("call")?.parse().unwrap_or(0),
-                code: text("exitcode")?,
-                reason: unescaped(text("exitreason")?),
-            }),
+            b"failure" if text("op_key")?.starts_with(&format!("{resource}_")) => {
+                let is_report = text("op_key")? == format!("{resource}_{REPORT}");
+                self.failures.push(Failure {
+                    is_report,
+                    node: NodeName::new(text("node")?),
+                    interval: text("interval")?,
+                    call: text("call")?.parse().unwrap_or(0),
+                    code: text("exitcode")?,
+                    reason: if is_report { REPORTED.to_owned() } else { unescaped(text("exitreason")?) },
+                    since: moment::read(&text("last-rc-change")?),
+                });
+            }
             _ => {}
         }
         Ok(())
@@ -234,10 +277,7 @@ impl Reader {
         let bans = self.bans.drain(..).filter(|(_, of, _)| is_ours(of));
         self.cluster.bans = bans.map(|(id, _, node)| (id, node)).collect();
         for failure in &self.failures {
-            let is_over = self.monitors.iter().any(|(node, interval, call, code)| {
-                let is_same = *node == failure.node && *interval == failure.interval && *call >= failure.call;
-                is_same && failure.interval != "0" && *code != failure.code
-            });
+            let is_over = self.monitors.iter().any(|monitored| failure.is_over(monitored));
             let Some(member) = self.cluster.nodes.get_mut(&failure.node).filter(|_| !is_over) else { continue };
             if !failure.reason.is_empty() {
                 member.reason = Some(failure.reason.clone());

@@ -221,8 +221,14 @@ pub fn monitor_on(node: &Node, interval: u32) -> String {
     format!("{RESOURCE}_monitor_{interval} on {}", node.name())
 }
 
-/// The failed action by which PostgreSQL's unit tells that the postmaster was killed.
-pub fn told_on(node: &Node) -> String {
+/// Whether this is a failed action by which Pacemaker shows that the postmaster of `node` was killed: the report of its unit, or
+/// a monitor that came first.
+pub fn shows_a_kill(action: &str, node: &Node) -> bool {
+    action == reported_on(node) || [2000, 3000].iter().any(|interval| action == monitor_on(node, *interval))
+}
+
+/// The failed action that is no action: PostgreSQL's unit on `node` has reported its end.
+pub fn reported_on(node: &Node) -> String {
     format!("{RESOURCE}_asyncmon_0 on {}", node.name())
 }
 

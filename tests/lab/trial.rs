@@ -15,8 +15,8 @@ use lab::{Lab, Node, eventually, journal, stages};
 
 use crate::aborts::{self, Logs, PACEMAKER_LOG};
 use crate::operator::{
-    all_started_at, any_node, failed_actions, pcs, primaries_without_followers, refused_promotions, symptoms,
-    wait_until_idle,
+    all_started_at, any_node, failed_actions, pcs, primaries_without_followers, refused_promotions, shows_a_kill,
+    symptoms, wait_until_idle,
 };
 use crate::replication;
 
@@ -58,6 +58,8 @@ pub struct Ending<'a> {
     pub still_running: &'a [String],
     /// The failed actions that Pacemaker must show.
     pub failed_actions: &'a [String],
+    /// The node whose postmaster was killed, where Pacemaker must still show that.
+    pub killed: Option<&'a Node>,
     /// Whether there was an election: a standby may have had the highest score and then refused, because another one
     /// turned out to hold more. Pacemaker shows that as a failed promotion.
     pub elected: bool,
@@ -212,6 +214,10 @@ impl<'a> Trial<'a> {
         let restarted: Vec<_> = ending.still_running.iter().filter(|instance| !running.contains(instance)).collect();
         if !restarted.is_empty() {
             problems.push(format!("PostgreSQL was restarted: {restarted:?}, now {running:?}"));
+        }
+        if let Some(killed) = ending.killed {
+            let position = shown.iter().position(|action| shows_a_kill(action, killed));
+            shown.remove(position.with_context(|| format!("no failed action shows the kill on {}", killed.name()))?);
         }
         let wanted: BTreeSet<&String> = ending.failed_actions.iter().collect();
         if shown.iter().collect::<BTreeSet<_>>() != wanted {

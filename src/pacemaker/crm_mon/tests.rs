@@ -82,3 +82,40 @@ fn what_says_nothing_is_an_error() {
     assert!(read("<pacemaker-result/>", "pgsqld").is_err());
     assert!(read("<pacemaker-result", "pgsqld").is_err());
 }
+
+/// The failure and the monitor of a node, and the reason that holds.
+fn reason(failure: &str, monitor: &str) -> Option<String> {
+    let printed = format!(
+        r#"<pacemaker-result><nodes><node name="srv1" online="true"/></nodes><node_history><node name="srv1">
+        <resource_history id="pgsqld"><operation_history task="monitor" {monitor}/></resource_history></node></node_history>
+        <failures><failure node="srv1" {failure}/></failures></pacemaker-result>"#
+    );
+    let cluster = read(&printed, "pgsqld").unwrap();
+    let member = &cluster.nodes[&NodeName::new("srv1")];
+    assert_eq!(member.is_failed, member.reason.as_deref() == Some(REPORTED));
+    member.reason.clone()
+}
+
+#[test]
+fn a_reason_holds_that_is_later_than_the_result_of_the_same_call() {
+    let monitor = r#"call="48" rc="8" interval="2000ms" last-rc-change="Sun Nov 29 03:28:00 2026""#;
+    let failed_at = |time: &str| {
+        let failure =
+            r#"op_key="pgsqld_monitor_2000" exitreason="commits wait" exitcode="191" call="48" interval="2000""#;
+        reason(&format!(r#"{failure} last-rc-change="2026-11-29 {time}""#), monitor)
+    };
+    assert_eq!(failed_at("03:28:02Z").as_deref(), Some("commits wait"));
+    assert_eq!(failed_at("03:27:12 +00:00"), None);
+}
+
+#[test]
+fn a_report_of_the_unit_is_over_when_a_monitor_has_found_the_instance() {
+    let reported = r#"op_key="pgsqld_asyncmon_0" exitreason="Simulated failure" exitcode="1" call="1000000000" interval="0"
+        last-rc-change="2026-11-29 03:28:02Z""#;
+    let found_at = |time: &str| {
+        reason(reported, &format!(r#"call="53" rc="8" interval="2000ms" last-rc-change="Sun Nov 29 {time} 2026""#))
+    };
+    assert_eq!(found_at("03:27:40").as_deref(), Some(REPORTED));
+    assert_eq!(found_at("03:28:02"), None);
+    assert_eq!(found_at("03:28:04"), None);
+}

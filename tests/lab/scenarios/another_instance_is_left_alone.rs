@@ -5,7 +5,7 @@ use lab::cluster::Role;
 use lab::provision::{Script, on_all};
 use lab::{Lab, Node, eventually};
 
-use crate::operator::{all_started_at, kill_postmaster, pcs, reason_shown, told_on};
+use crate::operator::{all_started_at, failed_actions, kill_postmaster, pcs, shows_a_kill};
 use crate::replication::forget_failures;
 use crate::trial::{Ending, LIMIT, Trial};
 
@@ -62,14 +62,18 @@ pub fn play(lab: &Lab) -> Result<()> {
 
     let others = lab.nodes().iter().map(other_started_at).collect::<Result<Vec<_>>>()?;
     trial.fault("kill the first primary's postmaster", || kill_postmaster(primary))?;
-    reason_shown(lab, "asyncmon_0", primary)?;
+    eventually(LIMIT, "Pacemaker to show the kill", || {
+        let failed = failed_actions(lab)?;
+        ensure!(failed.iter().any(|action| shows_a_kill(action, primary)), "{failed:?}");
+        Ok(())
+    })?;
     trial.writes_go_on()?;
     lab.wait_for_primary(LIMIT, lab.nodes().len() - 1)?;
     let now = lab.nodes().iter().map(other_started_at).collect::<Result<Vec<_>>>()?;
     ensure!(now == others, "the other PostgreSQL was restarted: {others:?}, now {now:?}");
     ensure!(other_primary(lab)?.name() == other.name(), "the other primary has moved");
     remove_the_other(lab)?;
-    trial.end(&Ending { failed_actions: &[told_on(primary)], elected: true, ..Ending::default() })
+    trial.end(&Ending { killed: Some(primary), elected: true, ..Ending::default() })
 }
 
 fn make_the_other(lab: &Lab) -> Result<()> {

@@ -3,7 +3,7 @@
 use anyhow::{Result, ensure};
 use lab::Lab;
 
-use crate::operator::{all_started_at, another, kill_postmaster, started_at, told_on};
+use crate::operator::{all_started_at, another, kill_postmaster, started_at};
 use crate::trial::{Ending, LIMIT, Trial};
 
 pub fn play(lab: &Lab) -> Result<()> {
@@ -19,7 +19,7 @@ pub fn play(lab: &Lab) -> Result<()> {
     trial.end(&Ending {
         primary: Some(primary),
         still_running: &others_before,
-        failed_actions: &[told_on(standby)],
+        killed: Some(standby),
         ..Ending::default()
     })
 }
