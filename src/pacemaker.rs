@@ -113,7 +113,7 @@ pub trait Pacemaker {
     /// When the cluster does not answer.
     fn clean_up(&mut self, instance: &str) -> Result<(), PacemakerError>;
 
-    /// What it does with the instance of the resource on `node`; nothing where it does not know that node.
+    /// The state of the resource's instance on `node`; nothing where Pacemaker does not know that node.
     ///
     /// # Errors
     ///

@@ -1,5 +1,5 @@
-//! ended: the postmaster of this node has ended, and Pacemaker is told where that was not wanted. No action of Pacemaker's: the
-//! unit of PostgreSQL calls it ([`crate::postgres::unit`]).
+//! ended: the postmaster of this node has ended, which is reported to Pacemaker where it was not wanted. No action of Pacemaker's:
+//! the unit of PostgreSQL calls it ([`crate::postgres::unit`]).
 //!
 //! It changes nothing but the score, as the monitor does that would find the same. Without it the monitor finds the end.
 
@@ -11,7 +11,7 @@ use crate::rules::status;
 
 use super::monitor;
 
-/// Tells Pacemaker, or returns why not.
+/// Reports it to Pacemaker, or returns why not.
 ///
 /// # Errors
 ///

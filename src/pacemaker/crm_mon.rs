@@ -20,7 +20,7 @@ use moment::Moment;
 const REPORT: &str = "asyncmon_0";
 
 /// Pacemaker's own words for such a failure are "Simulated failure".
-const REPORTED: &str = "PostgreSQL has ended unexpectedly, as its systemd unit reported: see PostgreSQL's log";
+const REPORTED: &str = "PostgreSQL has ended unexpectedly, as its systemd unit reported: see its log";
 
 /// What is being read.
 #[derive(Default)]

@@ -52,7 +52,7 @@ pub enum About {
     Promotion,
     /// What this primary, which no election made, has asked the other nodes.
     Question,
-    /// That the agent has left it running: its end is to be told.
+    /// That the agent has left it running: its end is to be reported.
     Runs,
 }
 

@@ -28,7 +28,7 @@ pub const SERVE: &str = "serve";
 /// How the unit calls this program when PostgreSQL has ended.
 pub const ENDED: &str = "ended";
 
-/// What [`ENDED`] finds the resource's name by.
+/// The variable with the resource's name, for [`ENDED`].
 pub const RESOURCE: &str = "OCF_RESOURCE_INSTANCE";
 
 /// How long systemd may take for each answer.
@@ -40,10 +40,10 @@ const SOON: Duration = Duration::from_secs(3);
 /// How often that is looked for.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// What this program is called.
+/// The name of this program.
 const NAME: &str = "pgsqlms";
 
-/// What is the same for each unit. Pacemaker's own unit has no limit to its processes. SIGINT is the fast shutdown. Nothing is killed:
+/// The settings that are the same for each unit. Pacemaker's own unit has no limit to its processes. SIGINT is the fast shutdown. Nothing is killed:
 /// a shutdown may have to send much WAL. systemd of its own leaves a server alone from which the kernel takes one process.
 /// Where the machine is shut down, Pacemaker comes first (`After=resource-agents-deps.target` is in its unit). To be before
 /// Pacemaker's unit itself would have a start wait for the end of a stop of Pacemaker that goes on.
@@ -80,7 +80,7 @@ pub struct Served {
 }
 
 impl Unit {
-    /// The unit for `resource`; nothing where there is no systemd to start it (sd_booted(3)) or no Pacemaker to be told, or where
+    /// The unit for `resource`; nothing where there is no systemd to start it (sd_booted(3)) or no Pacemaker to report its end to, or where
     /// this process is not root, or is another program that has the agent in it.
     pub fn of(resource: &str) -> Option<Self> {
         let is_useful = Path::new("/run/systemd/system").is_dir()

@@ -18,7 +18,7 @@ use crate::pacemaker::tools::Tools;
 use crate::postgres::unit;
 use crate::rules::ended::{End, Silence};
 
-/// The monitor finds out in the end: Pacemaker is told soon or not at all.
+/// The next monitor finds the end anyway: it is reported soon or not at all.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Becomes PostgreSQL.
@@ -30,17 +30,17 @@ pub(super) fn serve(words: &[OsString], environment: &Environment) -> OcfExitCod
     OcfExitCode::GenericError
 }
 
-/// Tells Pacemaker that PostgreSQL has ended, where that was not wanted.
+/// Reports to Pacemaker that PostgreSQL has ended, where that was not wanted.
 pub(super) fn ended(environment: &Environment) -> OcfExitCode {
     let end = End::read(environment.text("EXIT_CODE"), environment.text("EXIT_STATUS"));
     let (Some(resource), Some(end)) = (instance_name(environment), end) else { return OcfExitCode::Unimplemented };
     logging::begin(environment, &resource);
     let _ = nix::unistd::chdir("/");
-    match (tell(resource, environment, &end), end) {
-        (Ok(None), End::Unclean(how)) => log::warn!("PostgreSQL has ended, and Pacemaker is told: {how}"),
+    match (report(resource, environment, &end), end) {
+        (Ok(None), End::Unclean(how)) => log::warn!("PostgreSQL has ended, which is reported to Pacemaker: {how}"),
         (Ok(Some(silence)), End::Unclean(how)) => log::info!("PostgreSQL has ended: {how}; {silence}"),
         (Err(failure), End::Unclean(how)) => {
-            log::warn!("PostgreSQL has ended, which the next monitor tells Pacemaker: {how}; {failure}");
+            log::warn!("PostgreSQL has ended, which the next monitor reports to Pacemaker: {how}; {failure}");
             return OcfExitCode::GenericError;
         }
         (_, End::Clean) => {}
@@ -48,7 +48,7 @@ pub(super) fn ended(environment: &Environment) -> OcfExitCode {
     OcfExitCode::Success
 }
 
-fn tell(resource: String, environment: &Environment, end: &End) -> Result<Option<Silence>, Failure> {
+fn report(resource: String, environment: &Environment, end: &End) -> Result<Option<Silence>, Failure> {
     if *end == End::Clean {
         return Ok(Some(Silence::Clean));
     }

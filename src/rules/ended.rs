@@ -1,6 +1,6 @@
-//! Whether Pacemaker is told at once that a server has ended, or finds that by its next monitor.
+//! Whether the end of a server is reported to Pacemaker at once, or found by the next monitor.
 //!
-//! To tell it adds a failure to the resource. So it is told only of an end that was not wanted: each doubt is left to the monitor.
+//! A report adds a failure to the resource. So only an end that was not wanted is reported: each doubt is left to the monitor.
 
 use std::fmt;
 
@@ -14,7 +14,7 @@ pub enum End {
 }
 
 impl End {
-    /// What systemd says in `EXIT_CODE` and `EXIT_STATUS` (systemd.exec(5)); nothing where it says nothing.
+    /// From systemd's `EXIT_CODE` and `EXIT_STATUS` (systemd.exec(5)); nothing where it says nothing.
     pub fn read(code: Option<&str>, status: Option<&str>) -> Option<Self> {
         match (code?, status?) {
             ("exited", "0") => Some(End::Clean),
@@ -25,7 +25,7 @@ impl End {
     }
 }
 
-/// What the node itself knows when a server has ended.
+/// The node's own knowledge when a server has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Here {
     /// The agent has left it running, and does not end it.
@@ -36,14 +36,14 @@ pub struct Here {
     pub has_pacemaker: bool,
 }
 
-/// What Pacemaker says about the instance on this node.
+/// The instance on this node, as Pacemaker sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Seen {
     /// It starts and stops it: no maintenance mode.
     pub is_managed: bool,
     /// It takes it for running.
     pub is_started: bool,
-    /// What it is doing with it.
+    /// The action on it that goes on.
     pub pending: Option<String>,
 }
 
@@ -75,12 +75,12 @@ impl fmt::Display for Silence {
             Silence::NoPacemaker => f.write_str("Pacemaker does not run"),
             Silence::NotManaged => f.write_str("Pacemaker does not manage it now"),
             Silence::NotStarted => f.write_str("Pacemaker does not take it for running"),
-            Silence::Pending(what) => write!(f, "Pacemaker is at it: {what}"),
+            Silence::Pending(what) => write!(f, "Pacemaker has an action on it under way: {what}"),
         }
     }
 }
 
-/// What keeps the node from telling, as far as the node knows.
+/// The reason not to report an end, as far as the node knows.
 pub fn silent_here(end: &End, here: Here) -> Option<Silence> {
     let Here { is_to_run, machine_stops, has_pacemaker } = here;
     match end {
@@ -92,7 +92,7 @@ pub fn silent_here(end: &End, here: Here) -> Option<Silence> {
     }
 }
 
-/// What keeps it from telling, as far as Pacemaker knows.
+/// The reason not to report it, as far as Pacemaker knows.
 pub fn silent_in_cluster(seen: &Seen) -> Option<Silence> {
     match seen {
         Seen { is_managed: false, .. } => Some(Silence::NotManaged),

@@ -142,11 +142,11 @@ pub fn major_of(printed: &str) -> Option<&str> {
     printed.split_once("(PostgreSQL) ")?.1.split(|c: char| !c.is_ascii_digit()).next().filter(|major| !major.is_empty())
 }
 
-/// What a person should know of systemd's `OOMPolicy` for Pacemaker, in whose control group PostgreSQL runs: by default one backend
-/// that the kernel kills ends all that Pacemaker runs on the node (systemd.service(5)).
+/// What a person should know of systemd's `OOMPolicy` for Pacemaker, in whose control group the agent's actions run, and PostgreSQL
+/// where it has no unit of its own: by default one process that the kernel kills ends all that Pacemaker runs on the node (systemd.service(5)).
 pub fn oom_warning(policy: Option<&str>) -> Option<&'static str> {
     let warning =
-        "pacemaker.service stops when a backend is killed for its memory: set OOMPolicy=continue, as README says";
+        "pacemaker.service stops when a process of it is killed for its memory: set OOMPolicy=continue, as README says";
     policy.filter(|policy| matches!(*policy, "stop" | "kill")).map(|_| warning)
 }
 

@@ -1,9 +1,9 @@
 //! How a systemd unit for PostgreSQL is written: its name, its limits, and words that systemd would interpret.
 
-/// What begins the name of each unit, so that the drop-ins in `pgsqlms-.service.d` are for all of them (systemd.unit(5)).
+/// The beginning of the name of each unit, so that the drop-ins in `pgsqlms-.service.d` are for all of them (systemd.unit(5)).
 const PREFIX: &str = "pgsqlms-";
 
-/// What ends it.
+/// The end of the name.
 const SUFFIX: &str = ".service";
 
 /// The longest name of a unit (`UNIT_NAME_MAX` of systemd, with the end of the text).

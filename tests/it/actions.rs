@@ -5,6 +5,8 @@
 mod barred;
 /// A monitor that a person has typed.
 mod by_hand;
+/// The end of a postmaster, reported at once.
+mod ended;
 /// Changes of the CIB.
 mod quiet;
 /// The memory of nodes.

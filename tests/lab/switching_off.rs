@@ -52,6 +52,8 @@ pub fn stop_and_start_by_pcs(trial: &Trial<'_>) -> Result<()> {
     }
     trial
         .fault("pcs cluster start --all", || nodes[0].exec_within(SOON, &["pcs", "cluster", "start", "--all"])?.ok())?;
+    // A machine that is switched off would wait for it.
+    pcsd::end(nodes)?;
     back(trial)
 }
 

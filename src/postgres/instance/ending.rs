@@ -27,7 +27,7 @@ impl Instance {
     /// Asks or forces its processes to end.
     pub(super) fn make_it_end(&mut self, how: End) -> Result<(), PostgresError> {
         self.part_from_server();
-        // What the agent ends is no news to Pacemaker.
+        // An end by the agent is not to be reported to Pacemaker.
         passing_note::forget(self.data.path(), About::Runs);
         let Processes { postmaster, orphans, unclear } = self.processes();
         if let Some(hidden @ Unclear::Hidden { .. }) = unclear {

@@ -9,7 +9,7 @@ pub(super) const CHECKS: [Check; 7] = [
     on_machine(
         "oom-policy",
         Warning,
-        "One backend killed for its memory ends all that Pacemaker runs on the node.",
+        "One process killed for its memory ends all that Pacemaker runs on the node.",
         oom_policy,
     ),
     on_machine(
@@ -49,7 +49,7 @@ const MANAGERS: [&str; 4] = ["patroni", "repmgrd", "pgautofailover", "stolon-kee
 fn oom_policy(_: &Facts, it: &Machine) -> Vec<Found> {
     let describe = |_| {
         found(
-            "pacemaker.service stops when a backend is killed for its memory, and PostgreSQL with it",
+            "pacemaker.service stops when one of its processes is killed for its memory",
             "systemctl edit pacemaker.service",
             "add `[Service]` and `OOMPolicy=continue`; restarts nothing",
         )

@@ -135,6 +135,11 @@ impl Cluster {
 
     /// Runs the agent once.
     pub fn run(&self, job: &Job) -> Ended {
+        self.run_by(job, |agent| job.action.run(agent))
+    }
+
+    /// Runs the agent once, in another way than the job's action.
+    pub fn run_by(&self, job: &Job, act: impl FnOnce(&mut Agent) -> Result<Outcome, Failure>) -> Ended {
         let timeout = Duration::from_secs(job.action.usual_timeout());
         let run = {
             let state = self.state.borrow();
@@ -176,7 +181,7 @@ impl Cluster {
         let mut pacemaker = FakePacemaker { run: &run };
         let ended = catch_unwind(AssertUnwindSafe(|| {
             let (postgres, pacemaker) = (&mut postgres, &mut pacemaker);
-            job.action.run(&mut Agent { request: &request, postgres, pacemaker, clock: &run, is_quiet: false })
+            act(&mut Agent { request: &request, postgres, pacemaker, clock: &run, is_quiet: false })
         }));
         self.state.borrow_mut().calls = run.calls.get();
         match ended {

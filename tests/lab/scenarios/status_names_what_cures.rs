@@ -4,7 +4,7 @@
 use anyhow::{Context, Result, ensure};
 use lab::lab::RESOURCE;
 use lab::provision::on_all;
-use lab::{Lab, Node, eventually};
+use lab::{Lab, Node, eventually, pcsd};
 
 use crate::cures::{State, all_is_well, cured, install, status};
 use crate::faults::{freeze_postmaster, mend_configuration, spoil_configuration};
@@ -15,8 +15,6 @@ use crate::trial::{Ending, LIMIT, Trial};
 
 /// What is raised on the primary only.
 const SETTING: &str = "max_connections";
-
-const PASSWORD: &str = "nothing-secret";
 
 fn warns(words: &str) -> State<'_> {
     State { words, code: 1 }
@@ -147,7 +145,8 @@ pub fn a_standby_that_has_diverged(lab: &Lab) -> Result<()> {
 pub fn a_quorum(lab: &Lab) -> Result<()> {
     let trial = Trial::begin(lab)?;
     install(lab)?;
-    know_each_other(lab)?;
+    // pcs starts the cluster on other nodes.
+    pcsd::start(lab.nodes())?;
     let (primary, standbys) = (trial.primary()?, trial.standbys()?);
     let leaving: Vec<Node> = standbys.iter().map(|node| (*node).clone()).collect();
     trial.fault("two of three nodes leave the cluster", || {
@@ -155,18 +154,9 @@ pub fn a_quorum(lab: &Lab) -> Result<()> {
     })?;
     cured(&trial, primary, &fails("no quorum"))?;
     trial.writes_go_on()?;
-    on_all(lab.nodes(), |node| node.run(&["systemctl", "stop", "pcsd"]).map(drop))?;
+    pcsd::end(lab.nodes())?;
     forget_failures(lab)?;
     trial.end(&Ending { elected: true, ..Ending::default() })
-}
-
-/// pcs may start and stop the cluster on other nodes.
-fn know_each_other(lab: &Lab) -> Result<()> {
-    let password = format!("echo hacluster:{PASSWORD} | chpasswd && systemctl start pcsd");
-    on_all(lab.nodes(), |node| node.run(&["sh", "-c", &password]).map(drop))?;
-    let names: Vec<&str> = lab.nodes().iter().map(Node::name).collect();
-    let argv = [&["pcs", "host", "auth"], names.as_slice(), &["-u", "hacluster", "-p", PASSWORD]].concat();
-    eventually(LIMIT, "pcs to be let in", || lab.nodes()[0].exec_within(LIMIT, &argv)?.ok()).map(drop)
 }
 
 /// The rule of pg_hba.conf that is removed again.
