@@ -231,8 +231,7 @@ impl Rewind<'_> {
     fn check_source_wal(&self, plan: &Plan, planned: &Printed) -> Result<(), Hindered> {
         let needed = self.segment(plan.fork)?;
         let Some(copied) = output::copied_segments(planned) else { return Ok(()) };
-        let there = copied.iter().any(|(timeline, name)| *timeline > plan.fork_timeline && *name == needed);
-        if there || !self.setting("restore_command")?.is_empty() {
+        if output::has(&copied, plan.fork_timeline, &needed) || !self.setting("restore_command")?.is_empty() {
             return Ok(());
         }
         Err(Hindered::Hopeless(format!("the primary has removed the WAL from {} on", plan.fork)))

@@ -104,6 +104,12 @@ pub(super) fn copied_segments(printed: &Printed) -> Option<Vec<(Timeline, String
     (!found.is_empty()).then_some(found)
 }
 
+/// Whether a source with these segments has the WAL that follows a fork from that timeline, in the segment of this name. It goes on
+/// along that timeline itself where only this node has left it: a standby that was promoted by hand.
+pub(super) fn has(copied: &[(Timeline, String)], from: Timeline, segment: &str) -> bool {
+    copied.iter().any(|(timeline, name)| *timeline >= from && name == segment)
+}
+
 /// The line that says what went wrong.
 fn complaint(printed: &str) -> String {
     let lines = || printed.lines().map(str::trim).filter(|line| !line.is_empty());
@@ -128,6 +134,17 @@ mod tests {
         pg_rewind: need to copy 53 MB (total source directory size is 80 MB)\n\
         pg_rewind: pg_wal/000000020000000000000003 (COPY)\n\
         pg_rewind: pg_wal/000000010000000000000002 (REMOVE)\npg_rewind: Done!\n";
+
+    #[test]
+    fn the_source_goes_on_along_a_later_timeline_or_the_same() {
+        let copied = |timeline: u32| [(Timeline(timeline), "0000000000000004".to_owned())];
+        let has = |timeline: u32, segment: &str| has(&copied(timeline), Timeline(2), segment);
+        assert!(has(3, "0000000000000004"));
+        // Only this node has left timeline 2.
+        assert!(has(2, "0000000000000004"));
+        assert!(!has(1, "0000000000000004"));
+        assert!(!has(3, "0000000000000003"));
+    }
 
     #[test]
     fn a_plan_is_read() {
