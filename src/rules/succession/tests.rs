@@ -11,7 +11,7 @@ const RECORD: &str = "2@0/100 srv1 0 kept history=1@0/100,2";
 
 /// The standbys that stream from srv1, in words: `srv2@1280` has flushed so much, `srv2@?` has not said, `srv2!` is a copy.
 /// Besides, `/srv2` is barred, `-srv2` on standby, `~srv2` in maintenance, `=srv2` banned, `srv2:room=none` says that of itself, and
-/// `#srv2#1280` was stopped there. The others: the record, the promises, `?` for unreadable ones, maxlag.
+/// `#srv2#1280` was stopped there, `>srv2` on a timeline of its own. The others: the record, the promises, `?` for unreadable ones, maxlag.
 fn hindered((words, record, published, max_lag): (&str, &str, &str, Option<u64>)) -> String {
     let mut facts = Facts { ordered: Some(NodeName::new("srv1")), ..recorded(record, published) };
     let (mut replicas, mut left, mut fitness) = (Vec::new(), BTreeMap::new(), BTreeMap::new());
@@ -49,6 +49,9 @@ fn hindered((words, record, published, max_lag): (&str, &str, &str, Option<u64>)
         } else if let Some(node) = word.strip_prefix('#') {
             let (node, at) = node.split_once('#').unwrap();
             let ballot = format!("2#{at} history=1@0/100,2 system=7").parse().unwrap();
+            left.insert(NodeName::new(node), ballot);
+        } else if let Some(node) = word.strip_prefix('>') {
+            let ballot = "3#1300 history=1@0/100,2@0/400,3 system=7".parse().unwrap();
             left.insert(NodeName::new(node), ballot);
         } else {
             facts.members = word.split(',').map(NodeName::new).collect::<BTreeSet<_>>();
@@ -133,6 +136,8 @@ table! { hindered;
 table! { hindered;
     // Two of two would have to vote.
     one_of_two_is_away: ("srv2@1280", RECORD, ANY, None)
+        => "no failover possible: under ANY 1 (srv1, srv2, srv3) a failover needs srv3, which does not stream from here";
+    one_of_two_was_stopped_and_has_diverged: ("srv2@1280 >srv3", RECORD, ANY, None)
         => "no failover possible: under ANY 1 (srv1, srv2, srv3) a failover needs srv3, which does not stream from here";
     one_of_two_is_away_as_planned: ("srv2@1280 -srv3", RECORD, ANY, None)
         => "no failover possible: pcs node unstandby srv3: it may hold acknowledged commits that the others lack; its node is on standby";

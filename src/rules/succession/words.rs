@@ -86,6 +86,9 @@ fn commits(now: &Situation, shortfall: &Shortfall) -> String {
             "set synchronous_standby_names = '{nodes}': {strangers} may confirm commits alone and cannot vote"
         );
     }
+    // The positions of all others are known, and one that has diverged proves nothing.
+    let strayed: BTreeSet<NodeName> = if missing.is_empty() { idle(now) } else { BTreeSet::new() };
+    let missing = if missing.is_empty() { &strayed } else { missing };
     let away = away(now, missing);
     let nodes = listed(missing.iter().map(NodeName::as_str));
     let needed = if *more < missing.len() { format!("{more} of {nodes}") } else { nodes };
@@ -94,6 +97,12 @@ fn commits(now: &Situation, shortfall: &Shortfall) -> String {
         true => format!("{why}, which does not stream from here"),
         false => format!("{why}; {away}"),
     }
+}
+
+/// The other nodes that do not stream.
+fn idle(now: &Situation) -> BTreeSet<NodeName> {
+    let streams = |node: &NodeName| now.replicas.iter().any(|replica| replica.name == node.as_str());
+    now.facts.members.iter().filter(|node| *node != now.me && !streams(node)).cloned().collect()
 }
 
 /// Why an operator keeps Pacemaker from running the instance of a node, or from promoting it.
