@@ -64,9 +64,10 @@ struct Failure {
 }
 
 impl Failure {
-    /// Whether a monitor has found something else since. Both of one call follow each other by their times, in seconds.
+    /// Whether a recurring monitor has found something else since: for the failure of one, that monitor; for that of another
+    /// action, such as promote, any. Two results of one call follow each other by their times, in seconds.
     fn is_over(&self, by: &Monitored) -> bool {
-        let is_of_it = self.is_report || (self.interval != "0" && by.interval == self.interval);
+        let is_of_it = self.interval == "0" || by.interval == self.interval;
         let is_later = match (by.since, self.since) {
             (Some(found), Some(failed)) if found != failed => found > failed,
             _ => self.is_report || by.call >= self.call,
