@@ -311,3 +311,10 @@ reports! {
         member(facts, "srv2").reason = Some(format!("\u{1b}[2J\u{e4}{} ", "x".repeat(300)));
     };
 }
+
+#[test]
+fn a_missing_primary_is_over_when_there_is_one() {
+    let mut facts = healthy();
+    member(&mut facts, "srv2").reason = Some("no primary: see why Pacemaker does not promote srv1".to_owned());
+    expect("all_is_well", Level::Ok, &facts);
+}

@@ -88,7 +88,8 @@ pub(super) fn of_node(
 
 /// What is wrong with the instance of a node that is online and to run one.
 fn of_instance(facts: &Facts, cluster: &Cluster, node: &NodeName, member: &Member) -> Option<Finding> {
-    let reason = member.reason.as_deref();
+    // There is a primary: that there is none was true when the monitor came.
+    let reason = member.reason.as_deref().filter(|reason| !reason.starts_with("no primary:"));
     let is_down = *node == facts.me
         && facts.local.as_ref().is_ok_and(|local| matches!(local.status, Status::Stopped | Status::Crashed(_)));
     if member.role.is_none() {
