@@ -137,6 +137,8 @@ pub fn with_a_virtual_address(lab: &Lab) -> Result<()> {
     pcs(node, &["resource", "enable", VIP_RESOURCE])?;
     wait_until_idle(node)?;
     pcs(node, &["resource", "update", RESOURCE, "follow="])?;
+    // A standby that is being brought back has no server for a moment.
+    wait_until_idle(node)?;
     for node in lab.nodes() {
         node.run(&["sed", "-i", "/^primary_conninfo/d", &format!("{}/pgsqlms.conf", node.pgdata())])?;
         node.psql("SELECT pg_reload_conf()")?;
